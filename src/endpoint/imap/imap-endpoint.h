@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An IMAP server as an endpoint (RFC 9051, RFC 3501 and extensions). Works on a bare IMAP4rev1 server; capabilities only make it
+ * cheaper. */
+#pragma once
+#include "endpoint.h"
+
+typedef struct {
+	const char *host; /* name to verify the certificate against */
+	guint16 port;
+	gboolean implicit_tls; /* imaps; otherwise STARTTLS unless @plain */
+	gboolean plain;        /* no TLS at all: loopback, or the user said --insecure */
+	const char *tls_ca_file, *tls_pin; /* NULL */
+	const char *user;
+	const char *mechanism;     /* NULL: the best the server offers */
+	gboolean secret_is_token;  /* XOAUTH2/OAUTHBEARER */
+	guint connections;         /* at most this many at a time; 0: 4 */
+	gboolean compress;         /* COMPRESS=DEFLATE when much follows; default of the command line: yes unless loopback */
+	/* Asks for the secret when it is needed; the result is wiped after use. */
+	char *(*secret) (gpointer data, GError **error);
+	gpointer secret_data;
+	/* Called with lines sent and received, secrets replaced; NULL none. */
+	void (*trace) (gpointer data, char direction, const char *line);
+	gpointer trace_data;
+	/* Called when the server says ALERT; NULL none. */
+	void (*alert) (gpointer data, const char *text);
+	gpointer alert_data;
+	/* Capabilities remembered from the last run (text), lets log-on be pipelined; NULL unknown. */
+	const char *known_capabilities;
+} ImapSettings;
+
+/* Strings are copied. */
+Endpoint *imap_endpoint_new (const ImapSettings *settings);
+/* Capability text as last seen, for remembering; borrowed until the next call. NULL before open. */
+const char *imap_endpoint_capabilities (Endpoint *e);
+/* "Dovecot", "Cyrus IMAP 3.6.1": from ID or the greeting; NULL unknown. Borrowed. */
+const char *imap_endpoint_software (Endpoint *e);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the home calls folders and placements, the base (the state last agreed with it), and what is still to be pushed. Used by
+ * sync/ only. The rules of store.h hold: changes between store_begin and store_commit. */
+#pragma once
+#include "store.h"
+
+typedef struct {
+	gint64 folder, base_parent;
+	char *remote_name; /* octets on the wire, NUL-terminated */
+	char delimiter;    /* 0: flat */
+	char *remote_id, *base_name;
+	guint32 uidvalidity, uidnext, messages;
+	guint64 highestmodseq, pushed_modseq;
+	gboolean complete, selectable;
+	gboolean folder_gone; /* computed: the folder was deleted here */
+} FolderBinding;
+void folder_binding_free (FolderBinding *b);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (FolderBinding, folder_binding_free)
+
+GPtrArray *store_folder_bindings (Store *s, GError **error);                              /* of FolderBinding, by remote name */
+FolderBinding *store_folder_binding (Store *s, gint64 folder, GError **error);            /* NULL without error: unbound */
+gboolean store_bind_folder (Store *s, const FolderBinding *b, GError **error);            /* insert or replace */
+gboolean store_unbind_folder (Store *s, gint64 folder, GError **error);                   /* with its placement bindings and pendings */
+
+typedef struct {
+	gint64 placement, folder;
+	guint32 remote_uid;
+	guint flags;
+	char *keywords;
+	guint64 modseq, remote_size; /* remote_size 0: equal to the message's */
+	gboolean gone;
+} PlacementBinding;
+void placement_binding_done (PlacementBinding *b);
+
+/* Insert or replace; removes the placement's pending row. */
+gboolean store_bind_placement (Store *s, const PlacementBinding *b, GError **error);
+gboolean store_unbind_placement (Store *s, gint64 placement, GError **error);
+/* TRUE and *b filled, or FALSE with *found_out FALSE and no error. */
+gboolean store_binding_by_uid (Store *s, gint64 folder, guint32 remote_uid, PlacementBinding *b, gboolean *found_out, GError **error);
+gboolean store_binding_of (Store *s, gint64 placement, PlacementBinding *b, gboolean *found_out, GError **error);
+typedef gboolean (*BindingFn) (gpointer data, const PlacementBinding *b);
+gboolean store_each_binding (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error); /* ascending remote UID */
+gboolean store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error);
+/* Bindings whose placement was removed here: removals to push. */
+gboolean store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error);
+/* Bound placements of @folder with placement.modseq > @since whose flags or keywords differ from the base: flags to push. */
+typedef gboolean (*FlagChangeFn) (gpointer data, const Placement *here, const PlacementBinding *base);
+gboolean store_flag_changes (Store *s, gint64 folder, guint64 since, FlagChangeFn fn, gpointer data, GError **error);
+
+typedef struct {
+	gint64 placement, folder, origin, message;
+	gboolean moved;
+	guint32 watermark, watermark_validity, failures;
+	guint flags;
+	char *keywords;
+	/* of the origin's binding, if it still has one: */
+	gint64 origin_folder;
+	guint32 origin_uid;
+} Pending;
+void pending_free (Pending *p);
+GPtrArray *store_pendings (Store *s, gint64 folder, GError **error); /* of Pending, by placement id; folder 0: all */
+gboolean store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error); /* on rows that have none */
+gboolean store_pending_failed (Store *s, gint64 placement, GError **error);
+gboolean store_drop_pending (Store *s, gint64 placement, GError **error);
+/* Number of things to push, over all folders. */
+gboolean store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error);
+
+typedef struct {
+	gint64 id, folder, created;
+	char *side, *kind, *detail;
+	guint messages;
+	gboolean approved;
+} Hold;
+void hold_free (Hold *h);
+GPtrArray *store_holds (Store *s, GError **error);
+gboolean store_hold (Store *s, gint64 folder, const char *side, const char *kind, guint messages, const char *detail, GError **error); /* one a (folder, side, kind) */
+gboolean store_release_hold (Store *s, gint64 hold, GError **error);
+gboolean store_approve_hold (Store *s, gint64 hold, GError **error);

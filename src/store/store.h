@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A store: one replica of one mailbox in one SQLite file (schema.sql is the definition).
+ *
+ * A Store is one connection, used by one thread at a time; any number of Stores, threads and processes may have the same file open:
+ * one writes, many read. Every function that changes something must be called between store_begin and store_commit (asserted).
+ * What is read inside a transaction is the transaction's own view. Everything returned is owned by the caller unless said otherwise.
+ * Errors: NOT_FOUND, EXISTS, NO_SPACE (disk full: the transaction is rolled back, the store stays as it was), CORRUPT (damaged
+ * file: the text names `outpost store check`), TEMPORARY (another process writes for over 30 s), IO. */
+#pragma once
+#include <glib.h>
+#include "bytes.h"
+#include "cancel.h"
+#include "digest.h"
+#include "error.h"
+#include "uid-set.h"
+
+typedef struct Store Store;
+
+typedef enum {
+	STORE_READ_ONLY = 1 << 0,
+	STORE_CREATE = 1 << 1, /* make it if absent; EXISTS is no error */
+} StoreOpen;
+
+/* Opens the store at @path; migrates an older schema (unless read-only: then an older one is CONFLICT); refuses a newer one. A new
+ * store gets a fresh mailbox id and role 'replica'. File mode 0600. */
+Store *store_open (const char *path, StoreOpen flags, GError **error);
+void store_close (Store *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Store, store_close)
+const char *store_path (const Store *s); /* borrowed */
+Id128 store_mailbox_id (const Store *s);
+
+/* Write transactions (BEGIN IMMEDIATE, durable on commit: WAL with synchronous=FULL). store_rollback without one is a no-op. */
+gboolean store_begin (Store *s, GError **error);
+gboolean store_commit (Store *s, GError **error);
+void store_rollback (Store *s);
+gboolean store_in_transaction (const Store *s);
+/* Read snapshot over several calls: begin/end a deferred read transaction. */
+gboolean store_read_begin (Store *s, GError **error);
+void store_read_end (Store *s);
+
+/* Takes the exclusive right to run a synchronisation (a lock beside the file, released by close or death of the process).
+ * CONFLICT with the holder's pid in the text when another process has it. */
+gboolean store_lock_sync (Store *s, GError **error);
+
+char *store_setting (Store *s, const char *name);                                                /* NULL when unset */
+gboolean store_set_setting (Store *s, const char *name, const char *value, GError **error); /* NULL unsets */
+
+guint64 store_modseq (Store *s); /* the counter */
+
+/* ---- Folders ---- */
+typedef struct {
+	gint64 id, parent; /* parent 0 at the top */
+	Id128 object_id;
+	char *name, *path, *role; /* path: names joined by '/'; role may be NULL */
+	gboolean subscribed, selectable, local_only;
+	guint32 uidvalidity, uidnext, total, unread;
+	guint64 modseq, changed_modseq;
+} Folder;
+void folder_free (Folder *f);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Folder, folder_free)
+
+/* All folders, parents before children, INBOX first, then by path. GPtrArray of Folder. */
+GPtrArray *store_folders (Store *s, GError **error);
+Folder *store_folder (Store *s, gint64 id, GError **error);
+/* By path; INBOX in any case. NOT_FOUND names near misses. */
+Folder *store_folder_by_path (Store *s, const char *path, GError **error);
+Folder *store_folder_by_role (Store *s, const char *role, GError **error); /* NULL without error when there is none */
+typedef struct {
+	gint64 parent;
+	const char *name, *role;
+	gboolean subscribed, selectable, local_only;
+} NewFolder;
+/* EXISTS when the parent has a child of that name. UIDVALIDITY is minted rising. */
+gboolean store_folder_create (Store *s, const NewFolder *n, gint64 *id_out, GError **error);
+/* Creates all missing levels of @path. */
+gboolean store_folder_create_path (Store *s, const char *path, gint64 *id_out, GError **error);
+gboolean store_folder_rename (Store *s, gint64 id, gint64 parent, const char *name, GError **error);
+gboolean store_folder_set (Store *s, gint64 id, const char *role, gboolean subscribed, gboolean selectable, GError **error);
+/* Removes the folder and its placements (into `removed`, with @cause). CONFLICT when it has children. Bindings stay, marked gone. */
+gboolean store_folder_delete (Store *s, gint64 id, const char *cause, GError **error);
+
+/* ---- Content and messages ---- */
+typedef enum {
+	FLAG_SEEN = 1,
+	FLAG_ANSWERED = 2,
+	FLAG_FLAGGED = 4,
+	FLAG_DELETED = 8,
+	FLAG_DRAFT = 16,
+} StoreFlags;
+
+/* A message made ready for storing: scanned, hashed, header fields read. Needs no store and no lock, so any thread may do it. */
+typedef struct Prepared Prepared;
+/* @octets whole in memory (a reference is taken), or a file to be mapped piecewise; received in seconds, zone in minutes. */
+Prepared *prepare_bytes (GBytes *octets, gint64 received, int zone);
+Prepared *prepare_file (int fd, guint64 size, gint64 received, int zone, GError **error); /* dups fd */
+void prepared_free (Prepared *p);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Prepared, prepared_free)
+guint64 prepared_size (const Prepared *p);
+const char *prepared_message_id (const Prepared *p); /* may be NULL */
+const guint8 *prepared_hash (const Prepared *p);     /* DIGEST_SIZE octets */
+
+/* Stores it, or finds the message with equal octets and equal received time that has no placement in @folder (0: any) and returns
+ * that. Content with equal octets is stored once in any case. Trains the store's dictionary when due. */
+gboolean store_add_message (Store *s, Prepared *p, gint64 folder, gint64 *message_out, GError **error);
+
+typedef struct {
+	gint64 id, content, received, sent, thread;
+	int zone;
+	guint64 size;
+	Id128 object_id;
+	char *message_id, *subject, *sender, *recipients; /* may be NULL */
+	gboolean attachment, has_sent;
+	guint64 digest;
+	GBytes *structure;
+} Message;
+void message_free (Message *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Message, message_free)
+Message *store_message (Store *s, gint64 id, GError **error);
+
+/* Octets offset..offset+size of a message (fewer at its end). Decompresses only the chunks that are needed. */
+GBytes *store_read (Store *s, gint64 message, guint64 offset, gsize size, GError **error);
+/* The whole message piecewise, at most 1 MiB at a time. @sink returns FALSE with error to stop. */
+typedef gboolean (*StoreSink) (gpointer data, const void *octets, gsize size, GError **error);
+gboolean store_stream (Store *s, gint64 message, StoreSink sink, gpointer data, GError **error);
+
+/* ---- Placements ---- */
+typedef struct {
+	gint64 id, folder, message;
+	guint32 uid;
+	guint flags;
+	char *keywords; /* sorted, one space between; NULL when none */
+	guint64 modseq;
+} Placement;
+void placement_done (Placement *p); /* frees the contents only */
+void placement_free (Placement *p);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Placement, placement_free)
+
+/* Puts @message into @folder under a new UID. With @pending the home is to be told (a row in `pending`, copied from @origin if not
+ * 0); without, the caller binds it. */
+gboolean store_place (Store *s, gint64 folder, gint64 message, guint flags, const char *keywords, gboolean pending, gint64 origin,
+                      gint64 *placement_out, GError **error);
+gboolean store_set_flags (Store *s, gint64 placement, guint flags, const char *keywords, GError **error);
+/* Removes it (kept in `removed` with @cause 'here' or 'home'). A binding it has is marked gone (cause 'here') or deleted ('home');
+ * a pending row is deleted. */
+gboolean store_remove (Store *s, gint64 placement, const char *cause, GError **error);
+/* A local move: place in @folder with pending, remove the old one without a `removed` row; ids of both in the pending row. */
+gboolean store_move (Store *s, gint64 placement, gint64 folder, gint64 *placement_out, GError **error);
+
+Placement *store_placement (Store *s, gint64 id, GError **error);
+Placement *store_placement_by_uid (Store *s, gint64 folder, guint32 uid, GError **error);
+/* Placements of @folder with modseq > @since, ascending by modseq... 0 gives all, by UID. @fn returns FALSE to stop. */
+typedef gboolean (*PlacementFn) (gpointer data, const Placement *p);
+gboolean store_each_placement (Store *s, gint64 folder, guint64 since, PlacementFn fn, gpointer data, GError **error);
+/* UIDs removed from @folder after @since. */
+gboolean store_removed_uids (Store *s, gint64 folder, guint64 since, UidSet *uids_out, GError **error);
+/* Keyword text helpers: sorts and removes doubles; set operations on canonical texts (NULL = none). Results owned. */
+char *keywords_canonical (const char *const *words, gsize n);
+gboolean keywords_equal (const char *a, const char *b);
+/* Three-way merge: here + (home's changes against base). */
+char *keywords_merge (const char *base, const char *here, const char *home);
+
+/* For lists: placement with its message's listing fields, newest first. @limit 0 = all. */
+typedef struct {
+	Placement placement;
+	Message message; /* structure NULL */
+} Listing;
+typedef gboolean (*ListingFn) (gpointer data, const Listing *l);
+gboolean store_list (Store *s, gint64 folder, guint limit, ListingFn fn, gpointer data, GError **error);
+/* Placements of one message, as GPtrArray of Placement. */
+GPtrArray *store_placements_of (Store *s, gint64 message, GError **error);
+
+/* Removed and restorable, newest first; restoring places it again as a pending message. */
+typedef struct {
+	gint64 id, message, removed;
+	char *folder_path, *subject, *sender, *cause;
+} RemovedMessage;
+void removed_message_free (RemovedMessage *r);
+GPtrArray *store_removed_messages (Store *s, guint limit, GError **error);
+gboolean store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error);
+/* Drops `removed` rows older than @before, then messages and content that nothing holds. */
+gboolean store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error);
+
+/* ---- Full-text rows: written by search/ ---- */
+gint64 store_indexed_message (Store *s);
+gboolean store_set_indexed_message (Store *s, gint64 message, GError **error);
+
+/* ---- The log ---- */
+typedef struct {
+	gint64 id, started, ended; /* ended 0: running or died */
+	char *result, *error, *facts;
+} Run;
+void run_free (Run *r);
+gboolean store_run_begin (Store *s, gint64 now, gint64 *run_out, GError **error);
+gboolean store_run_line (Store *s, gint64 run, gint64 time, gboolean detail, const char *text, GError **error);
+gboolean store_run_end (Store *s, gint64 run, gint64 now, const char *result, const char *err, const char *facts, GError **error);
+GPtrArray *store_runs (Store *s, guint limit, GError **error); /* newest first */
+typedef void (*RunLineFn) (gpointer data, gint64 time, gboolean detail, const char *text);
+gboolean store_run_lines (Store *s, gint64 run, RunLineFn fn, gpointer data, GError **error);
+
+/* ---- Whole store ---- */
+/* Verifies the invariants of schema.sql and SQLite's own; every finding is one line to @report. *findings_out counts them. With
+ * @deep every content is decompressed and its hash compared. With @repair counters and derived data are put right. */
+typedef void (*CheckReport) (gpointer data, const char *finding);
+gboolean store_check (Store *s, gboolean deep, gboolean repair, CheckReport report, gpointer data, Cancel *cancel, guint64 *findings_out,
+                      GError **error);
+/* Sweeps, rebuilds what is derived, gives free pages back. Sizes in octets. */
+gboolean store_compact (Store *s, guint64 *before_out, guint64 *after_out, GError **error);
+typedef struct {
+	guint64 folders, messages, placements, pending, contents, content_octets, stored_octets, file_octets, index_octets;
+} StoreStatistics;
+gboolean store_statistics (Store *s, StoreStatistics *out, GError **error);
