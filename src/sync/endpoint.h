@@ -178,8 +178,10 @@ typedef struct {
 	gboolean (*folder_delete) (Endpoint *e, const char *name, GError **error); /* NOT_FOUND counts as done */
 
 	/* Waits until something changed at home, at most @timeout_ms. @names: folders that matter most, for IDLE. Returns with the wire
-	 * names of changed folders (GPtrArray of char *, may be empty on time-out; a NULL array means "look at everything"). */
-	gboolean (*watch) (Endpoint *e, const char *const *names, guint n, gint64 timeout_ms, GPtrArray **changed_out, GError **error);
+	 * names of changed folders (GPtrArray of char *, may be empty on time-out; a NULL array means "look at everything"). Returns early,
+	 * as if timed out, when @wake_fd (-1: none) becomes readable; the caller drains it. */
+	gboolean (*watch) (Endpoint *e, const char *const *names, guint n, gint64 timeout_ms, int wake_fd, GPtrArray **changed_out,
+	                   GError **error);
 } EndpointClass;
 
 struct Endpoint {

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings a store and its home to the same state, both ways (design.md sections 3 and 5; docs/sync.md).
+ *
+ * Invariants of a run:
+ *   1. What is learned from the home and the fact that it was learned are one transaction.
+ *   2. Nothing is sent to the home without an intent in the store: a pending row, a gone binding, or a flag that differs from its
+ *      base. An append's or copy's intent carries a UIDNEXT watermark before it is sent; a run that finds a watermark looks at the
+ *      home for the message before it sends it again.
+ *   3. Every step may run twice without harm, and the process may die between any two.
+ *   4. A removal is applied only after the deletion guard has agreed. */
+#pragma once
+#include "endpoint.h"
+#include "store.h"
+
+typedef enum { SYNC_CONNECT, SYNC_HIERARCHY, SYNC_PULL, SYNC_PUSH, SYNC_INDEX, SYNC_DONE } SyncPhase;
+
+typedef struct {
+	SyncPhase phase;
+	const char *folder; /* path; NULL */
+	guint folders_done, folders_total;
+	guint64 messages_done, messages_total; /* to be fetched in this run */
+	guint64 octets_done;                   /* of messages stored */
+	EndpointTraffic traffic;
+} SyncProgress;
+
+typedef struct {
+	const char *mailbox;         /* name for the log: the account's */
+	const char *const *folders;  /* NULL: all. Paths. */
+	guint guard_messages;        /* deletion guard: a run that would remove more than this many ... */
+	guint guard_percent;         /* ... and more than this share of a folder, or all of it (over one message), holds */
+	guint keep_removed_days;
+	void (*progress) (gpointer data, const SyncProgress *p); /* at most some times a second; NULL */
+	void (*line) (gpointer data, gint64 time, gboolean detail, const char *text); /* each line of the log as it is written; NULL */
+	gpointer data;
+} SyncOptions;
+#define SYNC_OPTIONS_INIT {.guard_messages = 20, .guard_percent = 10, .keep_removed_days = 30}
+
+typedef struct {
+	guint64 folders_added_here, folders_changed_here, folders_removed_here;
+	guint64 folders_added_home, folders_changed_home, folders_removed_home;
+	guint64 added_here, updated_here, removed_here;
+	guint64 added_home, updated_home, removed_home, moved_home;
+	guint64 conflicts, failures, held;
+	guint64 octets_stored;
+	EndpointTraffic traffic;
+	gint64 run; /* its row in the log */
+} SyncResult;
+
+/* One run. FALSE with an error that reaches the mailbox; the result holds what was done until then. A run that held something
+ * succeeds with result.held > 0. The store must be locked (store_lock_sync) and the endpoint is opened here. */
+gboolean sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error);
+
+/* A counted step, for the tests that kill the process at each one: with OUTPOST_DIE_AT=n in the environment the n-th call ends the
+ * process with _exit (137); with OUTPOST_COUNT_STEPS=1 the number of calls is printed to stderr at exit as "steps: N". */
+void sync_step (void);
+
+typedef struct {
+	gint64 poll_ms;   /* without push: how often to look, default 60 s */
+	int wake_fd;      /* readable: run now (the caller's local changes); -1 none */
+	/* Called after every run, and on connection loss with the error and when the next try is due (seconds). */
+	void (*ran) (gpointer data, const SyncResult *result, const GError *error, gint64 next_try_s);
+	/* Called when the wait for changes begins. */
+	void (*waiting) (gpointer data);
+	gpointer data;
+} WatchOptions;
+/* Runs, waits for changes at home, runs again, until cancelled (TRUE) or an error that no repetition can mend. */
+gboolean sync_watch (Store *store, Endpoint *home, const SyncOptions *options, const WatchOptions *watch, Cancel *cancel, GError **error);
