@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings the two folder trees together: plan_folders says what, this file does it. What changes here is one transaction; what changes
+ * at home goes step by step, each followed by its binding's update. */
+#include "sync-private.h"
+#include <string.h>
+
+typedef struct {
+	SyncRun *run;
+	GHashTable *folder_of_name; /* wire name -> gint64 folder id (as pointer-sized copy), for parents */
+	GPtrArray *bindings;
+} Tree;
+
+static gint64
+folder_of_name (Tree *t, const char *wire_name)
+{
+	gint64 *id = wire_name ? g_hash_table_lookup (t->folder_of_name, wire_name) : NULL;
+	return id ? *id : 0;
+}
+
+static void
+remember_name (Tree *t, const char *wire_name, gint64 folder)
+{
+	g_hash_table_insert (t->folder_of_name, g_strdup (wire_name), g_memdup2 (&folder, sizeof folder));
+}
+
+static gboolean
+bind_as_listed (Tree *t, gint64 folder, const FolderBinding *old, const RemoteFolder *r, gint64 base_parent, const char *base_name,
+                GError **error)
+{
+	FolderBinding b = {0};
+	if (old)
+		b = *old;
+	b.folder = folder;
+	b.remote_name = r->name;
+	b.delimiter = r->delimiter;
+	b.remote_id = r->id ? r->id : b.remote_id;
+	b.base_parent = base_parent;
+	b.base_name = (char *) base_name;
+	b.selectable = r->selectable;
+	remember_name (t, r->name, folder);
+	return store_bind_folder (t->run->store, &b, error);
+}
+
+/* A name that is free among the siblings here: the remote's, or that with a number. */
+static char *
+free_name (Store *s, gint64 parent, const char *leaf)
+{
+	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
+	g_autofree char *name = g_strdup (leaf);
+	for (guint n = 2; n < 1000; n++) {
+		gboolean taken = FALSE;
+		for (guint i = 0; folders && i < folders->len && !taken; i++) {
+			Folder *f = folders->pdata[i];
+			taken = f->parent == parent && strcmp (f->name, name) == 0;
+		}
+		if (!taken)
+			break;
+		g_free (name);
+		name = g_strdup_printf ("%s (%u)", leaf, n);
+	}
+	return g_steal_pointer (&name);
+}
+
+static gboolean
+create_here (Tree *t, const FolderStep *step, GError **error)
+{
+	const RemoteFolder *r = step->remote;
+	gint64 parent = folder_of_name (t, r->parent), id;
+	g_autofree char *name = free_name (t->run->store, parent, r->leaf);
+	NewFolder n = {parent, name, r->role, r->subscribed, r->selectable, FALSE};
+	t->run->result->folders_added_here++;
+	return store_folder_create (t->run->store, &n, &id, error) && bind_as_listed (t, id, NULL, r, parent, name, error);
+}
+
+/* The folder comes back: what is bound to it stays bound to nothing, the remote is new again. */
+static gboolean
+restore_here (Tree *t, const FolderStep *step, GError **error)
+{
+	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but new messages had arrived in it on the server.\n"
+	                                         "It was restored with all its messages.\n", step->binding->base_name);
+	t->run->result->conflicts++;
+	sync_log_detail (t->run, "folder '%s' restored: it has new items at home", step->binding->base_name);
+	return store_unbind_folder (t->run->store, step->binding->folder, error) && create_here (t, step, error) &&
+	       sync_report (t->run, "Conflicts", "Folder restored", text, error);
+}
+
+static gboolean
+same_message (SyncRun *run, const PlacementBinding *b, const RemoteEvidence *e)
+{
+	g_autoptr (Placement) p = store_placement (run->store, b->placement, NULL);
+	g_autoptr (Message) m = p ? store_message (run->store, p->message, NULL) : NULL;
+	return m && e->received == m->received && e->size == (b->remote_size ? b->remote_size : m->size);
+}
+
+typedef struct {
+	GArray *bindings; /* PlacementBinding, contents not owned */
+	guint seen, total;
+} Sample;
+
+static gboolean
+pick (gpointer data, const PlacementBinding *b)
+{
+	Sample *s = data;
+	if (!b->gone && s->seen++ % MAX (1u, s->total / 8) == 0 && s->bindings->len < 8) {
+		PlacementBinding copy = *b;
+		copy.keywords = NULL;
+		g_array_append_val (s->bindings, copy);
+	}
+	return TRUE;
+}
+
+/* Is the remote folder really the one we are bound to? Up to eight known messages must be there, equal in size and date. */
+static gboolean
+verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError **error)
+{
+	g_autoptr (GArray) sample = g_array_new (FALSE, FALSE, sizeof (PlacementBinding));
+	Sample s = {sample, 0, step->binding->messages};
+	*same_out = FALSE;
+	if (!store_each_binding (run->store, step->binding->folder, pick, &s, error))
+		return FALSE;
+	if (sample->len == 0) {
+		*same_out = step->remote->messages == 0;
+		return TRUE;
+	}
+	g_auto (UidSet) uids = UID_SET_INIT;
+	for (guint i = 0; i < sample->len; i++)
+		uid_set_add (&uids, g_array_index (sample, PlacementBinding, i).remote_uid);
+	g_autoptr (GArray) evidence = NULL;
+	g_autoptr (GError) e = NULL;
+	if (!run->home->class->evidence (run->home, step->remote->name, step->binding->uidvalidity, &uids, 0, &evidence, &e)) {
+		if (error_reach (e->code) == REACH_MAILBOX) {
+			g_propagate_error (error, g_steal_pointer (&e));
+			return FALSE;
+		}
+		return TRUE;
+	}
+	guint equal = 0;
+	for (guint i = 0; i < sample->len; i++)
+		for (guint j = 0; j < evidence->len; j++)
+			if (g_array_index (evidence, RemoteEvidence, j).uid == g_array_index (sample, PlacementBinding, i).remote_uid)
+				equal += same_message (run, &g_array_index (sample, PlacementBinding, i),
+				                       &g_array_index (evidence, RemoteEvidence, j));
+	/* some may have been removed since; what is there must agree, and most must be there */
+	*same_out = equal > 0 && equal == evidence->len && 2 * equal >= sample->len;
+	return TRUE;
+}
+
+static gboolean
+rename_here (Tree *t, const FolderStep *step, GError **error)
+{
+	const RemoteFolder *r = step->remote;
+	gint64 parent = folder_of_name (t, r->parent);
+	g_autofree char *name = NULL;
+	if (step->folder->parent == parent && strcmp (step->folder->name, r->leaf) == 0)
+		name = g_strdup (r->leaf);
+	else {
+		name = free_name (t->run->store, parent, r->leaf);
+		if (!store_folder_rename (t->run->store, step->folder->id, parent, name, error))
+			return FALSE;
+		t->run->result->folders_changed_here++;
+		sync_log_detail (t->run, "folder '%s' renamed to '%s' as at home", step->folder->path, name);
+	}
+	if (step->conflict) {
+		g_autofree char *text = g_strdup_printf ("The folder \"%s\" was renamed to \"%s\" here and to \"%s\" on the server.\n"
+		                                         "The server's name stands.\n", step->binding->base_name,
+		                                         step->folder->name, r->leaf);
+		t->run->result->conflicts++;
+		if (!sync_report (t->run, "Conflicts", "Folder renamed on both sides", text, error))
+			return FALSE;
+	}
+	return bind_as_listed (t, step->folder->id, step->binding, r, parent, name, error);
+}
+
+static gboolean
+has_children (Store *s, gint64 folder)
+{
+	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
+	for (guint i = 0; folders && i < folders->len; i++)
+		if (((Folder *) folders->pdata[i])->parent == folder)
+			return TRUE;
+	return FALSE;
+}
+
+/* Gone at home. What only this side has (messages never pushed, a subfolder) keeps the folder: it is then new to the home. */
+static gboolean
+remove_here (Tree *t, const FolderStep *step, GError **error)
+{
+	SyncRun *run = t->run;
+	const Folder *f = step->folder;
+	gboolean go_on;
+	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
+	if (!sync_guard (run, &probe, "here", f->total, f->total, &go_on, error))
+		return FALSE;
+	if (!go_on)
+		return TRUE;
+	g_autoptr (GPtrArray) pending = store_pendings (run->store, f->id, error);
+	if (!pending)
+		return FALSE;
+	if (pending->len == 0 && !has_children (run->store, f->id)) {
+		run->result->folders_removed_here++;
+		run->result->removed_here += f->total;
+		sync_log_detail (run, "folder '%s' removed from offline store with %u item(s)", f->path, f->total);
+		return store_folder_delete (run->store, f->id, "home", error) && store_unbind_folder (run->store, f->id, error);
+	}
+	if (g_ascii_strcasecmp (f->name, "INBOX") == 0 && f->parent == 0)
+		return TRUE; /* the listing lied: an INBOX is always there */
+	sync_log_detail (run, "folder '%s' is gone at home but kept: it holds what only is here", f->path);
+	g_auto (UidSet) bound = UID_SET_INIT;
+	if (!store_bound_uids (run->store, f->id, &bound, error))
+		return FALSE;
+	UidIter it = {0};
+	guint32 uid;
+	while (uid_set_next (&bound, &it, &uid)) {
+		PlacementBinding b;
+		gboolean found;
+		if (!store_binding_by_uid (run->store, f->id, uid, &b, &found, error))
+			return FALSE;
+		gint64 placement = b.placement;
+		gboolean gone = b.gone;
+		placement_binding_done (&b);
+		if (found && !gone && !store_remove (run->store, placement, "home", error))
+			return FALSE;
+	}
+	return store_unbind_folder (run->store, f->id, error);
+}
+
+static gboolean
+step_here (Tree *t, const FolderStep *step, GError **error)
+{
+	switch (step->kind) {
+	case PLAN_BIND:
+		return bind_as_listed (t, step->folder->id, step->binding, step->remote,
+		                       step->binding ? step->binding->base_parent : step->folder->parent,
+		                       step->binding ? step->binding->base_name : step->folder->name, error);
+	case PLAN_CREATE_HERE:
+		return create_here (t, step, error);
+	case PLAN_RENAME_HERE:
+		return rename_here (t, step, error);
+	case PLAN_REMOVE_HERE:
+		return remove_here (t, step, error);
+	case PLAN_FORGET:
+		return store_unbind_folder (t->run->store, step->binding->folder, error);
+	case PLAN_RESTORE_HERE:
+		return restore_here (t, step, error);
+	default:
+		return TRUE;
+	}
+}
+
+static const FolderBinding *
+binding_of_folder (Tree *t, gint64 folder)
+{
+	for (guint i = 0; i < t->bindings->len; i++)
+		if (((FolderBinding *) t->bindings->pdata[i])->folder == folder)
+			return t->bindings->pdata[i];
+	return NULL;
+}
+
+static gboolean
+reload_bindings (Tree *t, GError **error)
+{
+	g_clear_pointer (&t->bindings, g_ptr_array_unref);
+	t->bindings = store_folder_bindings (t->run->store, error);
+	return t->bindings != NULL;
+}
+
+/* A failure that reaches one folder only is told and left for the next run. */
+static gboolean
+tolerable (SyncRun *run, const char *what, const char *path, GError *e, GError **error)
+{
+	if (error_reach (e->code) == REACH_MAILBOX) {
+		g_propagate_error (error, e);
+		return FALSE;
+	}
+	sync_log_detail (run, "folder '%s' could not be %s at home: %s", path, what, e->message);
+	run->result->failures++;
+	g_error_free (e);
+	return TRUE;
+}
+
+static gboolean
+create_home (Tree *t, const FolderStep *step, GError **error)
+{
+	const Folder *f = step->folder;
+	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
+	g_autofree char *name = NULL;
+	GError *e = NULL;
+	if (f->parent && !parent)
+		return TRUE; /* its parent failed */
+	sync_step ();
+	if (!t->run->home->class->folder_create (t->run->home, parent ? parent->remote_name : NULL, f->name, f->role, &name, &e))
+		return tolerable (t->run, "created", f->path, e, error);
+	sync_step ();
+	t->run->result->folders_added_home++;
+	FolderBinding b = {.folder = f->id, .remote_name = name, .delimiter = parent ? parent->delimiter : 0, .base_parent = f->parent,
+	                   .base_name = f->name, .selectable = TRUE};
+	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) && sync_commit (t->run, error) &&
+	       reload_bindings (t, error);
+}
+
+/* The home renames the folders below along: their bindings follow. */
+static gboolean
+rename_bindings_below (Tree *t, const char *old, const char *new, char delimiter, GError **error)
+{
+	gsize n = strlen (old);
+	for (guint i = 0; i < t->bindings->len; i++) {
+		FolderBinding copy = *(FolderBinding *) t->bindings->pdata[i];
+		if (delimiter == 0 || strncmp (copy.remote_name, old, n) != 0 || copy.remote_name[n] != delimiter)
+			continue;
+		g_autofree char *name = g_strconcat (new, copy.remote_name + n, NULL);
+		copy.remote_name = name;
+		if (!store_bind_folder (t->run->store, &copy, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+rename_home (Tree *t, const FolderStep *step, GError **error)
+{
+	const Folder *f = step->folder;
+	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
+	const FolderBinding *own = binding_of_folder (t, f->id); /* its name may have changed with its parent's */
+	g_autofree char *name = NULL;
+	GError *e = NULL;
+	if (!own || (f->parent && !parent))
+		return TRUE;
+	sync_step ();
+	if (!t->run->home->class->folder_rename (t->run->home, own->remote_name, parent ? parent->remote_name : NULL, f->name, &name, &e))
+		return tolerable (t->run, "renamed", f->path, e, error);
+	sync_step ();
+	t->run->result->folders_changed_home++;
+	FolderBinding b = *own;
+	b.remote_name = name;
+	b.base_parent = f->parent;
+	b.base_name = f->name;
+	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) &&
+	       rename_bindings_below (t, own->remote_name, name, own->delimiter, error) && sync_commit (t->run, error) &&
+	       reload_bindings (t, error);
+}
+
+static void
+count_bound_names (Tree *t)
+{
+	for (guint i = 0; i < t->bindings->len; i++) {
+		FolderBinding *b = t->bindings->pdata[i];
+		if (!b->folder_gone)
+			remember_name (t, b->remote_name, b->folder);
+	}
+}
+
+static gboolean
+apply_here (Tree *t, GArray *steps, GError **error)
+{
+	gboolean any = FALSE;
+	for (guint i = 0; i < steps->len; i++)
+		any |= g_array_index (steps, FolderStep, i).kind < PLAN_CREATE_HOME;
+	if (!any)
+		return TRUE;
+	if (!sync_begin (t->run, error))
+		return FALSE;
+	for (guint i = 0; i < steps->len; i++)
+		if (!step_here (t, &g_array_index (steps, FolderStep, i), error))
+			return FALSE;
+	return sync_log_write (t->run, error) && sync_commit (t->run, error);
+}
+
+static gboolean
+apply_home (Tree *t, GArray *steps, GError **error)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		FolderStep *step = &g_array_index (steps, FolderStep, i);
+		if (step->kind == PLAN_CREATE_HOME && !create_home (t, step, error))
+			return FALSE;
+		if (step->kind == PLAN_RENAME_HOME && !rename_home (t, step, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* Guesses that evidence does not bear out are not renames: the remote is then a new folder, and ours is gone. */
+static gboolean
+verify_guesses (Tree *t, GArray *steps, GError **error)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		FolderStep *step = &g_array_index (steps, FolderStep, i);
+		gboolean same = TRUE;
+		if (step->guessed && step->remote && !verify_rename (t->run, step, &same, error))
+			return FALSE;
+		if (same)
+			continue;
+		FolderStep gone = {PLAN_REMOVE_HERE, step->folder, step->binding, NULL, FALSE, FALSE};
+		*step = (FolderStep){PLAN_CREATE_HERE, NULL, NULL, step->remote, FALSE, FALSE};
+		g_array_append_val (steps, gone);
+	}
+	return TRUE;
+}
+
+static void
+log_folder_counts (SyncRun *run)
+{
+	const SyncResult *r = run->result;
+	if (r->folders_added_here)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) added to offline store", r->folders_added_here);
+	if (r->folders_changed_here)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in offline store", r->folders_changed_here);
+	if (r->folders_removed_here)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) removed from offline store", r->folders_removed_here);
+	if (r->folders_added_home)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) added to online mailbox", r->folders_added_home);
+	if (r->folders_changed_home)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in online mailbox", r->folders_changed_home);
+}
+
+static gboolean
+carry_out (Tree *t, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GArray) steps = plan_folders (folders, t->bindings, t->run->remotes);
+	count_bound_names (t);
+	gboolean ok = verify_guesses (t, steps, error) && apply_here (t, steps, error) && reload_bindings (t, error) &&
+	              apply_home (t, steps, error);
+	store_rollback (t->run->store);
+	return ok;
+}
+
+gboolean
+sync_hierarchy (SyncRun *run, GError **error)
+{
+	sync_log (run, "Synchronizing Hierarchy");
+	sync_progress (run, SYNC_HIERARCHY, NULL, TRUE);
+	g_clear_pointer (&run->remotes, g_ptr_array_unref);
+	if (!run->home->class->list (run->home, &run->remotes, error))
+		return FALSE;
+	g_autoptr (GPtrArray) folders = store_folders (run->store, error);
+	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL};
+	gboolean ok = folders && reload_bindings (&t, error) && carry_out (&t, folders, error);
+	g_hash_table_unref (t.folder_of_name);
+	g_clear_pointer (&t.bindings, g_ptr_array_unref);
+	if (ok)
+		log_folder_counts (run);
+	return ok;
+}
+
+static gboolean
+remove_folder_home (SyncRun *run, const FolderBinding *b, guint messages, GError **error)
+{
+	gboolean go_on = TRUE;
+	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
+	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
+	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", messages, messages, &go_on, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	if (!ok || !go_on)
+		return ok;
+	GError *e = NULL;
+	sync_step ();
+	if (!run->home->class->folder_delete (run->home, b->remote_name, &e) && !error_is (e, ERROR_NOT_FOUND))
+		return tolerable (run, "removed", b->base_name, e, error);
+	g_clear_error (&e);
+	sync_step ();
+	run->result->folders_removed_home++;
+	sync_log_detail (run, "folder '%s' removed from online mailbox", b->base_name);
+	ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+static int
+children_first (gconstpointer a, gconstpointer b)
+{
+	return -strcmp ((*(FolderBinding *const *) a)->remote_name, (*(FolderBinding *const *) b)->remote_name);
+}
+
+gboolean
+sync_push_folder_removals (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
+	if (!bindings)
+		return FALSE;
+	g_ptr_array_sort (bindings, children_first);
+	for (guint i = 0; i < bindings->len; i++) {
+		FolderBinding *b = bindings->pdata[i];
+		if (b->folder_gone && !remove_folder_home (run, b, b->messages, error))
+			return FALSE;
+	}
+	return TRUE;
+}

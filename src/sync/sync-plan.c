@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync-plan.h"
+#include <string.h>
+
+typedef struct {
+	GHashTable *remote_by_name, *remote_by_id; /* RemoteFolder, borrowed */
+	GHashTable *folder_by_id;                  /* gint64 * -> Folder, borrowed */
+	GHashTable *taken;                         /* remotes and folders that a binding speaks for */
+	GHashTable *folder_of_remote;              /* RemoteFolder -> Folder where both are known */
+	const GPtrArray *folders, *bindings, *remotes;
+	GArray *steps;
+} Planner;
+
+static gboolean
+is_inbox (const char *name)
+{
+	return g_ascii_strcasecmp (name, "INBOX") == 0;
+}
+
+static const RemoteFolder *
+remote_with_same_validity (Planner *p, const FolderBinding *b)
+{
+	const RemoteFolder *found = NULL;
+	if (b->uidvalidity == 0)
+		return NULL;
+	for (guint i = 0; i < p->remotes->len; i++) {
+		const RemoteFolder *r = p->remotes->pdata[i];
+		if (!r->has_status || r->uidvalidity != b->uidvalidity || r->uidnext < b->uidnext || is_inbox (r->name) ||
+		    g_hash_table_contains (p->taken, r))
+			continue;
+		if (found)
+			return NULL; /* more than one: no guess */
+		found = r;
+	}
+	return found;
+}
+
+static void
+add_step (Planner *p, PlanKind kind, const Folder *f, const FolderBinding *b, const RemoteFolder *r, gboolean guessed, gboolean conflict)
+{
+	FolderStep step = {kind, f, b, r, guessed, conflict};
+	g_array_append_val (p->steps, step);
+}
+
+/* The bindings whose remote still has its name come first: only what is left may be recognised as renamed. */
+static const RemoteFolder *
+remote_by_exact_name (Planner *p, const FolderBinding *b)
+{
+	const RemoteFolder *r = g_hash_table_lookup (p->remote_by_name, b->remote_name);
+	if (r && b->remote_id && r->id && strcmp (r->id, b->remote_id) != 0)
+		return NULL; /* another folder under the old name */
+	return r;
+}
+
+static const RemoteFolder *
+remote_renamed (Planner *p, const FolderBinding *b, gboolean *guessed_out)
+{
+	*guessed_out = FALSE;
+	if (is_inbox (b->remote_name))
+		return NULL;
+	const RemoteFolder *r = b->remote_id ? g_hash_table_lookup (p->remote_by_id, b->remote_id) : NULL;
+	if (r)
+		return g_hash_table_contains (p->taken, r) ? NULL : r;
+	*guessed_out = TRUE;
+	return remote_with_same_validity (p, b);
+}
+
+static gboolean
+renamed_here (const FolderBinding *b, const Folder *f)
+{
+	return f->parent != b->base_parent || strcmp (f->name, b->base_name) != 0;
+}
+
+static void
+plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean renamed, gboolean guessed)
+{
+	const Folder *f = g_hash_table_lookup (p->folder_by_id, &b->folder);
+	if (f)
+		g_hash_table_add (p->taken, (gpointer) f);
+	if (r)
+		g_hash_table_add (p->taken, (gpointer) r);
+	if (f && r) {
+		g_hash_table_insert (p->folder_of_remote, (gpointer) r, (gpointer) f);
+		gboolean here = renamed_here (b, f) && !is_inbox (b->remote_name);
+		if (renamed)
+			add_step (p, PLAN_RENAME_HERE, f, b, r, guessed, here);
+		else if (here)
+			add_step (p, PLAN_RENAME_HOME, f, b, r, FALSE, FALSE);
+		else if (g_strcmp0 (b->remote_id, r->id) != 0 && r->id)
+			add_step (p, PLAN_BIND, f, b, r, FALSE, FALSE);
+	} else if (f)
+		add_step (p, PLAN_REMOVE_HERE, f, b, NULL, FALSE, FALSE);
+	else if (r && r->has_status && (r->uidnext != b->uidnext || r->uidvalidity != b->uidvalidity) && b->uidvalidity)
+		add_step (p, PLAN_RESTORE_HERE, NULL, b, r, FALSE, FALSE);
+	else if (r)
+		add_step (p, PLAN_REMOVE_HOME, NULL, b, r, FALSE, FALSE);
+	else
+		add_step (p, PLAN_FORGET, NULL, b, NULL, FALSE, FALSE);
+}
+
+static void
+plan_bindings (Planner *p)
+{
+	g_autoptr (GPtrArray) lost = g_ptr_array_new ();
+	for (guint i = 0; i < p->bindings->len; i++) {
+		const FolderBinding *b = p->bindings->pdata[i];
+		const RemoteFolder *r = remote_by_exact_name (p, b);
+		if (r)
+			plan_bound (p, b, r, FALSE, FALSE);
+		else
+			g_ptr_array_add (lost, (gpointer) b);
+	}
+	for (guint i = 0; i < lost->len; i++) {
+		gboolean guessed;
+		const RemoteFolder *r = remote_renamed (p, lost->pdata[i], &guessed);
+		plan_bound (p, lost->pdata[i], r, r != NULL, guessed);
+	}
+}
+
+static const Folder *
+unbound_folder_at (Planner *p, gint64 parent, const char *name)
+{
+	for (guint i = 0; i < p->folders->len; i++) {
+		const Folder *f = p->folders->pdata[i];
+		gboolean same = strcmp (f->name, name) == 0 || (parent == 0 && is_inbox (f->name) && is_inbox (name));
+		if (f->parent == parent && same && !f->local_only && !g_hash_table_contains (p->taken, f))
+			return f;
+	}
+	return NULL;
+}
+
+static void
+plan_unbound_remotes (Planner *p)
+{
+	for (guint i = 0; i < p->remotes->len; i++) {
+		const RemoteFolder *r = p->remotes->pdata[i];
+		if (g_hash_table_contains (p->taken, r))
+			continue;
+		const RemoteFolder *rp = r->parent ? g_hash_table_lookup (p->remote_by_name, r->parent) : NULL;
+		const Folder *fp = rp ? g_hash_table_lookup (p->folder_of_remote, rp) : NULL;
+		const Folder *f = !r->parent || fp ? unbound_folder_at (p, fp ? fp->id : 0, r->leaf) : NULL;
+		if (f) {
+			g_hash_table_add (p->taken, (gpointer) f);
+			g_hash_table_insert (p->folder_of_remote, (gpointer) r, (gpointer) f);
+		}
+		add_step (p, f ? PLAN_BIND : PLAN_CREATE_HERE, f, NULL, r, FALSE, FALSE);
+	}
+}
+
+static int
+compare_steps (gconstpointer a, gconstpointer b)
+{
+	const FolderStep *x = a, *y = b;
+	if (x->kind != y->kind)
+		return (int) x->kind - (int) y->kind;
+	const char *p = x->remote ? x->remote->name : x->binding ? x->binding->remote_name : x->folder->path;
+	const char *q = y->remote ? y->remote->name : y->binding ? y->binding->remote_name : y->folder->path;
+	int order = strcmp (p, q); /* a parent's name is a prefix of its children's */
+	return x->kind == PLAN_REMOVE_HERE || x->kind == PLAN_REMOVE_HOME ? -order : order;
+}
+
+GArray *
+plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes)
+{
+	g_autoptr (GHashTable) by_name = g_hash_table_new (g_str_hash, g_str_equal);
+	g_autoptr (GHashTable) by_id = g_hash_table_new (g_str_hash, g_str_equal);
+	g_autoptr (GHashTable) by_folder = g_hash_table_new (g_int64_hash, g_int64_equal);
+	g_autoptr (GHashTable) taken = g_hash_table_new (NULL, NULL);
+	g_autoptr (GHashTable) of_remote = g_hash_table_new (NULL, NULL);
+	Planner p = {by_name, by_id,   by_folder, taken, of_remote, folders, bindings, remotes,
+	             g_array_new (FALSE, TRUE, sizeof (FolderStep))};
+	for (guint i = 0; i < remotes->len; i++) {
+		RemoteFolder *r = remotes->pdata[i];
+		g_hash_table_insert (by_name, r->name, r);
+		if (r->id)
+			g_hash_table_insert (by_id, r->id, r);
+	}
+	for (guint i = 0; i < folders->len; i++) {
+		Folder *f = folders->pdata[i];
+		g_hash_table_insert (by_folder, &f->id, f);
+	}
+	plan_bindings (&p);
+	plan_unbound_remotes (&p);
+	for (guint i = 0; i < folders->len; i++) {
+		const Folder *f = folders->pdata[i];
+		if (!f->local_only && !g_hash_table_contains (taken, f))
+			add_step (&p, PLAN_CREATE_HOME, f, NULL, NULL, FALSE, FALSE);
+	}
+	g_array_sort (p.steps, compare_steps);
+	return p.steps;
+}
+
+guint
+plan_merge_flags (guint base, guint here, guint home)
+{
+	guint changed = base ^ home;
+	return (here & ~changed) | (home & changed);
+}
+
+gboolean
+plan_guard_holds (guint n, guint of, guint messages, guint percent)
+{
+	if (n >= of && of > 5)
+		return TRUE;
+	return n > messages && (guint64) n * 100 > (guint64) percent * of;
+}
+
+gboolean
+plan_needs_query (const FolderBinding *b, const RemoteFolder *r)
+{
+	if (!b->complete || !r->has_status || r->uidvalidity != b->uidvalidity || r->uidnext != b->uidnext || r->messages != b->messages)
+		return TRUE;
+	if (r->messages == 0)
+		return FALSE;
+	return r->highestmodseq == 0 || r->highestmodseq != b->highestmodseq;
+}
+
+void
+plan_match_pushed (const PushedMessage *pushed, guint n, const RemoteEvidence *evidence, guint m, guint32 *uids_out)
+{
+	g_autofree gboolean *used = g_new0 (gboolean, m + 1);
+	for (guint i = 0; i < n; i++) {
+		uids_out[i] = 0;
+		for (guint j = 0; j < m && !uids_out[i]; j++) {
+			const RemoteEvidence *e = &evidence[j];
+			if (used[j] || e->size != pushed[i].size || g_strcmp0 (e->message_id, pushed[i].message_id) != 0)
+				continue;
+			if (pushed[i].dated && e->received != pushed[i].received)
+				continue;
+			used[j] = TRUE;
+			uids_out[i] = e->uid;
+		}
+	}
+}

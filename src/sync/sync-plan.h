@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pure part of synchronising: from what was agreed, what is here and what is at home to what must be done. No I/O, no clock. */
+#pragma once
+#include "endpoint.h"
+#include "store-binding.h"
+
+/* ---- Folders ---- */
+typedef enum {
+	/* here; carried out together, in this order, parents before children */
+	PLAN_BIND,        /* folder and remote exist and belong together: only the binding is new or has a new name */
+	PLAN_CREATE_HERE, /* remote is new */
+	PLAN_RENAME_HERE, /* remote got another name or parent */
+	PLAN_REMOVE_HERE, /* gone at home; children before parents */
+	PLAN_FORGET,      /* gone on both sides */
+	PLAN_RESTORE_HERE,/* removed here, but home has news in it: it comes back */
+	/* at home; one after the other, after all of the above */
+	PLAN_CREATE_HOME,
+	PLAN_RENAME_HOME,
+	PLAN_REMOVE_HOME, /* children before parents */
+} PlanKind;
+
+typedef struct {
+	PlanKind kind;
+	const Folder *folder;          /* NULL: none here */
+	const FolderBinding *binding;  /* NULL: none yet */
+	const RemoteFolder *remote;    /* NULL: none at home */
+	gboolean guessed; /* remote was recognised by UIDVALIDITY only: verify by evidence before acting */
+	gboolean conflict; /* both sides renamed: home's name stands */
+} FolderStep;
+
+/* @folders, @bindings, @remotes: arrays of Folder, FolderBinding, RemoteFolder; the result (of FolderStep) borrows from them. */
+GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes);
+
+/* ---- Flags ---- */
+/* Three-way merge of boolean flags: what home changed against @base, on top of @here. */
+guint plan_merge_flags (guint base, guint here, guint home);
+
+/* ---- Deletion guard ---- */
+/* TRUE if removing @n of the @of messages of a folder needs the user's consent: more than @messages and more than @percent of them, or
+ * all of more than five. */
+gboolean plan_guard_holds (guint n, guint of, guint messages, guint percent);
+
+/* ---- Does a folder need a query? ---- */
+gboolean plan_needs_query (const FolderBinding *b, const RemoteFolder *r);
+
+/* ---- Pushes whose answer never came ---- */
+typedef struct {
+	gint64 placement;
+	guint64 size;
+	gint64 received;
+	const char *message_id; /* NULL none */
+	gboolean dated;         /* we told the home the date (APPEND), or it copied it: compare it */
+} PushedMessage;
+/* Pairs pushed messages with remote evidence: equal size, Message-ID and date; true duplicates in order of UID. uids_out[i] is 0
+ * where nothing fits. */
+void plan_match_pushed (const PushedMessage *pushed, guint n, const RemoteEvidence *evidence, guint m, guint32 *uids_out);

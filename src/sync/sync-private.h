@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of one run share. */
+#pragma once
+#include "sync.h"
+#include "sync-plan.h"
+
+/* A bound folder during a run. */
+typedef struct {
+	Folder *folder;          /* owned */
+	FolderBinding *binding;  /* owned; as in the store */
+	const RemoteFolder *remote; /* as listed, NULL: not listed (created in this run) */
+	UidSet wanted;           /* to be fetched */
+	gboolean held, pushed, failed;
+	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
+	guint64 hinted_total; /* messages_now of the last query */
+} FolderRun;
+void folder_run_free (FolderRun *f);
+
+typedef struct {
+	gint64 time;
+	gboolean detail;
+	char *text;
+} LogLine;
+
+typedef struct {
+	Store *store;
+	Endpoint *home;
+	const SyncOptions *options;
+	Cancel *cancel;
+	SyncResult *result;
+	GArray *unwritten; /* LogLine */
+	gint64 run;        /* 0 until the first line is written */
+	gint64 started, last_progress;
+	SyncProgress progress;
+	GPtrArray *remotes; /* RemoteFolder */
+	GPtrArray *folders; /* FolderRun */
+} SyncRun;
+
+gint64 sync_now (void);
+
+/* Log: lines are kept until the next transaction (sync_log_write, inside one) so that a no-op costs one commit. */
+void sync_log (SyncRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3);
+void sync_log_detail (SyncRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3);
+gboolean sync_log_write (SyncRun *run, GError **error);
+gboolean sync_log_end (SyncRun *run, const GError *failure, GError **error);
+
+void sync_progress (SyncRun *run, SyncPhase phase, const char *folder, gboolean always);
+
+/* begin / commit with a counted step on either side of the commit */
+gboolean sync_begin (SyncRun *run, GError **error);
+gboolean sync_commit (SyncRun *run, GError **error);
+
+gboolean sync_hierarchy (SyncRun *run, GError **error);
+/* Fills run->folders from the store and the listing. */
+gboolean sync_load_folders (SyncRun *run, GError **error);
+/* Brings home's changes of the given FolderRuns here. */
+gboolean sync_pull (SyncRun *run, GPtrArray *folders, GError **error);
+gboolean sync_push (SyncRun *run, GError **error);
+/* Removes at home the folders that are gone here (after the push, which may still have moved messages out of them). */
+gboolean sync_push_folder_removals (SyncRun *run, GError **error);
+/* Binds pending placements of @f whose earlier push did reach the home: looks among @candidates (or, NULL, all UIDs from the
+ * watermark). Bound UIDs are taken out of @candidates. */
+gboolean sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **error);
+/* TRUE: go on with removing @n of @of on @side; FALSE: held (a hold is in the store). Call inside a transaction. */
+gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean *go_on_out, GError **error);
+/* Puts a report in words as a message into the local-only folder Sync Issues/@kind. Inside a transaction. */
+gboolean sync_report (SyncRun *run, const char *kind, const char *subject, const char *text, GError **error);
+
+/* The writer: a thread with a connection of its own that stores fetched messages in batches, each one transaction. */
+typedef struct SyncWriter SyncWriter;
+SyncWriter *sync_writer_new (SyncRun *run, GError **error);
+/* Takes a message for @folder (id). Waits while too much is queued. FALSE with the writer's error once it failed. */
+gboolean sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, GError **error);
+/* Messages durably stored so far for progress. */
+guint64 sync_writer_stored (SyncWriter *w, guint64 *octets_out);
+/* Waits until all is stored, ends the thread, frees. */
+gboolean sync_writer_end (SyncWriter *w, GError **error);

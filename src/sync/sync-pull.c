@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Home's changes come here: one query for all folders that need it, flags and removals applied folder by folder (each one
+ * transaction with the new state token), then bodies, newest first, through the writer. `complete` in the binding says whether every
+ * message up to uidnext is here; while it is 0 the next run compares whole UID sets, so nothing can be missed by a stop in between. */
+#include "sync-private.h"
+#include <string.h>
+
+typedef struct {
+	FolderRun *f;
+	FolderQuery *uids, *changes; /* either may be NULL */
+} Question;
+
+static gboolean
+has_bindings (Store *s, gint64 folder)
+{
+	g_auto (UidSet) bound = UID_SET_INIT;
+	return store_bound_uids (s, folder, &bound, NULL) && !uid_set_is_empty (&bound);
+}
+
+static FolderQuery *
+add_query (GArray *queries, FolderRun *f, QueryKind kind)
+{
+	FolderQuery q = {.name = f->binding->remote_name, .kind = kind, .uidvalidity = f->binding->uidvalidity,
+	                 .highestmodseq = f->binding->highestmodseq};
+	g_array_append_val (queries, q);
+	return &g_array_index (queries, FolderQuery, queries->len - 1);
+}
+
+/* Which questions a folder needs; the array has room for two each, so pointers into it stay. */
+static void
+ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions)
+{
+	Question q = {f, NULL, NULL};
+	gboolean modseq = run->home->class->abilities (run->home) & ENDPOINT_MODSEQ;
+	gboolean known = f->binding->uidvalidity && has_bindings (run->store, f->binding->folder);
+	if (!known)
+		q.uids = add_query (queries, f, QUERY_UIDS);
+	else {
+		if (!f->binding->complete && modseq && f->binding->highestmodseq)
+			q.uids = add_query (queries, f, QUERY_UIDS);
+		q.changes = add_query (queries, f, QUERY_CHANGES);
+	}
+	g_array_append_val (questions, q);
+}
+
+gboolean
+sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean *go_on_out, GError **error)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	Hold *mine = NULL;
+	if (!holds)
+		return FALSE;
+	for (guint i = 0; i < holds->len; i++) {
+		Hold *h = holds->pdata[i];
+		if (h->folder == f->binding->folder && strcmp (h->side, side) == 0 && strcmp (h->kind, "deletion-guard") == 0)
+			mine = h;
+	}
+	*go_on_out = !plan_guard_holds (n, of, run->options->guard_messages, run->options->guard_percent) || (mine && mine->approved);
+	if (*go_on_out)
+		return !mine || n == 0 || store_release_hold (run->store, mine->id, error);
+	f->held = TRUE;
+	run->result->held++;
+	gboolean here = strcmp (side, "here") == 0;
+	g_autofree char *detail = g_strdup_printf ("%u of %u item(s) of folder '%s' would be removed %s", n, of, f->folder->path,
+	                                           here ? "from the offline store" : "from the online mailbox");
+	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
+	return store_hold (run->store, f->binding->folder, side, "deletion-guard", n, detail, error);
+}
+
+/* ---- Applying an answer ---- */
+
+static gboolean
+apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error)
+{
+	PlacementBinding b;
+	gboolean found;
+	if (!store_binding_by_uid (run->store, f->binding->folder, state->uid, &b, &found, error))
+		return FALSE;
+	if (!found) {
+		uid_set_add (news, state->uid);
+		return TRUE;
+	}
+	gboolean ok = TRUE;
+	if (b.flags != state->flags || !keywords_equal (b.keywords, state->keywords)) {
+		g_autoptr (Placement) p = b.gone ? NULL : store_placement (run->store, b.placement, error);
+		if (p) {
+			guint flags = plan_merge_flags (b.flags, p->flags, state->flags);
+			g_autofree char *keywords = keywords_merge (b.keywords, p->keywords, state->keywords);
+			if (flags != p->flags || !keywords_equal (keywords, p->keywords)) {
+				ok = store_set_flags (run->store, p->id, flags, keywords, error);
+				f->updated_here++;
+			}
+		} else
+			ok = b.gone;
+	} else if (b.modseq == state->modseq) {
+		placement_binding_done (&b);
+		return TRUE;
+	}
+	if (ok) {
+		PlacementBinding base = b;
+		base.flags = state->flags;
+		base.keywords = state->keywords;
+		base.modseq = state->modseq;
+		ok = store_bind_placement (run->store, &base, error);
+	}
+	placement_binding_done (&b);
+	return ok;
+}
+
+static gboolean
+remove_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
+{
+	UidIter it = {0};
+	guint32 uid;
+	while (uid_set_next (uids, &it, &uid)) {
+		PlacementBinding b;
+		gboolean found;
+		if (!store_binding_by_uid (run->store, f->binding->folder, uid, &b, &found, error))
+			return FALSE;
+		if (!found)
+			continue;
+		placement_binding_done (&b);
+		if (b.gone) {
+			if (!store_unbind_placement (run->store, b.placement, error))
+				return FALSE;
+			continue;
+		}
+		if (!store_remove (run->store, b.placement, "home", error))
+			return FALSE;
+		f->removed_here++;
+	}
+	return TRUE;
+}
+
+/* What is bound but no longer at home. */
+static gboolean
+find_removed (SyncRun *run, FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, UidSet *bound, UidSet *removed, GError **error)
+{
+	if (!store_bound_uids (run->store, f->binding->folder, bound, error))
+		return FALSE;
+	const FolderQuery *whole = uids && uids->has_all_uids ? uids : changes && changes->has_all_uids ? changes : NULL;
+	if (whole) {
+		uid_set_copy (removed, bound);
+		uid_set_remove_set (removed, &whole->all_uids);
+		return TRUE;
+	}
+	if (!changes)
+		return TRUE;
+	/* removed = bound ∩ vanished */
+	g_auto (UidSet) rest = UID_SET_INIT;
+	uid_set_copy (&rest, bound);
+	uid_set_remove_set (&rest, &changes->vanished);
+	uid_set_copy (removed, bound);
+	uid_set_remove_set (removed, &rest);
+	return TRUE;
+}
+
+static gboolean
+apply_removals (SyncRun *run, FolderRun *f, const UidSet *bound, const UidSet *removed, GError **error)
+{
+	gboolean go_on;
+	if (!sync_guard (run, f, "here", (guint) uid_set_count (removed), (guint) uid_set_count (bound), &go_on, error))
+		return FALSE;
+	return !go_on || remove_bound (run, f, removed, error);
+}
+
+static void
+collect_wanted (FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, const UidSet *bound, const UidSet *news)
+{
+	uid_set_copy (&f->wanted, news);
+	if (uids && uids->has_all_uids)
+		uid_set_add_set (&f->wanted, &uids->all_uids);
+	if (changes && changes->has_all_uids)
+		uid_set_add_set (&f->wanted, &changes->all_uids);
+	uid_set_remove_set (&f->wanted, bound);
+}
+
+static gboolean
+apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, GError **error)
+{
+	const FolderQuery *last = changes ? changes : uids;
+	g_auto (UidSet) news = UID_SET_INIT, bound = UID_SET_INIT, removed = UID_SET_INIT;
+	for (guint i = 0; changes && changes->states && i < changes->states->len; i++)
+		if (!apply_state (run, f, &g_array_index (changes->states, RemoteState, i), &news, error))
+			return FALSE;
+	if (!find_removed (run, f, uids, changes, &bound, &removed, error))
+		return FALSE;
+	collect_wanted (f, uids, changes, &bound, &news);
+	if (!apply_removals (run, f, &bound, &removed, error))
+		return FALSE;
+	FolderBinding *b = f->binding;
+	b->uidvalidity = last->uidvalidity_now;
+	b->uidnext = last->uidnext_now;
+	b->highestmodseq = last->highestmodseq_now;
+	b->messages = last->messages_now;
+	b->complete = !f->held && uid_set_is_empty (&f->wanted);
+	f->hinted_total = last->messages_now;
+	return store_bind_folder (run->store, b, error);
+}
+
+/* A different UIDVALIDITY: the folder is not, or not surely, the one that is bound. Nothing is touched on either side. */
+static gboolean
+hold_identity (SyncRun *run, FolderRun *f, guint32 now, GError **error)
+{
+	g_autofree char *detail = g_strdup_printf ("folder '%s' has another UIDVALIDITY (%u, was %u): it may be another folder; nothing was "
+	                                           "changed on either side", f->folder->path, now, f->binding->uidvalidity);
+	f->held = TRUE;
+	run->result->held++;
+	sync_log_detail (run, "held: %s", detail);
+	return store_hold (run->store, f->binding->folder, "here", "uidvalidity", f->folder->total, detail, error);
+}
+
+static gboolean
+folder_failed (SyncRun *run, FolderRun *f, const GError *e)
+{
+	f->failed = TRUE;
+	run->result->failures++;
+	sync_log_detail (run, "folder '%s' could not be read: %s", f->folder->path, e->message);
+	return TRUE;
+}
+
+static gboolean
+apply_question (SyncRun *run, const Question *q, GError **error)
+{
+	const FolderQuery *both[] = {q->uids, q->changes};
+	for (int i = 0; i < 2; i++)
+		if (both[i] && both[i]->error)
+			return folder_failed (run, q->f, both[i]->error);
+	for (int i = 0; i < 2; i++)
+		if (both[i] && both[i]->changed_identity)
+			return sync_begin (run, error) && hold_identity (run, q->f, both[i]->uidvalidity_now, error) &&
+			       sync_commit (run, error);
+	return sync_begin (run, error) && apply_answers (run, q->f, q->uids, q->changes, error) && sync_commit (run, error);
+}
+
+/* ---- Bodies ---- */
+
+typedef struct {
+	SyncRun *run;
+	SyncWriter *writer;
+	GPtrArray *fetching; /* FolderRun, as the requests */
+} Fetch;
+
+static gboolean
+take_message (gpointer data, const FetchedMessage *m, GError **error)
+{
+	Fetch *fetch = data;
+	FolderRun *f = fetch->fetching->pdata[m->request];
+	if (!cancel_check (fetch->run->cancel, error) || !sync_writer_put (fetch->writer, f->binding->folder, m, error))
+		return FALSE;
+	f->added_here++;
+	fetch->run->progress.messages_done = sync_writer_stored (fetch->writer, &fetch->run->progress.octets_done);
+	sync_progress (fetch->run, SYNC_PULL, f->folder->path, FALSE);
+	return TRUE;
+}
+
+static gboolean
+mark_complete (SyncRun *run, FolderRun *f, GError **error)
+{
+	g_auto (UidSet) bound = UID_SET_INIT;
+	if (!store_bound_uids (run->store, f->binding->folder, &bound, error))
+		return FALSE;
+	/* A count that doesn't agree means a removal we were not told of: whole sets are compared next time. */
+	f->binding->complete = !f->held && uid_set_count (&bound) == f->binding->messages;
+	return store_bind_folder (run->store, f->binding, error);
+}
+
+static gboolean
+fetch_all (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **error)
+{
+	GError *failed = NULL;
+	Fetch fetch = {run, sync_writer_new (run, error), fetching};
+	if (!fetch.writer)
+		return FALSE;
+	gboolean ok = run->home->class->fetch (run->home, requests, fetching->len, take_message, &fetch, &failed);
+	GError *unwritten = NULL;
+	if (!sync_writer_end (fetch.writer, &unwritten)) { /* what arrived is stored also when the fetch broke off */
+		g_clear_error (&failed);
+		failed = unwritten;
+		ok = FALSE;
+	}
+	if (!ok)
+		g_propagate_error (error, failed);
+	return ok;
+}
+
+static gboolean
+finish_fetch (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **error)
+{
+	if (!sync_begin (run, error))
+		return FALSE;
+	for (guint i = 0; i < fetching->len; i++) {
+		if (requests[i].error)
+			folder_failed (run, fetching->pdata[i], requests[i].error);
+		else if (!mark_complete (run, fetching->pdata[i], error))
+			return FALSE;
+	}
+	return sync_commit (run, error);
+}
+
+static gboolean
+pull_bodies (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GPtrArray) fetching = g_ptr_array_new ();
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		if (!f->failed && !uid_set_is_empty (&f->wanted)) {
+			g_ptr_array_add (fetching, f);
+			run->progress.messages_total += uid_set_count (&f->wanted);
+		}
+	}
+	if (fetching->len == 0)
+		return TRUE;
+	run->progress.folders_total = fetching->len;
+	FetchRequest *requests = g_new0 (FetchRequest, fetching->len);
+	for (guint i = 0; i < fetching->len; i++) {
+		FolderRun *f = fetching->pdata[i];
+		requests[i].name = f->binding->remote_name;
+		requests[i].uidvalidity = f->binding->uidvalidity;
+		uid_set_copy (&requests[i].uids, &f->wanted);
+	}
+	sync_progress (run, SYNC_PULL, NULL, TRUE);
+	gboolean ok = fetch_all (run, fetching, requests, error) && finish_fetch (run, fetching, requests, error);
+	store_rollback (run->store);
+	for (guint i = 0; i < fetching->len; i++)
+		fetch_request_done (&requests[i]);
+	g_free (requests);
+	return ok;
+}
+
+static gboolean
+recover_all (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		if (!f->failed && !uid_set_is_empty (&f->wanted) && !sync_recover_pushes (run, f, &f->wanted, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+answer_all (SyncRun *run, GArray *questions, GError **error)
+{
+	for (guint i = 0; i < questions->len; i++) {
+		if (!apply_question (run, &g_array_index (questions, Question, i), error)) {
+			store_rollback (run->store);
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+gboolean
+sync_pull (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	if (folders->len == 0)
+		return TRUE;
+	g_autoptr (GArray) queries = g_array_sized_new (FALSE, TRUE, sizeof (FolderQuery), 2 * folders->len);
+	g_autoptr (GArray) questions = g_array_new (FALSE, TRUE, sizeof (Question));
+	for (guint i = 0; i < folders->len; i++)
+		ask (run, folders->pdata[i], queries, questions);
+	sync_progress (run, SYNC_PULL, NULL, TRUE);
+	gboolean ok = run->home->class->query (run->home, (FolderQuery *) queries->data, queries->len, error) &&
+	              answer_all (run, questions, error) && recover_all (run, folders, error) && pull_bodies (run, folders, error);
+	for (guint i = 0; i < queries->len; i++)
+		folder_query_done (&g_array_index (queries, FolderQuery, i));
+	return ok;
+}

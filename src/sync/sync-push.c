@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is different here goes home, folder by folder: moves and copies of what the home has, appends of what it has not, flags, then
+ * removals. Every intent is in the store before it is sent (invariant 2 of sync.h); each answer is one transaction. */
+#include "sync-private.h"
+#include <string.h>
+
+#define APPEND_BLOCK 50
+
+static gboolean
+tolerated (SyncRun *run, FolderRun *f, const char *what, GError *e, GError **error)
+{
+	if (error_reach (e->code) == REACH_MAILBOX) {
+		g_propagate_error (error, e);
+		return FALSE;
+	}
+	f->failed = TRUE;
+	run->result->failures++;
+	sync_log_detail (run, "%s in online folder '%s' failed: %s", what, f->folder->path, e->message);
+	g_error_free (e);
+	return TRUE;
+}
+
+/* Keywords in @a that are not in @b; NULL when none. */
+static char *
+keywords_less (const char *a, const char *b)
+{
+	return a ? keywords_merge (b, a, NULL) : NULL;
+}
+
+/* ---- Recovering pushes whose answer never came ---- */
+
+static gboolean
+bind_pending (SyncRun *run, FolderRun *f, const Pending *p, guint32 uid, guint flags, const char *keywords, guint64 modseq, guint64 remote_size,
+              GError **error)
+{
+	PlacementBinding b = {.placement = p->placement, .folder = f->binding->folder, .remote_uid = uid, .flags = flags,
+	                      .keywords = (char *) keywords, .modseq = modseq, .remote_size = remote_size};
+	f->pushed = TRUE;
+	f->added_home++;
+	return store_bind_placement (run->store, &b, error);
+}
+
+static const RemoteEvidence *
+evidence_of (const GArray *evidence, guint32 uid)
+{
+	for (guint i = 0; i < evidence->len; i++)
+		if (g_array_index (evidence, RemoteEvidence, i).uid == uid)
+			return &g_array_index (evidence, RemoteEvidence, i);
+	return NULL;
+}
+
+/* The origin of a move that the home has carried out is no more. */
+static gboolean
+forget_origin (SyncRun *run, const Pending *p, GError **error)
+{
+	return !p->moved || !p->origin || store_unbind_placement (run->store, p->origin, error);
+}
+
+static gboolean
+bind_matches (SyncRun *run, FolderRun *f, GPtrArray *sent, const GArray *evidence, const guint32 *uids, UidSet *candidates, GError **error)
+{
+	g_auto (UidSet) bound = UID_SET_INIT;
+	for (guint i = 0; i < sent->len; i++) {
+		const RemoteEvidence *e = uids[i] ? evidence_of (evidence, uids[i]) : NULL;
+		if (!e)
+			continue;
+		if (!bind_pending (run, f, sent->pdata[i], e->uid, e->flags, e->keywords, e->modseq, 0, error) ||
+		    !forget_origin (run, sent->pdata[i], error))
+			return FALSE;
+		uid_set_add (&bound, e->uid);
+	}
+	if (candidates)
+		uid_set_remove_set (candidates, &bound);
+	return TRUE;
+}
+
+static gboolean
+match_sent (SyncRun *run, FolderRun *f, GPtrArray *sent, GArray *evidence, UidSet *candidates, GError **error)
+{
+	g_autofree PushedMessage *pushed = g_new0 (PushedMessage, sent->len);
+	g_autofree guint32 *uids = g_new0 (guint32, sent->len);
+	g_autoptr (GPtrArray) messages = g_ptr_array_new_with_free_func ((GDestroyNotify) message_free);
+	for (guint i = 0; i < sent->len; i++) {
+		Pending *p = sent->pdata[i];
+		Message *m = store_message (run->store, p->message, error);
+		if (!m)
+			return FALSE;
+		g_ptr_array_add (messages, m);
+		pushed[i] = (PushedMessage){p->placement, m->size, m->received, m->message_id, TRUE};
+	}
+	plan_match_pushed (pushed, sent->len, (RemoteEvidence *) evidence->data, evidence->len, uids);
+	gboolean ok = sync_begin (run, error) && bind_matches (run, f, sent, evidence, uids, candidates, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+/* Evidence of messages that are not bound yet. */
+static gboolean
+drop_bound (SyncRun *run, FolderRun *f, GArray *evidence, GError **error)
+{
+	g_auto (UidSet) bound = UID_SET_INIT;
+	if (!store_bound_uids (run->store, f->binding->folder, &bound, error))
+		return FALSE;
+	for (guint i = evidence->len; i > 0; i--)
+		if (uid_set_contains (&bound, g_array_index (evidence, RemoteEvidence, i - 1).uid))
+			g_array_remove_index (evidence, i - 1);
+	return TRUE;
+}
+
+gboolean
+sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	g_autoptr (GPtrArray) sent = g_ptr_array_new ();
+	guint32 watermark = G_MAXUINT32;
+	if (!pendings)
+		return FALSE;
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *p = pendings->pdata[i];
+		if (p->watermark && p->watermark_validity == f->binding->uidvalidity) {
+			g_ptr_array_add (sent, p);
+			watermark = MIN (watermark, p->watermark);
+		}
+	}
+	if (sent->len == 0 || (candidates && uid_set_max (candidates) < watermark))
+		return TRUE;
+	g_auto (UidSet) look = UID_SET_INIT;
+	if (candidates) {
+		g_auto (UidSet) below = UID_SET_INIT;
+		uid_set_copy (&look, candidates);
+		if (watermark > 1)
+			uid_set_add_range (&below, 1, watermark - 1);
+		uid_set_remove_set (&look, &below);
+	}
+	g_autoptr (GArray) evidence = NULL;
+	GError *e = NULL;
+	if (!run->home->class->evidence (run->home, f->binding->remote_name, f->binding->uidvalidity, candidates ? &look : NULL, watermark,
+	                                 &evidence, &e))
+		return tolerated (run, f, "looking for sent items", e, error);
+	return drop_bound (run, f, evidence, error) && match_sent (run, f, sent, evidence, candidates, error);
+}
+
+/* ---- Moves and copies of what the home has ---- */
+
+static gboolean
+set_watermark (SyncRun *run, FolderRun *f, GError **error)
+{
+	gboolean ok = sync_begin (run, error) &&
+	              store_set_watermark (run->store, f->binding->folder, MAX (f->binding->uidnext, 1u), f->binding->uidvalidity, error) &&
+	              sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+static guint32
+pair_target (const GArray *pairs, guint32 from)
+{
+	for (guint i = 0; i < pairs->len; i++)
+		if (g_array_index (pairs, UidPair, i).from == from)
+			return g_array_index (pairs, UidPair, i).to;
+	return 0;
+}
+
+static gboolean
+bind_copied (SyncRun *run, FolderRun *f, GPtrArray *group, const GArray *pairs, GError **error)
+{
+	for (guint i = 0; i < group->len; i++) {
+		Pending *p = group->pdata[i];
+		guint32 to = pair_target (pairs, p->origin_uid);
+		PlacementBinding origin;
+		gboolean found;
+		if (!to)
+			continue;
+		if (!store_binding_of (run->store, p->origin, &origin, &found, error))
+			return FALSE;
+		gboolean ok = !found || bind_pending (run, f, p, to, origin.flags, origin.keywords, 0, origin.remote_size, error);
+		if (found)
+			placement_binding_done (&origin);
+		if (!ok || !forget_origin (run, p, error))
+			return FALSE;
+		if (p->moved)
+			run->result->moved_home++;
+	}
+	return TRUE;
+}
+
+static FolderRun *
+find_folder_run (SyncRun *run, gint64 folder)
+{
+	for (guint i = 0; i < run->folders->len; i++)
+		if (((FolderRun *) run->folders->pdata[i])->binding->folder == folder)
+			return run->folders->pdata[i];
+	return NULL;
+}
+
+/* One COPY or MOVE: pendings of @f with the same origin folder and manner. */
+static gboolean
+push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gboolean move, GError **error)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	for (guint i = 0; i < group->len; i++)
+		uid_set_add (&uids, ((Pending *) group->pdata[i])->origin_uid);
+	g_autoptr (GArray) pairs = NULL;
+	guint32 validity = 0;
+	GError *e = NULL;
+	sync_step ();
+	gboolean done = run->home->class->copy (run->home, from->binding->remote_name, from->binding->uidvalidity, &uids,
+	                                        f->binding->remote_name, move, &pairs, &validity, &e);
+	sync_step ();
+	if (!done)
+		return tolerated (run, f, move ? "moving items" : "copying items", e, error);
+	f->pushed = TRUE;
+	from->pushed |= move;
+	if (pairs && pairs->len && (!validity || !f->binding->uidvalidity || validity == f->binding->uidvalidity)) {
+		gboolean ok = sync_begin (run, error) && bind_copied (run, f, group, pairs, error) && sync_commit (run, error);
+		store_rollback (run->store);
+		return ok;
+	}
+	return sync_recover_pushes (run, f, NULL, error);
+}
+
+static gboolean
+push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
+{
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *first = pendings->pdata[i];
+		FolderRun *from = first->origin_uid ? find_folder_run (run, first->origin_folder) : NULL;
+		if (!from)
+			continue;
+		g_autoptr (GPtrArray) group = g_ptr_array_new ();
+		g_auto (UidSet) seen = UID_SET_INIT;
+		for (guint j = i; j < pendings->len; j++) {
+			Pending *p = pendings->pdata[j];
+			/* two copies of one message go in two commands, since the answer pairs by UID */
+			if (p->origin_uid && p->origin_folder == first->origin_folder && p->moved == first->moved &&
+			    !uid_set_contains (&seen, p->origin_uid)) {
+				uid_set_add (&seen, p->origin_uid);
+				g_ptr_array_add (group, p);
+			}
+		}
+		gboolean move = first->moved;
+		if (!push_group (run, f, from, group, move, error))
+			return FALSE;
+		for (guint j = 0; j < group->len; j++)
+			((Pending *) group->pdata[j])->origin_uid = 0;
+	}
+	return TRUE;
+}
+
+/* ---- Appends ---- */
+
+typedef struct {
+	Store *store;
+	gint64 message;
+} Source;
+
+static gboolean
+read_source (gpointer data, gsize offset, gsize size, GBytes **octets_out, GError **error)
+{
+	Source *s = data;
+	*octets_out = store_read (s->store, s->message, offset, size, error);
+	return *octets_out != NULL;
+}
+
+static gboolean
+refused (SyncRun *run, FolderRun *f, const Pending *p, const GError *e, GError **error)
+{
+	gint64 issues, folder = 0;
+	run->result->failures++;
+	sync_log_detail (run, "an item of folder '%s' was refused: %s", f->folder->path, e->message);
+	if (!store_pending_failed (run->store, p->placement, error))
+		return FALSE;
+	if (p->failures > 0)
+		return TRUE; /* already told */
+	g_autofree char *text = g_strdup_printf ("The server refused to take a message of folder \"%s\":\n\n    %s\n\n"
+	                                         "It stays in that folder on this machine, and a copy lies beside this report. outpost "
+	                                         "tries again with the next runs, five times.\n", f->folder->path, e->message);
+	if (!sync_report (run, "Local Failures", "A message could not be sent to the server", text, error))
+		return FALSE;
+	g_autoptr (Folder) failures = store_folder_by_path (run->store, "Sync Issues/Local Failures", error);
+	if (!failures)
+		return FALSE;
+	folder = failures->id;
+	return store_place (run->store, folder, p->message, p->flags, p->keywords, FALSE, 0, &issues, error);
+}
+
+static gboolean
+note_appended (SyncRun *run, FolderRun *f, GPtrArray *block, AppendRequest *requests, gboolean *unknown_out, GError **error)
+{
+	*unknown_out = FALSE;
+	for (guint i = 0; i < block->len; i++) {
+		Pending *p = block->pdata[i];
+		AppendRequest *r = &requests[i];
+		if (r->error) {
+			if (!refused (run, f, p, r->error, error))
+				return FALSE;
+		} else if (r->uid && (!f->binding->uidvalidity || r->uidvalidity == f->binding->uidvalidity)) {
+			if (!bind_pending (run, f, p, r->uid, p->flags, p->keywords, 0, 0, error))
+				return FALSE;
+		} else
+			*unknown_out = TRUE;
+	}
+	return TRUE;
+}
+
+static gboolean
+append_block (SyncRun *run, FolderRun *f, GPtrArray *block, GError **error)
+{
+	g_autofree AppendRequest *requests = g_new0 (AppendRequest, block->len);
+	g_autofree Source *sources = g_new0 (Source, block->len);
+	for (guint i = 0; i < block->len; i++) {
+		Pending *p = block->pdata[i];
+		g_autoptr (Message) m = store_message (run->store, p->message, error);
+		if (!m)
+			return FALSE;
+		sources[i] = (Source){run->store, p->message};
+		requests[i] = (AppendRequest){.source = read_source, .data = &sources[i], .size = m->size, .flags = p->flags,
+		                              .keywords = p->keywords, .received = m->received, .zone = m->zone};
+	}
+	GError *e = NULL;
+	gboolean unknown = FALSE;
+	sync_step ();
+	gboolean done = run->home->class->append (run->home, f->binding->remote_name, requests, block->len, &e);
+	sync_step ();
+	f->pushed = TRUE;
+	gboolean ok = sync_begin (run, done ? error : NULL) && note_appended (run, f, block, requests, &unknown, done ? error : NULL) &&
+	              sync_commit (run, done ? error : NULL);
+	store_rollback (run->store);
+	for (guint i = 0; i < block->len; i++)
+		g_clear_error (&requests[i].error);
+	if (!done)
+		return tolerated (run, f, "adding items", e, error);
+	return ok && (!unknown || sync_recover_pushes (run, f, NULL, error));
+}
+
+static gboolean
+push_appends (SyncRun *run, FolderRun *f, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	g_autoptr (GPtrArray) block = g_ptr_array_new ();
+	if (!pendings)
+		return FALSE;
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *p = pendings->pdata[i];
+		if (p->failures < 5 && !(p->origin_uid && find_folder_run (run, p->origin_folder)))
+			g_ptr_array_add (block, p);
+		if (block->len == APPEND_BLOCK || (i + 1 == pendings->len && block->len)) {
+			if (!append_block (run, f, block, error))
+				return FALSE;
+			g_ptr_array_set_size (block, 0);
+			sync_progress (run, SYNC_PUSH, f->folder->path, FALSE);
+		}
+	}
+	return TRUE;
+}
+
+static gboolean
+push_pendings (SyncRun *run, FolderRun *f, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	if (!pendings)
+		return FALSE;
+	if (pendings->len == 0)
+		return TRUE;
+	gboolean sent = FALSE;
+	for (guint i = 0; i < pendings->len; i++)
+		sent |= ((Pending *) pendings->pdata[i])->watermark != 0;
+	if (sent && !sync_recover_pushes (run, f, NULL, error))
+		return FALSE;
+	if (!set_watermark (run, f, error))
+		return FALSE;
+	g_clear_pointer (&pendings, g_ptr_array_unref);
+	pendings = store_pendings (run->store, f->binding->folder, error);
+	return pendings && push_copies (run, f, pendings, error) && push_appends (run, f, error);
+}
+
+/* ---- Flags ---- */
+
+typedef struct {
+	GPtrArray *groups; /* FlagRequest */
+	GArray *sent;      /* PlacementBinding with the flags that are sent: the next base */
+} FlagPush;
+
+static void
+flag_request_free (FlagRequest *r)
+{
+	uid_set_clear (&r->uids);
+	g_free ((char *) r->add_keywords);
+	g_free ((char *) r->remove_keywords);
+	g_clear_pointer (&r->states, g_array_unref);
+	g_clear_error (&r->error);
+	g_free (r);
+}
+
+static gboolean
+collect_flags (gpointer data, const Placement *here, const PlacementBinding *base)
+{
+	FlagPush *push = data;
+	guint add = here->flags & ~base->flags, remove = base->flags & ~here->flags;
+	g_autofree char *add_words = keywords_less (here->keywords, base->keywords);
+	g_autofree char *remove_words = keywords_less (base->keywords, here->keywords);
+	FlagRequest *r = NULL;
+	for (guint i = 0; i < push->groups->len && !r; i++) {
+		FlagRequest *g = push->groups->pdata[i];
+		if (g->add == add && g->remove == remove && keywords_equal (g->add_keywords, add_words) &&
+		    keywords_equal (g->remove_keywords, remove_words))
+			r = g;
+	}
+	if (!r) {
+		r = g_new0 (FlagRequest, 1);
+		r->add = add;
+		r->remove = remove;
+		r->add_keywords = g_steal_pointer (&add_words);
+		r->remove_keywords = g_steal_pointer (&remove_words);
+		g_ptr_array_add (push->groups, r);
+	}
+	uid_set_add (&r->uids, base->remote_uid);
+	PlacementBinding b = *base;
+	b.flags = here->flags;
+	b.keywords = g_strdup (here->keywords);
+	g_array_append_val (push->sent, b);
+	return TRUE;
+}
+
+static gboolean
+request_failed (const FlagPush *push, guint32 uid)
+{
+	for (guint i = 0; i < push->groups->len; i++) {
+		FlagRequest *r = push->groups->pdata[i];
+		if (r->error && uid_set_contains (&r->uids, uid))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static gboolean
+note_flags (SyncRun *run, FolderRun *f, FlagPush *push, guint64 seen_modseq, GError **error)
+{
+	gboolean all = TRUE;
+	for (guint i = 0; i < push->groups->len; i++) {
+		FlagRequest *r = push->groups->pdata[i];
+		if (r->error) {
+			run->result->failures++;
+			sync_log_detail (run, "flags of %" G_GUINT64_FORMAT " item(s) in online folder '%s' were refused: %s",
+			                 uid_set_count (&r->uids), f->folder->path, r->error->message);
+			all = FALSE;
+		}
+	}
+	for (guint i = 0; i < push->sent->len; i++) {
+		PlacementBinding *b = &g_array_index (push->sent, PlacementBinding, i);
+		if (request_failed (push, b->remote_uid))
+			continue;
+		f->updated_home++;
+		if (!store_bind_placement (run->store, b, error))
+			return FALSE;
+	}
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	if (!pendings)
+		return FALSE;
+	if (all && pendings->len == 0)
+		f->binding->pushed_modseq = seen_modseq;
+	return store_bind_folder (run->store, f->binding, error);
+}
+
+static gboolean
+push_flags (SyncRun *run, FolderRun *f, GError **error)
+{
+	guint64 seen = store_modseq (run->store);
+	FlagPush push = {g_ptr_array_new_with_free_func ((GDestroyNotify) flag_request_free),
+	                 g_array_new (FALSE, TRUE, sizeof (PlacementBinding))};
+	g_array_set_clear_func (push.sent, (GDestroyNotify) placement_binding_done);
+	gboolean ok = store_flag_changes (run->store, f->binding->folder, f->binding->pushed_modseq, collect_flags, &push, error);
+	if (ok && push.groups->len) {
+		g_autofree FlagRequest *flat = g_new0 (FlagRequest, push.groups->len);
+		for (guint i = 0; i < push.groups->len; i++)
+			flat[i] = *(FlagRequest *) push.groups->pdata[i];
+		GError *e = NULL;
+		sync_step ();
+		gboolean done = run->home->class->store_flags (run->home, f->binding->remote_name, f->binding->uidvalidity, flat,
+		                                               push.groups->len, &e);
+		sync_step ();
+		for (guint i = 0; i < push.groups->len; i++)
+			*(FlagRequest *) push.groups->pdata[i] = flat[i];
+		f->pushed = TRUE;
+		if (!done)
+			ok = tolerated (run, f, "changing flags", e, error);
+		else
+			ok = sync_begin (run, error) && note_flags (run, f, &push, seen, error) && sync_commit (run, error);
+		store_rollback (run->store);
+	}
+	g_ptr_array_unref (push.groups);
+	g_array_unref (push.sent);
+	return ok;
+}
+
+/* ---- Removals ---- */
+
+typedef struct {
+	UidSet uids;
+	GArray *placements; /* gint64 */
+	GArray *remote;     /* guint32, in step with it */
+	GHashTable *moving; /* placements that a pending move still needs */
+} Gone;
+
+static gboolean
+collect_gone (gpointer data, const PlacementBinding *b)
+{
+	Gone *g = data;
+	if (g_hash_table_contains (g->moving, &b->placement))
+		return TRUE;
+	uid_set_add (&g->uids, b->remote_uid);
+	g_array_append_val (g->placements, b->placement);
+	g_array_append_val (g->remote, b->remote_uid);
+	return TRUE;
+}
+
+static gboolean
+note_expunged (SyncRun *run, FolderRun *f, const Gone *g, const UidSet *left, GError **error)
+{
+	for (guint i = 0; i < g->placements->len; i++) {
+		if (uid_set_contains (left, g_array_index (g->remote, guint32, i)))
+			continue;
+		f->removed_home++;
+		if (!store_unbind_placement (run->store, g_array_index (g->placements, gint64, i), error))
+			return FALSE;
+	}
+	if (!uid_set_is_empty (left))
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " item(s) only marked as deleted in online folder '%s': the server can't remove "
+		                 "single items", uid_set_count (left), f->folder->path);
+	return TRUE;
+}
+
+static gboolean
+expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
+{
+	guint n = g->placements->len;
+	gboolean go_on = FALSE;
+	gboolean ok = sync_begin (run, error) && sync_guard (run, f, "home", n, MAX (n, f->binding->messages), &go_on, error) &&
+	              sync_commit (run, error);
+	store_rollback (run->store);
+	if (!ok || !go_on)
+		return ok;
+	g_auto (UidSet) left = UID_SET_INIT;
+	GError *e = NULL;
+	sync_step ();
+	gboolean done = run->home->class->expunge (run->home, f->binding->remote_name, f->binding->uidvalidity, &g->uids, &left, &e);
+	sync_step ();
+	f->pushed = TRUE;
+	if (!done)
+		return tolerated (run, f, "removing items", e, error);
+	ok = sync_begin (run, error) && note_expunged (run, f, g, &left, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+static gboolean
+push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, GError **error)
+{
+	Gone g = {UID_SET_INIT, g_array_new (FALSE, FALSE, sizeof (gint64)), g_array_new (FALSE, FALSE, sizeof (guint32)), moving};
+	gboolean ok = store_gone_bindings (run->store, f->binding->folder, collect_gone, &g, error);
+	if (ok && g.placements->len)
+		ok = expunge_gone (run, f, &g, error);
+	uid_set_clear (&g.uids);
+	g_array_unref (g.placements);
+	g_array_unref (g.remote);
+	return ok;
+}
+
+static GHashTable *
+moves_pending (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
+	if (!pendings)
+		return NULL;
+	GHashTable *moving = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *p = pendings->pdata[i];
+		if (p->moved && p->origin)
+			g_hash_table_add (moving, g_memdup2 (&p->origin, sizeof p->origin));
+	}
+	return moving;
+}
+
+static gboolean
+may_push (const FolderRun *f)
+{
+	return !f->failed && f->binding->selectable && f->binding->uidvalidity && f->folder && f->folder->id;
+}
+
+typedef gboolean (*PushStep) (SyncRun *run, FolderRun *f, GError **error);
+
+static gboolean
+push_each (SyncRun *run, PushStep step, GError **error)
+{
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		if (may_push (f) && !step (run, f, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean
+sync_push (SyncRun *run, GError **error)
+{
+	sync_progress (run, SYNC_PUSH, NULL, TRUE);
+	if (!push_each (run, push_pendings, error) || !push_each (run, push_flags, error))
+		return FALSE;
+	g_autoptr (GHashTable) moving = moves_pending (run, error);
+	if (!moving)
+		return FALSE;
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		if (may_push (f) && !push_removals (run, f, moving, error))
+			return FALSE;
+	}
+	return TRUE;
+}

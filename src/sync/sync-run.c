@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One run: connect, hierarchy, pull, push, and a second look at the folders that were pushed to, so that the state token of our own
+ * changes is known and the next run is a no-op. */
+#include "sync-private.h"
+#include <string.h>
+
+void
+folder_run_free (FolderRun *f)
+{
+	if (!f)
+		return;
+	folder_free (f->folder);
+	folder_binding_free (f->binding);
+	uid_set_clear (&f->wanted);
+	g_free (f);
+}
+
+static const RemoteFolder *
+remote_named (SyncRun *run, const char *name)
+{
+	for (guint i = 0; i < run->remotes->len; i++)
+		if (strcmp (((RemoteFolder *) run->remotes->pdata[i])->name, name) == 0)
+			return run->remotes->pdata[i];
+	return NULL;
+}
+
+static gboolean
+is_wanted (const SyncRun *run, const Folder *f)
+{
+	const char *const *paths = run->options->folders;
+	return !paths || g_strv_contains (paths, f->path);
+}
+
+gboolean
+sync_load_folders (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
+	if (!bindings)
+		return FALSE;
+	g_clear_pointer (&run->folders, g_ptr_array_unref);
+	run->folders = g_ptr_array_new_with_free_func ((GDestroyNotify) folder_run_free);
+	for (guint i = 0; i < bindings->len; i++) {
+		FolderBinding *b = bindings->pdata[i];
+		if (b->folder_gone)
+			continue;
+		FolderRun *f = g_new0 (FolderRun, 1);
+		f->folder = store_folder (run->store, b->folder, error);
+		f->binding = store_folder_binding (run->store, b->folder, error);
+		if (!f->folder || !f->binding) {
+			folder_run_free (f);
+			return FALSE;
+		}
+		f->remote = remote_named (run, b->remote_name);
+		if (is_wanted (run, f->folder))
+			g_ptr_array_add (run->folders, f);
+		else
+			folder_run_free (f);
+	}
+	return TRUE;
+}
+
+/* A hold about another identity stands until the user (or re-binding) settles it: the folder is left alone. */
+static gboolean
+mark_held (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	if (!holds)
+		return FALSE;
+	for (guint i = 0; i < holds->len; i++) {
+		Hold *h = holds->pdata[i];
+		for (guint j = 0; j < run->folders->len; j++) {
+			FolderRun *f = run->folders->pdata[j];
+			if (f->folder->id != h->folder || strcmp (h->kind, "uidvalidity") != 0 || !f->remote ||
+			    f->remote->uidvalidity == f->binding->uidvalidity)
+				continue;
+			f->held = f->failed = TRUE;
+			run->result->held++;
+			sync_log_detail (run, "still held: %s", h->detail);
+		}
+	}
+	return TRUE;
+}
+
+static GPtrArray *
+folders_to_pull (SyncRun *run)
+{
+	GPtrArray *list = g_ptr_array_new ();
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		if (!f->failed && f->binding->selectable && (!f->remote || plan_needs_query (f->binding, f->remote)))
+			g_ptr_array_add (list, f);
+	}
+	return list;
+}
+
+static gboolean
+pull_changed (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) list = folders_to_pull (run);
+	return sync_pull (run, list, error);
+}
+
+/* After a push; only folders whose token moved by it. Their holds were told already. */
+static gboolean
+pull_pushed (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) list = g_ptr_array_new ();
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		if (f->pushed && !f->failed && !f->held) {
+			uid_set_clear (&f->wanted);
+			g_ptr_array_add (list, f);
+		}
+	}
+	return sync_pull (run, list, error);
+}
+
+static void
+log_counts (SyncRun *run, FolderRun *f)
+{
+	const struct {
+		guint64 n;
+		const char *text;
+	} lines[] = {
+		{f->added_here, "item(s) added to offline store"}, {f->updated_here, "item(s) updated in offline store"},
+		{f->removed_here, "item(s) removed from offline store"}, {f->added_home, "item(s) added to online folder"},
+		{f->updated_home, "item(s) updated in online folder"}, {f->removed_home, "item(s) removed from online folder"},
+	};
+	gboolean any = FALSE;
+	for (guint i = 0; i < G_N_ELEMENTS (lines); i++)
+		any |= lines[i].n > 0;
+	if (!any)
+		return;
+	sync_log (run, "Synchronizing Folder '%s'", f->folder->path);
+	for (guint i = 0; i < G_N_ELEMENTS (lines); i++)
+		if (lines[i].n)
+			sync_log_detail (run, "%" G_GUINT64_FORMAT " %s", lines[i].n, lines[i].text);
+}
+
+static void
+sum_up (SyncRun *run)
+{
+	SyncResult *r = run->result;
+	for (guint i = 0; run->folders && i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		r->added_here += f->added_here;
+		r->updated_here += f->updated_here;
+		r->removed_here += f->removed_here;
+		r->added_home += f->added_home;
+		r->updated_home += f->updated_home;
+		r->removed_home += f->removed_home;
+		log_counts (run, f);
+	}
+	r->octets_stored = run->progress.octets_done;
+	r->traffic = run->home->class->traffic (run->home);
+}
+
+static gboolean
+something_to_push (SyncRun *run)
+{
+	guint64 appends, flags, removals;
+	return !store_count_unpushed (run->store, &appends, &flags, &removals, NULL) || appends + flags + removals > 0;
+}
+
+static gboolean
+sweep (SyncRun *run, GError **error)
+{
+	g_autofree char *last = store_setting (run->store, "last-sweep");
+	gint64 now = sync_now ();
+	if (last && now - g_ascii_strtoll (last, NULL, 10) < 24 * 3600)
+		return TRUE;
+	g_autofree char *text = g_strdup_printf ("%" G_GINT64_FORMAT, now);
+	guint64 messages;
+	gboolean ok = store_begin (run->store, error) &&
+	              store_sweep (run->store, now - (gint64) run->options->keep_removed_days * 24 * 3600, &messages, error) &&
+	              store_set_setting (run->store, "last-sweep", text, error) && store_commit (run->store, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+static gboolean
+all_steps (SyncRun *run, GError **error)
+{
+	sync_progress (run, SYNC_CONNECT, NULL, TRUE);
+	if (!run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) || !sync_load_folders (run, error) ||
+	    !mark_held (run, error) || !pull_changed (run, error))
+		return FALSE;
+	if (something_to_push (run) && (!sync_push (run, error) || !pull_pushed (run, error)))
+		return FALSE;
+	return sync_push_folder_removals (run, error) && sweep (run, error);
+}
+
+static void
+log_line_done (gpointer line)
+{
+	g_free (((LogLine *) line)->text);
+}
+
+gboolean
+sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error)
+{
+	*result = (SyncResult){0};
+	SyncRun run = {.store = store, .home = home, .options = options, .cancel = cancel, .result = result, .started = sync_now (),
+	               .unwritten = g_array_new (FALSE, TRUE, sizeof (LogLine))};
+	g_array_set_clear_func (run.unwritten, log_line_done);
+	GError *failure = NULL;
+	sync_log (&run, "Synchronizing Mailbox '%s'", options->mailbox ? options->mailbox : "");
+	gboolean ok = all_steps (&run, &failure);
+	store_rollback (store);
+	sum_up (&run);
+	GError *unlogged = NULL;
+	if (!sync_log_end (&run, failure, &unlogged)) {
+		store_rollback (store);
+		if (ok)
+			failure = g_steal_pointer (&unlogged);
+		g_clear_error (&unlogged);
+		ok = FALSE;
+	}
+	sync_progress (&run, SYNC_DONE, NULL, TRUE);
+	g_clear_pointer (&run.folders, g_ptr_array_unref);
+	g_clear_pointer (&run.remotes, g_ptr_array_unref);
+	g_array_unref (run.unwritten);
+	if (!ok)
+		g_propagate_error (error, failure);
+	return ok;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs, waits, runs again. A lost connection is tried again after 1, 2, 4 .. 300 s, each times 0.5 to 1.5 at random; what no repetition
+ * mends ends the watch. */
+#include "sync-private.h"
+#include <poll.h>
+#include <unistd.h>
+
+#define FULL_LOOK_MS (15 * 60 * 1000) /* also with push, in case an event was lost */
+
+/* Sleeps until @ms have passed on the clock that counts suspended time, @wake_fd is readable, or cancelled. */
+static void
+sleep_until (gint64 ms, int wake_fd, Cancel *cancel)
+{
+	struct pollfd fds[2] = {{cancel_fd (cancel), POLLIN, 0}, {wake_fd, POLLIN, 0}};
+	while (ms > 0 && !cancel_is_triggered (cancel)) {
+		int step = (int) MIN (ms, 5000);
+		if (poll (fds, 2, step) != 0)
+			return;
+		ms -= step;
+	}
+}
+
+static void
+drain (int fd)
+{
+	char bytes[64];
+	struct pollfd p = {fd, POLLIN, 0};
+	while (fd >= 0 && poll (&p, 1, 0) > 0 && read (fd, bytes, sizeof bytes) == sizeof bytes)
+		continue;
+}
+
+static gint64
+back_off (guint failures)
+{
+	gint64 s = 1 << MIN (failures, 8u);
+	s = MIN (s, 300);
+	return MAX (1, (gint64) ((double) s * g_random_double_range (0.5, 1.5)));
+}
+
+/* INBOX and what has a role first: IDLE without NOTIFY can only watch some. */
+static GPtrArray *
+folders_that_matter (Store *store)
+{
+	GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+	g_autoptr (GPtrArray) folders = store_folders (store, NULL);
+	for (guint i = 0; folders && i < folders->len; i++) {
+		Folder *f = folders->pdata[i];
+		g_autoptr (FolderBinding) b = store_folder_binding (store, f->id, NULL);
+		if (b && b->selectable && (i == 0 || f->role))
+			g_ptr_array_add (names, g_strdup (b->remote_name));
+	}
+	return names;
+}
+
+static gboolean
+wait_for_change (Store *store, Endpoint *home, const WatchOptions *watch, GError **error)
+{
+	g_autoptr (GPtrArray) names = folders_that_matter (store);
+	g_autoptr (GPtrArray) changed = NULL;
+	gboolean push = home->class->abilities (home) & ENDPOINT_PUSH;
+	return home->class->watch (home, (const char *const *) names->pdata, names->len, push ? FULL_LOOK_MS : watch->poll_ms, watch->wake_fd,
+	                           &changed, error);
+}
+
+static gboolean
+worth_repeating (const GError *e)
+{
+	return error_is (e, ERROR_CANCELLED) ? FALSE : error_retry (e->code) != RETRY_NEVER;
+}
+
+gboolean
+sync_watch (Store *store, Endpoint *home, const SyncOptions *options, const WatchOptions *watch, Cancel *cancel, GError **error)
+{
+	guint failures = 0;
+	while (!cancel_is_triggered (cancel)) {
+		g_autoptr (GError) e = NULL;
+		SyncResult result;
+		drain (watch->wake_fd);
+		gboolean ok = sync_run (store, home, options, cancel, &result, &e);
+		if (!ok && !worth_repeating (e)) {
+			if (error_is (e, ERROR_CANCELLED))
+				return TRUE;
+			g_propagate_error (error, g_steal_pointer (&e));
+			return FALSE;
+		}
+		gint64 pause = ok ? 0 : back_off (failures);
+		failures = ok ? 0 : failures + 1;
+		if (watch->ran)
+			watch->ran (watch->data, &result, e, pause);
+		if (ok) {
+			if (watch->waiting)
+				watch->waiting (watch->data);
+			if (!wait_for_change (store, home, watch, &e) && !error_is (e, ERROR_CANCELLED)) {
+				home->class->close (home);
+				sleep_until (1000 * back_off (failures++), watch->wake_fd, cancel);
+			}
+		} else {
+			home->class->close (home);
+			sleep_until (pause * 1000, watch->wake_fd, cancel);
+		}
+	}
+	return TRUE;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages arrive on the network thread and are hashed, scanned, compressed and committed on this one, so that neither waits for the
+ * other. Invariant: a message, its placement and its binding are one transaction; what is queued is bounded. */
+#include "sync-private.h"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUEUE_OCTETS (8u << 20)
+#define QUEUE_MESSAGES 4000u
+#define BATCH_MESSAGES 1000u
+#define BATCH_OCTETS (8u << 20)
+
+typedef struct {
+	gint64 folder;
+	RemoteState state;
+	gint64 received;
+	int zone, fd; /* fd -1: in octets */
+	guint64 remote_size, size;
+	GBytes *octets;
+} Item;
+
+struct SyncWriter {
+	Store *store;
+	GThread *thread;
+	GMutex lock;
+	GCond room, work;
+	GQueue queue; /* Item */
+	gsize queued_octets;
+	gboolean ending, idle;
+	GError *error;
+	guint64 stored, stored_octets;
+};
+
+static void
+item_free (Item *item)
+{
+	g_free (item->state.keywords);
+	g_clear_pointer (&item->octets, g_bytes_unref);
+	if (item->fd >= 0)
+		close (item->fd);
+	g_free (item);
+}
+
+static gboolean
+store_item (Store *s, const Item *item, GError **error)
+{
+	PlacementBinding b = {0};
+	gboolean found;
+	gint64 message;
+	if (!store_binding_by_uid (s, item->folder, item->state.uid, &b, &found, error))
+		return FALSE;
+	placement_binding_done (&b);
+	if (found)
+		return TRUE; /* an earlier run had it */
+	g_autoptr (Prepared) p = item->fd >= 0 ? prepare_file (item->fd, item->size, item->received, item->zone, error)
+	                                       : prepare_bytes (item->octets, item->received, item->zone);
+	b = (PlacementBinding){.folder = item->folder, .remote_uid = item->state.uid, .flags = item->state.flags,
+	                       .keywords = item->state.keywords, .modseq = item->state.modseq,
+	                       .remote_size = item->remote_size == item->size ? 0 : item->remote_size};
+	return p && store_add_message (s, p, item->folder, &message, error) &&
+	       store_place (s, item->folder, message, item->state.flags, item->state.keywords, FALSE, 0, &b.placement, error) &&
+	       store_bind_placement (s, &b, error);
+}
+
+/* Takes a batch off the queue; NULL when the end has come. */
+static GPtrArray *
+take_batch (SyncWriter *w)
+{
+	g_mutex_lock (&w->lock);
+	while (g_queue_is_empty (&w->queue) && !w->ending) {
+		w->idle = TRUE;
+		g_cond_broadcast (&w->room);
+		g_cond_wait (&w->work, &w->lock);
+	}
+	w->idle = FALSE;
+	GPtrArray *batch = NULL;
+	gsize octets = 0;
+	while (!g_queue_is_empty (&w->queue) && octets < BATCH_OCTETS && (!batch || batch->len < BATCH_MESSAGES)) {
+		Item *item = g_queue_pop_head (&w->queue);
+		if (!batch)
+			batch = g_ptr_array_new_with_free_func ((GDestroyNotify) item_free);
+		g_ptr_array_add (batch, item);
+		octets += item->fd < 0 ? item->size : 0;
+	}
+	w->queued_octets -= octets;
+	g_cond_broadcast (&w->room);
+	g_mutex_unlock (&w->lock);
+	return batch;
+}
+
+static gboolean
+store_batch (SyncWriter *w, GPtrArray *batch, guint64 *octets_out, GError **error)
+{
+	if (!store_begin (w->store, error))
+		return FALSE;
+	for (guint i = 0; i < batch->len; i++) {
+		Item *item = batch->pdata[i];
+		if (!store_item (w->store, item, error)) {
+			store_rollback (w->store);
+			return FALSE;
+		}
+		*octets_out += item->size;
+	}
+	sync_step ();
+	gboolean ok = store_commit (w->store, error);
+	sync_step ();
+	return ok;
+}
+
+static gpointer
+writer_thread (gpointer data)
+{
+	SyncWriter *w = data;
+	GPtrArray *batch;
+	while ((batch = take_batch (w))) {
+		GError *error = NULL;
+		guint64 octets = 0;
+		gboolean ok = !w->error && store_batch (w, batch, &octets, &error);
+		g_mutex_lock (&w->lock);
+		if (ok) {
+			w->stored += batch->len;
+			w->stored_octets += octets;
+		} else if (error)
+			w->error = error;
+		g_cond_broadcast (&w->room);
+		g_mutex_unlock (&w->lock);
+		g_ptr_array_unref (batch);
+	}
+	return NULL;
+}
+
+SyncWriter *
+sync_writer_new (SyncRun *run, GError **error)
+{
+	Store *store = store_open (store_path (run->store), 0, error);
+	if (!store)
+		return NULL;
+	SyncWriter *w = g_new0 (SyncWriter, 1);
+	w->store = store;
+	g_mutex_init (&w->lock);
+	g_cond_init (&w->room);
+	g_cond_init (&w->work);
+	g_queue_init (&w->queue);
+	w->thread = g_thread_new ("writer", writer_thread, w);
+	return w;
+}
+
+static Item *
+item_new (gint64 folder, const FetchedMessage *m)
+{
+	Item *item = g_new0 (Item, 1);
+	item->folder = folder;
+	item->state = m->state;
+	item->state.keywords = g_strdup (m->state.keywords);
+	item->received = m->received;
+	item->zone = m->zone;
+	item->remote_size = m->remote_size;
+	item->size = m->size;
+	item->octets = m->octets ? g_bytes_ref (m->octets) : NULL;
+	item->fd = m->octets ? -1 : fcntl (m->fd, F_DUPFD_CLOEXEC, 3);
+	return item;
+}
+
+gboolean
+sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, GError **error)
+{
+	Item *item = item_new (folder, m);
+	g_mutex_lock (&w->lock);
+	while (!w->error && (w->queued_octets > QUEUE_OCTETS || g_queue_get_length (&w->queue) > QUEUE_MESSAGES))
+		g_cond_wait (&w->room, &w->lock);
+	gboolean ok = !w->error;
+	if (ok) {
+		g_queue_push_tail (&w->queue, item);
+		w->queued_octets += item->fd < 0 ? item->size : 0;
+		g_cond_signal (&w->work);
+	} else {
+		g_propagate_error (error, g_error_copy (w->error));
+		item_free (item);
+	}
+	g_mutex_unlock (&w->lock);
+	return ok;
+}
+
+guint64
+sync_writer_stored (SyncWriter *w, guint64 *octets_out)
+{
+	g_mutex_lock (&w->lock);
+	guint64 n = w->stored;
+	*octets_out = w->stored_octets;
+	g_mutex_unlock (&w->lock);
+	return n;
+}
+
+gboolean
+sync_writer_end (SyncWriter *w, GError **error)
+{
+	g_mutex_lock (&w->lock);
+	w->ending = TRUE;
+	g_cond_signal (&w->work);
+	g_mutex_unlock (&w->lock);
+	g_thread_join (w->thread);
+	gboolean ok = !w->error;
+	if (!ok)
+		g_propagate_error (error, g_steal_pointer (&w->error));
+	store_close (w->store);
+	g_mutex_clear (&w->lock);
+	g_cond_clear (&w->room);
+	g_cond_clear (&w->work);
+	g_free (w);
+	return ok;
+}
