@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+#include "sync-plan.h"
+
+static void
+flags_merge_three_ways (void **state)
+{
+	static const struct {
+		guint base, here, home, want;
+	} rows[] = {
+		{0, 0, 0, 0}, {0, 1, 0, 1}, {0, 0, 1, 1}, {1, 0, 1, 0}, {1, 1, 0, 0}, {1, 0, 0, 0}, {0, 1, 1, 1},
+		{1, 3, 5, 7}, /* one set here, another set at home */
+		{7, 3, 5, 1}, /* one cleared here, another cleared at home */
+		{1, 4, 3, 6}, /* cleared and set here, set at home */
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+		assert_int_equal (plan_merge_flags (rows[i].base, rows[i].here, rows[i].home), rows[i].want);
+}
+
+static void
+the_guard_holds_unusual_removals (void **state)
+{
+	static const struct {
+		guint n, of;
+		gboolean holds;
+	} rows[] = {
+		{0, 0, FALSE}, {1, 1, FALSE}, {5, 5, FALSE}, {6, 6, TRUE},     {20, 100, FALSE},
+		{21, 100, TRUE}, {21, 210, FALSE}, {22, 210, TRUE}, {1000, 1000, TRUE}, {100, 1000, FALSE},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+		assert_int_equal (plan_guard_holds (rows[i].n, rows[i].of, 20, 10), rows[i].holds);
+}
+
+static void
+only_changed_folders_are_asked (void **state)
+{
+	FolderBinding b = {.complete = TRUE, .uidvalidity = 1, .uidnext = 5, .messages = 4, .highestmodseq = 9};
+	RemoteFolder r = {.has_status = TRUE, .uidvalidity = 1, .uidnext = 5, .messages = 4, .highestmodseq = 9};
+	assert_false (plan_needs_query (&b, &r));
+	r.highestmodseq = 10;
+	assert_true (plan_needs_query (&b, &r));
+	r.highestmodseq = 0; /* without MODSEQ flags may have changed unseen */
+	assert_true (plan_needs_query (&b, &r));
+	r.messages = b.messages = 0;
+	assert_false (plan_needs_query (&b, &r));
+	b.complete = FALSE;
+	assert_true (plan_needs_query (&b, &r));
+}
+
+static void
+unanswered_pushes_are_matched_as_a_multiset_in_order (void **state)
+{
+	PushedMessage pushed[] = {{1, 100, 50, "a@x", TRUE}, {2, 100, 50, "a@x", TRUE}, {3, 70, 9, NULL, TRUE}, {4, 71, 9, "b@x", TRUE}};
+	RemoteEvidence evidence[] = {{.uid = 7, .size = 100, .received = 50, .message_id = (char *) "a@x"},
+	                             {.uid = 8, .size = 70, .received = 9},
+	                             {.uid = 9, .size = 100, .received = 50, .message_id = (char *) "a@x"},
+	                             {.uid = 10, .size = 71, .received = 8, .message_id = (char *) "b@x"}};
+	guint32 uids[4];
+	plan_match_pushed (pushed, 4, evidence, 4, uids);
+	assert_int_equal (uids[0], 7);
+	assert_int_equal (uids[1], 9);
+	assert_int_equal (uids[2], 8);
+	assert_int_equal (uids[3], 0); /* another date */
+}
+
+/* ---- Folder plans: a row tells what was agreed, what is here, what is at home, and the steps that follow. ---- */
+
+typedef struct {
+	const char *base; /* wire name of the binding, NULL none */
+	const char *here; /* name here, NULL none; "!" before it: renamed since */
+	const char *home; /* wire name at home, NULL none */
+	const char *base_id, *home_id;
+	guint32 base_validity, home_validity;
+	const char *want; /* steps, sorted by kind */
+} PlanRow;
+
+static const char *const kind_names[] = {"bind", "create-here", "rename-here", "remove-here", "forget",
+                                         "restore-here", "create-home", "rename-home", "remove-home"};
+
+static void
+folder_rows (void **state)
+{
+	static const PlanRow rows[] = {
+		{NULL, NULL, "A", NULL, NULL, 0, 1, "create-here"},
+		{NULL, "A", NULL, NULL, NULL, 0, 0, "create-home"},
+		{NULL, "A", "A", NULL, NULL, 0, 1, "bind"},
+		{"A", "A", "A", NULL, NULL, 1, 1, ""},
+		{"A", "B", "A", NULL, NULL, 1, 1, "rename-home"},
+		{"A", "A", "B", "i", "i", 1, 1, "rename-here"},
+		{"A", "A", "B", NULL, NULL, 1, 1, "rename-here"}, /* recognised by UIDVALIDITY */
+		{"A", "A", "B", NULL, NULL, 1, 2, "create-here remove-here"},
+		{"A", "A", "A", "i", "j", 1, 2, "create-here remove-here"}, /* another folder under the old name */
+		{"A", "A", NULL, NULL, NULL, 1, 0, "remove-here"},
+		{"A", NULL, "A", NULL, NULL, 1, 1, "remove-home"},
+		{"A", NULL, NULL, NULL, NULL, 1, 0, "forget"},
+		{"A", "C", "B", "i", "i", 1, 1, "rename-here"}, /* both renamed */
+		{"INBOX", "INBOX", "INBOX", NULL, NULL, 1, 1, ""},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
+		const PlanRow *row = &rows[i];
+		g_autoptr (GPtrArray) folders = g_ptr_array_new (), bindings = g_ptr_array_new (), remotes = g_ptr_array_new ();
+		Folder f = {.id = 1, .name = (char *) row->here, .path = (char *) row->here};
+		FolderBinding b = {.folder = 1, .remote_name = (char *) row->base, .base_name = (char *) row->base, .delimiter = '/',
+		                   .remote_id = (char *) row->base_id, .uidvalidity = row->base_validity, .uidnext = 4, .selectable = TRUE};
+		RemoteFolder r = {.name = (char *) row->home, .leaf = (char *) row->home, .delimiter = '/', .id = (char *) row->home_id,
+		                  .selectable = TRUE, .has_status = TRUE, .uidvalidity = row->home_validity, .uidnext = 4};
+		if (row->here)
+			g_ptr_array_add (folders, &f);
+		if (row->base)
+			g_ptr_array_add (bindings, &b);
+		if (row->home)
+			g_ptr_array_add (remotes, &r);
+		g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes);
+		g_autoptr (GString) got = g_string_new (NULL);
+		for (guint s = 0; s < steps->len; s++)
+			g_string_append_printf (got, "%s%s", s ? " " : "", kind_names[g_array_index (steps, FolderStep, s).kind]);
+		if (strcmp (got->str, row->want) != 0)
+			print_error ("row %zu\n", i);
+		assert_string_equal (got->str, row->want);
+	}
+}
+
+static void
+a_folder_removed_here_comes_back_when_home_has_news_in_it (void **state)
+{
+	g_autoptr (GPtrArray) folders = g_ptr_array_new (), bindings = g_ptr_array_new (), remotes = g_ptr_array_new ();
+	FolderBinding b = {.folder = 1, .remote_name = (char *) "A", .base_name = (char *) "A", .uidvalidity = 1, .uidnext = 4};
+	RemoteFolder r = {.name = (char *) "A", .leaf = (char *) "A", .has_status = TRUE, .uidvalidity = 1, .uidnext = 5};
+	g_ptr_array_add (bindings, &b);
+	g_ptr_array_add (remotes, &r);
+	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes);
+	assert_int_equal (steps->len, 1);
+	assert_int_equal (g_array_index (steps, FolderStep, 0).kind, PLAN_RESTORE_HERE);
+}
+
+static void
+parents_are_made_before_children_and_removed_after_them (void **state)
+{
+	g_autoptr (GPtrArray) folders = g_ptr_array_new (), bindings = g_ptr_array_new (), remotes = g_ptr_array_new ();
+	RemoteFolder child = {.name = (char *) "A/B", .parent = (char *) "A", .leaf = (char *) "B", .delimiter = '/'};
+	RemoteFolder parent = {.name = (char *) "A", .leaf = (char *) "A", .delimiter = '/'};
+	FolderBinding x = {.folder = 8, .remote_name = (char *) "X", .base_name = (char *) "X"};
+	FolderBinding xy = {.folder = 9, .remote_name = (char *) "X/Y", .base_name = (char *) "Y"};
+	Folder fx = {.id = 8, .name = (char *) "X", .path = (char *) "X"}, fy = {.id = 9, .parent = 8, .name = (char *) "Y", .path = (char *) "X/Y"};
+	g_ptr_array_add (remotes, &child);
+	g_ptr_array_add (remotes, &parent);
+	g_ptr_array_add (bindings, &x);
+	g_ptr_array_add (bindings, &xy);
+	g_ptr_array_add (folders, &fx);
+	g_ptr_array_add (folders, &fy);
+	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes);
+	assert_int_equal (steps->len, 4);
+	assert_ptr_equal (g_array_index (steps, FolderStep, 0).remote, &parent);
+	assert_ptr_equal (g_array_index (steps, FolderStep, 1).remote, &child);
+	assert_ptr_equal (g_array_index (steps, FolderStep, 2).folder, &fy);
+	assert_ptr_equal (g_array_index (steps, FolderStep, 3).folder, &fx);
+}
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test (flags_merge_three_ways),
+		cmocka_unit_test (the_guard_holds_unusual_removals),
+		cmocka_unit_test (only_changed_folders_are_asked),
+		cmocka_unit_test (unanswered_pushes_are_matched_as_a_multiset_in_order),
+		cmocka_unit_test (folder_rows),
+		cmocka_unit_test (a_folder_removed_here_comes_back_when_home_has_news_in_it),
+		cmocka_unit_test (parents_are_made_before_children_and_removed_after_them),
+	};
+	return cmocka_run_group_tests (tests, NULL, NULL);
+}
