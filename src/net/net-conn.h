@@ -40,9 +40,8 @@ NetConn *net_conn_open (const NetTarget *target, Cancel *cancel, GError **error)
 void net_conn_free (NetConn *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NetConn, net_conn_free)
 
-/* Upgrades a plain connection after the server agreed to STARTTLS. All output must be sent (asserted). Fails with PROTOCOL, and
- * nothing of it may be used, when the server sent octets after its answer, consumed or not: they came unprotected and would be
- * taken for protected ones (CVE-2011-0411). Blocks. */
+/* Upgrades a plain connection after the server agreed to STARTTLS and its answer was consumed. All output must be sent (asserted).
+ * Fails with PROTOCOL when unconsumed input remains: it came unprotected and would be taken for protected (CVE-2011-0411). Blocks. */
 gboolean net_conn_start_tls (NetConn *c, Cancel *cancel, GError **error);
 /* Switches both directions to raw DEFLATE (RFC 4978). Input read but not consumed is already compressed; all output queued earlier
  * goes out uncompressed. At most once. */
@@ -70,10 +69,12 @@ gsize net_conn_pending (const NetConn *c);
 /* Sends as much of the queue as goes without waiting. */
 gboolean net_conn_flush (NetConn *c, GError **error);
 
-/* Takes what has arrived into the input buffer, without waiting; stops at 1 MB of unconsumed input, of which the caller must then
- * consume something. TRUE with nothing new is normal. At the orderly end of the stream TRUE too, see net_conn_at_end. TLS cut off
- * without closure counts as an end: IMAP has its own. */
+/* Takes what has arrived into the input buffer, at most 256 KB a call, without waiting. TRUE with nothing new is normal. At the end
+ * of the stream TRUE too, see net_conn_at_end; TLS cut off without closure counts as an end, since IMAP marks its own. Fails with
+ * TOO_BIG when the limit of unconsumed input was reached before the call. */
 gboolean net_conn_read (NetConn *c, GError **error);
+/* How many unconsumed octets the caller is ready to leave in the buffer; 64 MB at first. */
+void net_conn_set_input_limit (NetConn *c, gsize limit);
 /* The unconsumed input; valid until the next read or consume. */
 Slice net_conn_input (const NetConn *c);
 /* Drops the first @size octets, at most as many as there are. */
@@ -85,7 +86,8 @@ gboolean net_conn_fail_at_end (const NetConn *c, GError **error);
 
 /* Sends the queues of @conns and waits until one of them has new input (or end, or failure, which net_conn_read then reports), or
  * has emptied a queue that could not be sent at once, or one of @extra is ready (revents are set), at most @timeout_ms (-1: no limit).
- * Returns how many are ready, 0 after the time-out, -1 on error (CANCELLED or IO; failures of a connection are not errors here).
+ * TLS may make a connection ready although no octet for the caller came.
+ * Returns a positive number when something is ready, 0 after the time-out, -1 on error (CANCELLED or IO; failures of a connection are not errors here).
  * At most 64 connections and extras together. NULL entries of @conns are passed over. */
 int net_wait (NetConn *const *conns, guint n_conns, struct pollfd *extra, guint n_extra, int timeout_ms, Cancel *cancel,
               GError **error);
