@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory-home.h"
+#include "sync.h"
+#include "store.h"
+#include <string.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+typedef struct {
+	Endpoint base;
+	Home *home;
+	EndpointTraffic traffic;
+} MemoryEndpoint;
+
+static Home *
+home_of (Endpoint *e)
+{
+	return ((MemoryEndpoint *) e)->home;
+}
+
+char *
+home_text (guint32 n)
+{
+	return g_strdup_printf ("From: a%u@example.org\r\nSubject: number %u\r\nMessage-ID: <m%u@example.org>\r\n\r\nText %u%s\r\n", n, n, n, n,
+	                        n % 3 ? "" : " and more of it");
+}
+
+gint64
+home_date (guint32 n)
+{
+	return 1000000000 + (gint64) n * 61;
+}
+
+Home *
+home_new (guint abilities, gboolean tells_uids)
+{
+	Home *h = mmap (NULL, sizeof *h, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	g_assert (h != MAP_FAILED);
+	h->abilities = abilities;
+	h->tells_uids = tells_uids;
+	h->next_validity = 1000;
+	home_create (h, "INBOX");
+	return h;
+}
+
+void
+home_free (Home *h)
+{
+	munmap (h, sizeof *h);
+}
+
+HomeFolder *
+home_folder (Home *h, const char *name)
+{
+	for (int i = 0; i < HOME_FOLDERS; i++)
+		if (h->folders[i].used && strcmp (h->folders[i].name, name) == 0)
+			return &h->folders[i];
+	return NULL;
+}
+
+HomeFolder *
+home_create (Home *h, const char *name)
+{
+	for (int i = 0; i < HOME_FOLDERS; i++) {
+		HomeFolder *f = &h->folders[i];
+		if (f->used)
+			continue;
+		memset (f, 0, sizeof *f);
+		f->used = TRUE;
+		g_strlcpy (f->name, name, sizeof f->name);
+		f->uidvalidity = h->next_validity++;
+		f->uidnext = 1;
+		f->id = ++h->next_id;
+		f->highest = ++h->modseq;
+		return f;
+	}
+	g_assert_not_reached ();
+}
+
+void
+home_rename (Home *h, const char *from, const char *to)
+{
+	gsize n = strlen (from);
+	for (int i = 0; i < HOME_FOLDERS; i++) {
+		HomeFolder *f = &h->folders[i];
+		if (!f->used || strncmp (f->name, from, n) != 0 || (f->name[n] && f->name[n] != '/'))
+			continue;
+		g_autofree char *name = g_strconcat (to, f->name + n, NULL);
+		g_strlcpy (f->name, name, sizeof f->name);
+	}
+}
+
+void
+home_delete (Home *h, const char *name)
+{
+	HomeFolder *f = home_folder (h, name);
+	if (f)
+		f->used = FALSE;
+}
+
+HomeMessage *
+home_add (Home *h, HomeFolder *f, guint32 body, guint flags, const char *keywords)
+{
+	for (int i = 0; i < HOME_MESSAGES; i++) {
+		HomeMessage *m = &f->messages[i];
+		if (m->uid)
+			continue;
+		g_autofree char *text = home_text (body);
+		*m = (HomeMessage){.uid = f->uidnext++, .flags = flags, .modseq = ++h->modseq, .received = home_date (body), .body = body};
+		g_strlcpy (m->keywords, keywords ? keywords : "", sizeof m->keywords);
+		m->size = (guint32) strlen (text);
+		memcpy (m->octets, text, m->size);
+		f->highest = m->modseq;
+		return m;
+	}
+	g_assert_not_reached ();
+}
+
+void
+home_set_flags (Home *h, HomeFolder *f, HomeMessage *m, guint flags, const char *keywords)
+{
+	m->flags = flags;
+	g_strlcpy (m->keywords, keywords ? keywords : "", sizeof m->keywords);
+	f->highest = m->modseq = ++h->modseq;
+}
+
+void
+home_remove (Home *h, HomeFolder *f, HomeMessage *m)
+{
+	g_assert (f->n_vanished < G_N_ELEMENTS (f->vanished));
+	f->highest = ++h->modseq;
+	f->vanished[f->n_vanished].uid = m->uid;
+	f->vanished[f->n_vanished++].modseq = h->modseq;
+	m->uid = 0;
+}
+
+static HomeMessage *
+message_by_uid (HomeFolder *f, guint32 uid)
+{
+	for (int i = 0; i < HOME_MESSAGES; i++)
+		if (f->messages[i].uid == uid)
+			return &f->messages[i];
+	return NULL;
+}
+
+static const char *
+or_null (const char *s)
+{
+	return *s ? s : NULL;
+}
+
+static gboolean
+called (Endpoint *e, GError **error)
+{
+	Home *h = home_of (e);
+	h->calls++;
+	((MemoryEndpoint *) e)->traffic.flights++;
+	return h->fail_at != h->calls || error_fail (error, ERROR_TEMPORARY, "connection lost");
+}
+
+static gboolean
+memory_open (Endpoint *e, Cancel *cancel, GError **error)
+{
+	return called (e, error);
+}
+
+static void
+memory_close (Endpoint *e)
+{
+}
+
+static guint
+memory_abilities (Endpoint *e)
+{
+	return home_of (e)->abilities;
+}
+
+static EndpointTraffic
+memory_traffic (Endpoint *e)
+{
+	return ((MemoryEndpoint *) e)->traffic;
+}
+
+static guint32
+count_messages (const HomeFolder *f)
+{
+	guint32 n = 0;
+	for (int i = 0; i < HOME_MESSAGES; i++)
+		n += f->messages[i].uid != 0;
+	return n;
+}
+
+static RemoteFolder *
+remote_of (Home *h, const HomeFolder *f)
+{
+	RemoteFolder *r = g_new0 (RemoteFolder, 1);
+	const char *slash = strrchr (f->name, '/');
+	r->name = g_strdup (f->name);
+	r->parent = slash ? g_strndup (f->name, (gsize) (slash - f->name)) : NULL;
+	r->leaf = g_strdup (slash ? slash + 1 : f->name);
+	r->delimiter = '/';
+	r->selectable = r->subscribed = r->has_status = TRUE;
+	r->messages = count_messages (f);
+	r->uidnext = f->uidnext;
+	r->uidvalidity = f->uidvalidity;
+	r->highestmodseq = h->abilities & ENDPOINT_MODSEQ ? f->highest : 0;
+	if (h->abilities & ENDPOINT_OBJECTID)
+		r->id = g_strdup_printf ("F%u", f->id);
+	return r;
+}
+
+static gboolean
+memory_list (Endpoint *e, GPtrArray **folders_out, GError **error)
+{
+	Home *h = home_of (e);
+	if (!called (e, error))
+		return FALSE;
+	GPtrArray *list = g_ptr_array_new_with_free_func ((GDestroyNotify) remote_folder_free);
+	for (int i = 0; i < HOME_FOLDERS; i++)
+		if (h->folders[i].used)
+			g_ptr_array_add (list, remote_of (h, &h->folders[i]));
+	*folders_out = list;
+	return TRUE;
+}
+
+static void
+add_state (GArray *states, const HomeMessage *m, gboolean modseq)
+{
+	RemoteState s = {m->uid, m->flags, g_strdup (or_null (m->keywords)), modseq ? m->modseq : 0};
+	g_array_append_val (states, s);
+}
+
+static int
+by_uid (gconstpointer a, gconstpointer b)
+{
+	guint32 x = ((const RemoteState *) a)->uid, y = ((const RemoteState *) b)->uid;
+	return x < y ? -1 : x > y;
+}
+
+static void
+answer (Home *h, FolderQuery *q)
+{
+	HomeFolder *f = home_folder (h, q->name);
+	gboolean modseq = (h->abilities & ENDPOINT_MODSEQ) != 0;
+	if (!f) {
+		error_fail (&q->error, ERROR_NOT_FOUND, "no such folder");
+		return;
+	}
+	q->uidvalidity_now = f->uidvalidity;
+	q->uidnext_now = f->uidnext;
+	q->messages_now = count_messages (f);
+	q->highestmodseq_now = modseq ? f->highest : 0;
+	q->changed_identity = q->uidvalidity && q->uidvalidity != f->uidvalidity;
+	if (q->changed_identity)
+		return;
+	gboolean since = modseq && q->highestmodseq;
+	q->has_all_uids = q->kind == QUERY_UIDS || !(h->abilities & ENDPOINT_VANISHED) || !since;
+	q->states = remote_states_new ();
+	for (int i = 0; i < HOME_MESSAGES; i++) {
+		HomeMessage *m = &f->messages[i];
+		if (!m->uid)
+			continue;
+		if (q->has_all_uids)
+			uid_set_add (&q->all_uids, m->uid);
+		if (q->kind == QUERY_CHANGES && (!since || m->modseq > q->highestmodseq))
+			add_state (q->states, m, modseq);
+	}
+	g_array_sort (q->states, by_uid);
+	for (guint i = 0; i < f->n_vanished && !q->has_all_uids; i++)
+		if (f->vanished[i].modseq > q->highestmodseq)
+			uid_set_add (&q->vanished, f->vanished[i].uid);
+}
+
+static gboolean
+memory_query (Endpoint *e, FolderQuery *queries, guint n, GError **error)
+{
+	if (!called (e, error))
+		return FALSE;
+	for (guint i = 0; i < n; i++)
+		answer (home_of (e), &queries[i]);
+	return TRUE;
+}
+
+static gboolean
+give (Home *h, guint request, HomeMessage *m, FetchSink sink, gpointer data, GError **error)
+{
+	g_autoptr (GBytes) octets = g_bytes_new (m->octets, m->size);
+	FetchedMessage out = {.request = request, .state = {m->uid, m->flags, (char *) or_null (m->keywords), m->modseq},
+	                      .received = m->received, .remote_size = m->size, .octets = octets, .fd = -1, .size = m->size};
+	h->fetched++;
+	return sink (data, &out, error);
+}
+
+static gboolean
+memory_fetch (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error)
+{
+	Home *h = home_of (e);
+	if (!called (e, error))
+		return FALSE;
+	for (guint i = 0; i < n; i++) {
+		HomeFolder *f = home_folder (h, requests[i].name);
+		guint64 count = uid_set_count (&requests[i].uids);
+		for (guint64 k = count; f && k > 0; k--) {
+			guint32 uid = uid_set_nth (&requests[i].uids, k - 1);
+			HomeMessage *m = message_by_uid (f, uid);
+			if (!m)
+				uid_set_add (&requests[i].missing, uid);
+			else if (!give (h, i, m, sink, data, error))
+				return FALSE;
+		}
+		requests[i].done = TRUE;
+	}
+	return TRUE;
+}
+
+static gboolean
+memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, GArray **evidence_out, GError **error)
+{
+	HomeFolder *f = home_folder (home_of (e), name);
+	if (!called (e, error))
+		return FALSE;
+	if (!f || f->uidvalidity != uidvalidity)
+		return error_fail (error, ERROR_CONFLICT, "another folder");
+	GArray *list = remote_evidence_new ();
+	for (guint32 uid = 1; uid < f->uidnext; uid++) {
+		HomeMessage *m = message_by_uid (f, uid);
+		if (!m || (uids ? !uid_set_contains (uids, uid) : uid < from))
+			continue;
+		RemoteEvidence ev = {.uid = uid, .size = m->size, .received = m->received, .flags = m->flags,
+		                     .message_id = g_strdup_printf ("m%u@example.org", m->body), .keywords = g_strdup (or_null (m->keywords)),
+		                     .modseq = m->modseq};
+		g_array_append_val (list, ev);
+	}
+	*evidence_out = list;
+	return TRUE;
+}
+
+static gboolean
+memory_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error)
+{
+	Home *h = home_of (e);
+	HomeFolder *f = home_folder (h, name);
+	if (!called (e, error))
+		return FALSE;
+	for (guint i = 0; i < n; i++) {
+		g_autoptr (GBytes) octets = NULL;
+		if (!requests[i].source (requests[i].data, 0, requests[i].size, &octets, error))
+			return FALSE;
+		g_assert (requests[i].size < 600 && g_bytes_get_size (octets) == requests[i].size);
+		const char *subject = g_strstr_len (g_bytes_get_data (octets, NULL), (gssize) requests[i].size, "number ");
+		h->writes++;
+		HomeMessage *m = home_add (h, f, (guint32) atoi (subject + 7), requests[i].flags, requests[i].keywords);
+		m->received = requests[i].received;
+		m->size = (guint32) requests[i].size;
+		memcpy (m->octets, g_bytes_get_data (octets, NULL), m->size);
+		if (h->tells_uids) {
+			requests[i].uid = m->uid;
+			requests[i].uidvalidity = f->uidvalidity;
+		}
+		sync_step (); /* dies between messages of one command, too */
+	}
+	return TRUE;
+}
+
+static gboolean
+memory_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequest *requests, guint n, GError **error)
+{
+	Home *h = home_of (e);
+	HomeFolder *f = home_folder (h, name);
+	if (!called (e, error))
+		return FALSE;
+	for (guint i = 0; i < n; i++) {
+		UidIter it = {0};
+		guint32 uid;
+		while (uid_set_next (&requests[i].uids, &it, &uid)) {
+			HomeMessage *m = message_by_uid (f, uid);
+			if (!m)
+				continue;
+			g_autofree char *added = keywords_merge (NULL, or_null (m->keywords), requests[i].add_keywords);
+			g_autofree char *words = keywords_merge (requests[i].remove_keywords, added, NULL);
+			h->writes++;
+			home_set_flags (h, f, m, (m->flags | requests[i].add) & ~requests[i].remove, words);
+		}
+		sync_step ();
+	}
+	return TRUE;
+}
+
+static gboolean
+memory_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move, GArray **pairs_out,
+             guint32 *validity_out, GError **error)
+{
+	Home *h = home_of (e);
+	HomeFolder *a = home_folder (h, from), *b = home_folder (h, to);
+	if (!called (e, error))
+		return FALSE;
+	GArray *pairs = g_array_new (FALSE, FALSE, sizeof (UidPair));
+	UidIter it = {0};
+	guint32 uid;
+	while (uid_set_next (uids, &it, &uid)) {
+		HomeMessage *m = message_by_uid (a, uid);
+		if (!m)
+			continue;
+		h->writes++;
+		HomeMessage *copy = home_add (h, b, m->body, m->flags, or_null (m->keywords));
+		UidPair pair = {uid, copy->uid};
+		if (h->tells_uids)
+			g_array_append_val (pairs, pair);
+		sync_step ();
+		if (move)
+			home_remove (h, a, m);
+	}
+	*pairs_out = pairs;
+	*validity_out = b->uidvalidity;
+	return TRUE;
+}
+
+static gboolean
+memory_expunge (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, UidSet *left_out, GError **error)
+{
+	Home *h = home_of (e);
+	HomeFolder *f = home_folder (h, name);
+	if (!called (e, error))
+		return FALSE;
+	UidIter it = {0};
+	guint32 uid;
+	while (uid_set_next (uids, &it, &uid)) {
+		HomeMessage *m = message_by_uid (f, uid);
+		if (m) {
+			h->writes++;
+			home_remove (h, f, m);
+		}
+		sync_step ();
+	}
+	return TRUE;
+}
+
+static gboolean
+memory_folder_create (Endpoint *e, const char *parent, const char *leaf, const char *role, char **name_out, GError **error)
+{
+	Home *h = home_of (e);
+	if (!called (e, error))
+		return FALSE;
+	*name_out = parent ? g_strconcat (parent, "/", leaf, NULL) : g_strdup (leaf);
+	if (!home_folder (h, *name_out)) {
+		h->writes++;
+		home_create (h, *name_out);
+	}
+	return TRUE;
+}
+
+static gboolean
+memory_folder_rename (Endpoint *e, const char *name, const char *parent, const char *leaf, char **name_out, GError **error)
+{
+	if (!called (e, error))
+		return FALSE;
+	*name_out = parent ? g_strconcat (parent, "/", leaf, NULL) : g_strdup (leaf);
+	if (home_folder (home_of (e), *name_out))
+		return error_fail (error, ERROR_EXISTS, "taken");
+	home_of (e)->writes++;
+	home_rename (home_of (e), name, *name_out);
+	return TRUE;
+}
+
+static gboolean
+memory_folder_delete (Endpoint *e, const char *name, GError **error)
+{
+	if (!called (e, error))
+		return FALSE;
+	home_of (e)->writes++;
+	home_delete (home_of (e), name);
+	return TRUE;
+}
+
+static gboolean
+memory_watch (Endpoint *e, const char *const *names, guint n, gint64 timeout_ms, int wake_fd, GPtrArray **changed_out, GError **error)
+{
+	*changed_out = NULL;
+	return called (e, error);
+}
+
+static const EndpointClass memory_class = {
+	.open = memory_open, .close = memory_close, .free = (void (*) (Endpoint *)) g_free, .abilities = memory_abilities,
+	.traffic = memory_traffic, .list = memory_list, .query = memory_query, .fetch = memory_fetch, .evidence = memory_evidence,
+	.append = memory_append, .store_flags = memory_store_flags, .copy = memory_copy, .expunge = memory_expunge,
+	.folder_create = memory_folder_create, .folder_rename = memory_folder_rename, .folder_delete = memory_folder_delete,
+	.watch = memory_watch,
+};
+
+Endpoint *
+home_endpoint (Home *h)
+{
+	MemoryEndpoint *e = g_new0 (MemoryEndpoint, 1);
+	e->base.class = &memory_class;
+	e->home = h;
+	return &e->base;
+}

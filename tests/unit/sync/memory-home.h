@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A home in shared memory, for tests: it survives the death of the process that synchronises with it. */
+#pragma once
+#include "endpoint.h"
+
+#define HOME_FOLDERS 24
+#define HOME_MESSAGES 400
+
+typedef struct {
+	guint32 uid; /* 0: free */
+	guint flags;
+	char keywords[64];
+	guint64 modseq;
+	gint64 received;
+	guint32 body; /* number of the text */
+	char octets[600];
+	guint32 size;
+} HomeMessage;
+
+typedef struct {
+	gboolean used;
+	char name[64]; /* '/' between levels */
+	guint32 uidvalidity, uidnext;
+	guint32 id;
+	guint64 highest;
+	HomeMessage messages[HOME_MESSAGES];
+	struct {
+		guint32 uid;
+		guint64 modseq;
+	} vanished[4 * HOME_MESSAGES];
+	guint n_vanished;
+} HomeFolder;
+
+typedef struct {
+	guint abilities;
+	gboolean tells_uids; /* COPYUID, APPENDUID */
+	guint64 modseq;
+	guint32 next_validity, next_id;
+	HomeFolder folders[HOME_FOLDERS];
+	guint fetched; /* bodies given out, ever */
+	guint writes;  /* appends, stores, copies, expunges, folder changes, ever */
+	gint fail_at;  /* the n-th call fails with TEMPORARY; 0 never */
+	gint calls;
+} Home;
+
+Home *home_new (guint abilities, gboolean tells_uids); /* MAP_SHARED */
+void home_free (Home *h);
+Endpoint *home_endpoint (Home *h);
+
+HomeFolder *home_folder (Home *h, const char *name);
+HomeFolder *home_create (Home *h, const char *name);
+void home_rename (Home *h, const char *from, const char *to);
+void home_delete (Home *h, const char *name);
+HomeMessage *home_add (Home *h, HomeFolder *f, guint32 body, guint flags, const char *keywords);
+void home_set_flags (Home *h, HomeFolder *f, HomeMessage *m, guint flags, const char *keywords);
+void home_remove (Home *h, HomeFolder *f, HomeMessage *m);
+/* The text of body number @n, and its date. */
+char *home_text (guint32 n);
+gint64 home_date (guint32 n);
