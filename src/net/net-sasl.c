@@ -84,12 +84,11 @@ binding (const NetConn *conn, Gsasl_property *property_out)
 	static const struct {
 		const char *kind;
 		Gsasl_property property;
-	} kinds[] = {{"tls-exporter", GSASL_CB_TLS_EXPORTER}, {"tls-unique", GSASL_CB_TLS_UNIQUE}};
-	/* Before TLS 1.3 servers expect tls-unique unless told otherwise (RFC 5802, 6.1). */
-	for (guint i = 0; conn && i < 2; i++) {
-		guint pick = net_conn_is_encrypted (conn) ? 1 - i : i;
-		g_autoptr (GBytes) data = net_conn_channel_binding (conn, kinds[pick].kind);
-		*property_out = kinds[pick].property;
+	} kinds[] = {{"tls-unique", GSASL_CB_TLS_UNIQUE}, {"tls-exporter", GSASL_CB_TLS_EXPORTER}};
+	/* Before TLS 1.3 servers expect tls-unique unless told otherwise (RFC 5802, 6.1); in 1.3 there is none. */
+	for (guint i = 0; conn && i < G_N_ELEMENTS (kinds); i++) {
+		g_autoptr (GBytes) data = net_conn_channel_binding (conn, kinds[i].kind);
+		*property_out = kinds[i].property;
 		if (data)
 			return g_base64_encode (g_bytes_get_data (data, NULL), g_bytes_get_size (data));
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A profile: which mailbox, on which server, with which secret's source and which store. One small key file each,
- * $XDG_CONFIG_HOME/outpost/profiles/NAME.profile (0600, directory 0700), format in GLib's key file syntax: profiles are written by
- * the program and only seldom by hand, so that GLib's reader, which is loaded anyway, does; unknown keys are refused by name here. No secret is ever
- * in the file. Numbers of a saved file are those of its [profile] group. Not thread-safe per Profile. */
+ * $XDG_CONFIG_HOME/outpost/profiles/NAME.profile (0600, directory 0700), in GLib's key file syntax: profiles are written by the
+ * program and only seldom by hand, so that GLib's reader, which is loaded anyway, does; unknown keys are refused by name. No secret
+ * is ever in the file. Not thread-safe per Profile. */
 #pragma once
 #include <glib.h>
 #include "error.h"
