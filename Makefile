@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# A front over Meson for the few things one does every day.
+PREFIX ?= /usr/local
+PYTHON = /usr/bin/python3
+FUZZ_SECONDS ?= 30
+
+all: build/build.ninja
+	ninja -C build
+
+build/build.ninja:
+	meson setup build --buildtype=debugoptimized --prefix=$(PREFIX)
+
+demo:
+	scripts/deps.sh
+	scripts/demo.sh
+
+check:
+	scripts/deps.sh
+	test -f build-check/build.ninja || meson setup build-check -Db_sanitize=address,undefined
+	ninja -C build-check
+	scripts/check.sh build-check
+
+bench: all
+	$(PYTHON) bench/bench.py $(BENCH_OPTIONS)
+
+fuzz:
+	scripts/deps.sh
+	test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz -Dfuzz=true -Dtests=false -Db_lundef=false \
+		-Db_sanitize=address,undefined
+	ninja -C build-fuzz
+	scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+install: all
+	meson install -C build --no-rebuild
+
+clean:
+	rm -rf build build-check build-fuzz
+
+format:
+	find src tests fuzz -name '*.[ch]' -exec clang-format -i {} +
+
+tidy:
+	test -f build/build.ninja || meson setup build
+	find src -name '*.c' -exec clang-tidy -p build {} +
+
+.PHONY: all demo check bench fuzz install clean format tidy

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs every check on a build directory, the last line being the sum: N passed, N failed, N skipped.
+# usage: scripts/check.sh BUILD
+set -u
+build=$(cd "$1" && pwd) || exit 2
+cd "$(dirname "$0")/.." || exit 2
+results=$build/results
+rm -rf "$results"
+mkdir -p "$results"
+
+export ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:exitcode=99"
+export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:exitcode=99"
+export OUTPOST="$build/src/cli/outpost"
+
+for check in check-headers check-words; do
+	if scripts/$check.sh >"$results/$check.out" 2>&1; then
+		echo pass >"$results/$check.sh-result"
+	else
+		cat "$results/$check.out"
+		echo fail >"$results/$check.sh-result"
+	fi
+done
+
+# The exit codes are not trusted alone: check-results.py reads what was run, and misses what was not.
+meson test -C "$build" --no-rebuild --print-errorlogs -t 10 </dev/null
+/usr/bin/python3 -m pytest -q --junitxml="$results/pytest.xml" --durations=10 tests/system ${PYTEST_OPTIONS:-} </dev/null
+
+/usr/bin/python3 scripts/check-results.py "$build"
