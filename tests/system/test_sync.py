@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store equals the server: folders, octets, flags, keywords, dates; both ways; whatever breaks in between."""
+import os
+import random
+import subprocess
+import time
+
+import corpus
+import pytest
+from dovecot import Dovecot
+from fakeserver import FakeServer
+from genmail import Generator, folder_names, write_maildir
+from imapclient import ImapClient, quote, to_utf7
+from outpost import Outpost, differences, export_digests
+from proxy import Proxy
+
+STORMS = int(os.environ.get("OUTPOST_STORM", "4"))
+
+
+def fill(server, count=120, folders=6, seed=1):
+    write_maildir(server.maildir, Generator(seed, attachments=count < 5000), count, folder_names(folders))
+    server.own_files()
+
+
+def dump(server, bodies=True):
+    with ImapClient(server.port) as client:
+        return client.dump(bodies)
+
+
+def equal(program, server, sample=None, **names):
+    return differences(program, dump(server), sample=sample, **names)
+
+
+def test_the_first_sync_equals_the_server_octet_for_octet(server, program):
+    fill(server)
+    program.logon(server.url)
+    program.sync()
+    assert equal(program, server) == []
+    assert sum(len(program.list(f)) for f in program.folders()) == 120
+
+
+def test_a_logon_syncs_unless_told_not_to(server, program):
+    fill(server, 20, 2)
+    program.logon(server.url, sync=True)
+    assert equal(program, server) == []
+
+
+def test_the_whole_corpus_comes_back_octet_for_octet(server, program, tmp_path):
+    if not corpus.root():
+        pytest.skip("corpus absent")
+    sent = [corpus.as_imap(octets) for _, octets in corpus.messages()]
+    with ImapClient(server.port) as client:
+        for number in range(0, len(sent), 3000):
+            folder = f"Corpus {number // 3000}"
+            client.create(folder)
+            client.append_many(folder, ((m, [], 1500000000 + i) for i, m in enumerate(sent[number:number + 3000])))
+    program.logon(server.url)
+    program.sync()
+    there = dump(server)
+    assert sum(len(messages) for messages in there.values()) == len(sent)
+    assert differences(program, there, sample=2) == []
+    counts = {}
+    for messages in there.values():
+        for message in messages:
+            counts[message.sha256] = counts.get(message.sha256, 0) + 1
+    assert export_digests(program, str(tmp_path / "export")) == counts
+
+
+def test_a_sync_without_changes_changes_nothing_and_says_little(server, program):
+    fill(server, 300, 10)
+    with Proxy(server.port) as proxy:
+        program.logon(proxy.url)
+        program.sync()
+        before = dump(server)
+        proxy.clear()
+        program.sync()
+        assert sum(proxy.counts()[way] for way in ("up", "down")) < 8000
+    assert dump(server) == before
+    assert differences(program, before, sample=3) == []
+
+
+def test_a_local_flag_reaches_the_server_and_goes_again(server, program):
+    fill(server, 10, 1)
+    program.logon(server.url)
+    program.sync()
+    first = program.list("INBOX")[0]
+    for verb, there in (("flag", True), ("unflag", False)):
+        program.ok(verb, str(first["id"]), "\\Flagged")
+        program.sync()
+        flags = {m.uid: m.flags for m in dump(server)["INBOX"]}[first["uid"]]
+        assert ("\\Flagged" in flags) == there
+        assert equal(program, server) == []
+
+
+@pytest.mark.parametrize("without", [(), ("MOVE",), ("QRESYNC",), ("QRESYNC", "CONDSTORE"), ("UIDPLUS", "MOVE"),
+                                     ("QRESYNC", "CONDSTORE", "UIDPLUS", "MOVE", "ESEARCH", "LIST-STATUS", "LIST-EXTENDED",
+                                      "SPECIAL-USE", "MULTIAPPEND", "LITERAL+", "NAMESPACE", "ENABLE", "BINARY")],
+                         ids=lambda words: "-".join(words)[:40] or "nothing")
+def test_changes_go_both_ways_without_an_extension(without, program):
+    with Dovecot(without=without) as server:
+        fill(server, 60, 4)
+        program.logon(server.url)
+        program.sync()
+        for step in range(2):
+            storm(random.Random(step), server, program, 12)
+            settle(program)
+            assert equal(program, server) == []
+
+
+@pytest.mark.parametrize("separator,prefix", [(".", "INBOX."), (".", ""), ("/", "INBOX/")])
+def test_folders_of_any_namespace_are_the_same_here(separator, prefix, program):
+    with Dovecot(separator=separator, prefix=prefix) as server:
+        with ImapClient(server.port) as client:
+            for name in ("a", "a/b", "Müller & Söhne", "仕事"):
+                name = prefix + name.replace("/", separator)
+                client.create(name)
+                client.append_many(name, Generator(len(name)).messages(3))
+        program.logon(server.url)
+        program.sync()
+        there = {f[len(prefix):] if f.startswith(prefix) else f: m for f, m in dump(server).items()}
+        assert differences(program, there, separator=separator) == []
+
+
+def storm(chance, server, program, edits):
+    """Random edits on the server and locally, not synchronised in between."""
+    with ImapClient(server.port) as client:
+        for _ in range(edits):
+            names = client.folders()
+            if chance.random() < 0.5:
+                edit_server(chance, client, names)
+            else:
+                edit_local(chance, program)
+
+
+def edit_server(chance, client, names):
+    folder = chance.choice(names)
+    what = chance.choice(["append", "flag", "unflag", "delete", "move", "create"])
+    if what == "append":
+        client.append_many(folder, Generator(chance.getrandbits(30)).messages(2))
+        return
+    if what == "create":
+        name = f"Server {chance.randrange(4)}"
+        if name not in names:
+            client.create(name)
+        return
+    messages = client.read_folder(folder, bodies=False)
+    if not messages:
+        return
+    uid = chance.choice(messages).uid
+    client.select(folder)
+    if what == "move":
+        client.command(f"UID MOVE {uid} {quote(to_utf7(chance.choice(names)))}")
+    elif what == "delete":
+        client.command(f"UID STORE {uid} +FLAGS (\\Deleted)")
+        client.command(f"UID EXPUNGE {uid}")
+    else:
+        client.command(f"UID STORE {uid} {'+' if what == 'flag' else '-'}FLAGS "
+                       f"({chance.choice([chr(92) + 'Seen', chr(92) + 'Flagged', 'receipts', 'new1'])})")
+
+
+def edit_local(chance, program):
+    names = program.folders()
+    folder = chance.choice(names)
+    what = chance.choice(["add", "flag", "unflag", "delete", "move", "copy", "create"])
+    if what == "create":
+        name = f"Local {chance.randrange(4)}"
+        if name not in names:
+            program.ok("folder", "create", name)
+        return
+    if what == "add":
+        path = os.path.join(program.home, "added.eml")
+        with open(path, "wb") as message:
+            message.write(Generator(chance.getrandbits(30)).message()[0])
+        program.ok("add", folder, path)
+        return
+    messages = program.list(folder)
+    if not messages:
+        return
+    chosen = str(chance.choice(messages)["id"])
+    if what in ("flag", "unflag"):
+        program.ok(what, chosen, chance.choice(["\\Seen", "\\Answered", "receipts", "new2"]))
+    elif what == "delete":
+        program.ok("delete", chosen)
+    else:
+        program.ok(what, chosen, chance.choice(names))
+
+
+def settle(program):
+    """One sync may see what the other side did to its own pushes; the second must find all settled."""
+    program.sync()
+    program.sync()
+
+
+@pytest.mark.parametrize("seed", range(STORMS))
+def test_a_storm_of_changes_on_both_sides_converges(seed, server, program):
+    chance = random.Random(1000 + seed)
+    fill(server, 40, 4, seed)
+    program.logon(server.url)
+    program.sync()
+    for _ in range(3):
+        storm(chance, server, program, 20)
+        settle(program)
+        assert equal(program, server) == []
+    before = dump(server)
+    program.sync()
+    assert dump(server) == before
+
+
+def test_nothing_is_lost_or_doubled_when_killed_at_each_step(server):
+    fill(server, 30, 3)
+    with Outpost() as probe:
+        probe.logon(server.url)
+        _, _, err = probe.run("sync", env={"OUTPOST_COUNT_STEPS": "1"})
+        steps = int(err.rsplit("steps:", 1)[1].split()[0])
+    assert steps > 0
+    there = dump(server)
+    for step in range(1, steps + 1, max(1, steps // 25)):
+        with Outpost() as program:
+            program.logon(server.url)
+            code, _, _ = program.run("sync", env={"OUTPOST_DIE_AT": str(step)})
+            assert code == 137
+            program.ok("store", "check")
+            program.sync()
+            assert differences(program, there, sample=5) == []
+    assert dump(server) == there
+
+
+def test_pushes_are_done_once_when_killed_at_each_step(server, program):
+    fill(server, 12, 2)
+    program.logon(server.url)
+    program.sync()
+    for step in range(1, 40):
+        path = os.path.join(program.home, "added.eml")
+        octets = Generator(500 + step).message()[0]
+        with open(path, "wb") as message:
+            message.write(octets)
+        program.ok("add", "INBOX", path)
+        program.ok("flag", str(program.list("INBOX")[0]["id"]), f"step{step}")
+        code, _, _ = program.run("sync", env={"OUTPOST_DIE_AT": str(step)})
+        settle(program)
+        there = dump(server)
+        assert len({m.sha256 for m in there["INBOX"]}) == len(there["INBOX"]), f"a message was doubled at step {step}"
+        assert differences(program, there, sample=3) == []
+        if code == 0:
+            return
+        assert code == 137
+    pytest.fail("a push takes more than 40 steps")
+
+
+def test_a_kill_at_a_random_moment_leaves_a_store_that_goes_on(server, program):
+    fill(server, 600, 6)
+    program.logon(server.url)
+    chance = random.Random(9)
+    for _ in range(8):
+        process = program.start("sync")
+        time.sleep(chance.uniform(0.01, 0.4))
+        process.kill()
+        process.communicate()
+        program.ok("store", "check")
+    program.sync()
+    assert equal(program, server, sample=5) == []
+
+
+def test_the_server_killed_in_the_middle_loses_nothing(server, program):
+    fill(server, 1500, 6)
+    program.logon(server.url)
+    process = program.start("sync")
+    time.sleep(0.3)
+    server.kill9()
+    process.communicate(timeout=300)
+    server.start()
+    program.sync()
+    assert equal(program, server, sample=5) == []
+
+
+def test_a_connection_cut_anywhere_loses_nothing(server):
+    fill(server, 20, 2)
+    there = dump(server)
+    with Proxy(server.port) as proxy, Outpost() as program:
+        program.logon(proxy.url)
+        proxy.clear()
+        program.sync()
+        total = proxy.counts()
+    for way, count in (("cut_down", total["down"]), ("cut_up", total["up"])):
+        for cut in range(1, count, max(1, count // 12)):
+            with Outpost() as program:
+                program.logon(server.url)
+                cut_one(program, server, way, cut)
+                program.sync()
+                assert differences(program, there, sample=4) == [], f"{way} {cut}"
+
+
+def cut_one(program, server, way, cut):
+    """The profile names the server's port; the proxy stands there while the server is away from it."""
+    real = server.port
+    with Proxy(real, **{way: cut}) as proxy:
+        config = program.environment["XDG_CONFIG_HOME"]
+        subprocess.run(["grep", "-rlZ", str(real), config], stdout=subprocess.PIPE, check=True)
+        swap_port(config, real, proxy.port)
+        program.run("sync")
+        assert proxy.counts()["connections"] > 0
+        swap_port(config, proxy.port, real)
+
+
+def swap_port(directory, old, new):
+    for where, _, files in os.walk(directory):
+        for name in files:
+            path = os.path.join(where, name)
+            with open(path) as text:
+                content = text.read()
+            if str(old) in content:
+                with open(path, "w") as text:
+                    text.write(content.replace(str(old), str(new)))
+
+
+def bare(server, count=8):
+    server.add_folder("Other")
+    generator = Generator(77)
+    for number, (octets, flags, when) in enumerate(generator.messages(count)):
+        server.add("Other" if number % 2 else "INBOX", octets, flags, when)
+
+
+@pytest.mark.parametrize("quirks", [{}, {"no_uidnext": True}, {"wrong_size": 7}, {"wrong_size": -7},
+                                    {"capability": "UIDPLUS"}, {"capability": "LITERAL+"},
+                                    {"unsolicited": ("* OK still here",)},
+                                    {"unsolicited": ("* 1 FETCH (FLAGS (\\Seen))",)}],
+                         ids=["bare", "no-uidnext", "size-above", "size-below", "uidplus", "literals", "ok", "fetch"])
+def test_a_bare_server_is_synchronised_both_ways(quirks, program):
+    with FakeServer(**quirks) as server:
+        bare(server)
+        program.logon(server.url)
+        program.sync()
+        server.unsolicited = []
+        first = program.list("INBOX")[0]
+        program.ok("flag", str(first["id"]), "\\Flagged")
+        settle(program)
+        server.wrong_size = 0
+        assert "\\Flagged" in server.folders["INBOX"][0].flags
+        assert [program.save(item["id"]) for item in sorted(program.list("Other"), key=lambda i: i["uid"])] == [
+            item.octets for item in server.folders["Other"]]
+
+
+def test_a_nul_in_a_body_is_kept(program):
+    with FakeServer() as server:
+        octets = b"Subject: nul\r\n\r\na\0b\r\n"
+        server.add("INBOX", octets)
+        program.logon(server.url)
+        program.sync()
+        assert program.save(program.list("INBOX")[0]["id"]) == octets
+
+
+@pytest.mark.parametrize("how", ["no_at", "bad_at", "bye_at"])
+def test_a_refusal_at_any_command_does_no_harm(how):
+    with FakeServer() as server, Outpost() as program:
+        bare(server)
+        program.logon(server.url)
+        server.commands = 0
+        program.sync()
+        count = server.commands
+    assert count > 3
+    for number in range(1, count + 1):
+        with FakeServer() as server, Outpost() as program:
+            bare(server)
+            program.logon(server.url)
+            server.commands = 0
+            server.answer_at = {number: how[:-3].upper()}
+            program.run("sync", timeout=60)
+            server.answer_at = {}
+            settle(program)
+            with ImapClient(server.port) as client:
+                assert differences(program, client.dump()) == [], f"{how} {number}"
+
+
+def test_a_full_disk_is_reported_and_nothing_is_lost(server):
+    if os.getuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    fill(server, 2500, 4)
+    there = dump(server)
+    with Outpost() as program:
+        small = program.environment["XDG_DATA_HOME"]
+        os.makedirs(small)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], check=True)
+        try:
+            program.logon(server.url)
+            code, _, err = program.run("sync")
+            assert code != 0 and err.strip()
+            subprocess.run(["mount", "-o", "remount,size=200m", small], check=True)
+            program.ok("store", "check")
+            program.sync()
+            assert differences(program, there, sample=4) == []
+        finally:
+            subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_a_changed_uidvalidity_keeps_every_message(program):
+    with FakeServer() as server:
+        bare(server)
+        program.logon(server.url)
+        program.sync()
+        with server.lock:
+            server.validity["INBOX"] += 1
+            items = server.folders["INBOX"]
+            server.next["INBOX"] = 101
+            for item in items:
+                item.uid = server.next["INBOX"]
+                server.next["INBOX"] += 1
+        settle(program)
+        with ImapClient(server.port) as client:
+            assert differences(program, client.dump()) == []
+        assert len(server.folders["INBOX"]) == 4
+
+
+def test_a_wrong_password_is_refused_without_a_store(server, program):
+    code, _, err = program.run("logon", program.ADDRESS, "--server", server.url, "--user", "alice", "--password-command",
+                               "printf wrong")
+    assert code != 0 and err.strip()
