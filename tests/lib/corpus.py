@@ -19,10 +19,11 @@ def split_mbox(data):
     starts = [m.start() for m in re.finditer(rb"(?m)^From ", data)]
     for start, end in zip(starts, starts[1:] + [len(data)]):
         block = data[start:end]
-        newline = block.find(b"\n") + 1
-        if not newline:
+        # Some files have bare CR line ends throughout.
+        line = re.match(rb"[^\r\n]*(?:\r\n|\r|\n)", block)
+        if not line:
             continue
-        body = block[newline:]
+        body = block[line.end():]
         if body.endswith(b"\n\n"):
             body = body[:-1]
         yield re.sub(rb"(?m)^>(>*From )", rb"\1", body)

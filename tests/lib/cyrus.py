@@ -44,7 +44,7 @@ class Cyrus:
                        f"proc_path: {d}/conf/proc\nmboxname_lockpath: {d}/conf/lock\nlmtpsocket: {d}/conf/socket/lmtp\n"
                        f"idlesocket: {d}/conf/socket/idle\nnotifysocket: {d}/conf/socket/notify\n"
                        f"cyrus_user: {self.runner}\nadmins: cyrus\nallowplaintext: yes\nsasl_mech_list: PLAIN LOGIN\n"
-                       "sasl_pwcheck_method: alwaystrue\nautocreate_quota: -1\nautocreate_users: anyone\n"
+                       "sasl_pwcheck_method: alwaystrue\nautocreate_quota: 0\nautocreate_users: anyone\n"
                        "autocreate_post: yes\nimapidlepoll: 1\nconversations: no\nsync_log: no\n"
                        f"altnamespace: {int(self.alternative)}\nunixhierarchysep: {int(self.unix)}\n")
         with open(os.path.join(d, "cyrus.conf"), "w") as conf:

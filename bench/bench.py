@@ -1,0 +1,256 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""outpost beside mbsync and OfflineIMAP, on the same Dovecot on loopback, and beside the floor: the same octets fetched to nowhere.
+
+Every tool keeps mail safe before it answers (mbsync: FSync yes). The figures depend on the machine, the ratios much less."""
+import argparse
+import os
+import random
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests", "lib"))
+
+from dovecot import Dovecot  # noqa: E402
+from genmail import Generator, folder_names, write_maildir  # noqa: E402
+from imapclient import ImapClient, quote, to_utf7  # noqa: E402
+from outpost import Outpost, find_binary  # noqa: E402
+from proxy import Proxy  # noqa: E402
+
+
+class Run:
+    def __init__(self, arguments, environment, log):
+        start = time.monotonic()
+        with open(log, "wb") as out:
+            process = subprocess.Popen(arguments, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.seconds = time.monotonic() - start
+        self.cpu = usage.ru_utime + usage.ru_stime
+        self.rss = usage.ru_maxrss / 1024
+        self.code = process.returncode
+        if self.code != 0:
+            with open(log, errors="replace") as text:
+                sys.exit(f"{' '.join(arguments)}: exit {self.code}\n{text.read()[-3000:]}")
+
+
+def disk_use(path):
+    return int(subprocess.run(["du", "-sk", path], check=True, stdout=subprocess.PIPE).stdout.split()[0]) / 1024
+
+
+class Mbsync:
+    name = "mbsync"
+
+    def __init__(self, port, directory):
+        self.directory, self.mail = directory, os.path.join(directory, "mail")
+        os.makedirs(self.mail)
+        self.config = os.path.join(directory, "mbsyncrc")
+        with open(self.config, "w") as config:
+            config.write(f"FSync yes\n\nIMAPAccount rig\nHost 127.0.0.1\nPort {port}\nUser alice\nPass wonderland\n"
+                         "SSLType None\nAuthMechs LOGIN\nPipelineDepth 50\n\nIMAPStore far\nAccount rig\n\nMaildirStore near\n"
+                         f"Path {self.mail}/\nInbox {self.mail}/INBOX\nSubFolders Verbatim\n\nChannel rig\nFar :far:\n"
+                         f"Near :near:\nPatterns *\nCreate Both\nRemove Both\nExpunge Both\nCopyArrivalDate yes\nSyncState *\n")
+
+    def sync(self):
+        return Run(["mbsync", "-q", "-c", self.config, "-a"], dict(os.environ, HOME=self.directory),
+                   os.path.join(self.directory, "log"))
+
+
+class OfflineImap:
+    name = "OfflineIMAP"
+
+    def __init__(self, port, directory):
+        self.directory, self.mail = directory, os.path.join(directory, "mail")
+        os.makedirs(directory, exist_ok=True)
+        self.config = os.path.join(directory, "offlineimaprc")
+        with open(self.config, "w") as config:
+            config.write("[general]\naccounts = rig\nui = quiet\nfsync = True\n\n[Account rig]\nlocalrepository = near\n"
+                         "remoterepository = far\n\n[Repository near]\ntype = Maildir\n"
+                         f"localfolders = {self.mail}\nsync_deletes = yes\n\n[Repository far]\ntype = IMAP\n"
+                         f"remotehost = 127.0.0.1\nremoteport = {port}\nremoteuser = alice\nremotepass = wonderland\n"
+                         "ssl = no\nstarttls = no\nmaxconnections = 4\nauth_mechanisms = PLAIN\n")
+
+    def sync(self):
+        return Run(["offlineimap", "-c", self.config, "-o"], dict(os.environ, HOME=self.directory),
+                   os.path.join(self.directory, "log"))
+
+
+class OutpostTool:
+    name = "outpost"
+
+    def __init__(self, port, directory):
+        self.directory = directory
+        self.program = Outpost(directory=directory)
+        self.mail = self.program.environment["XDG_DATA_HOME"]
+        self.program.logon(f"imap://127.0.0.1:{port}")
+
+    def sync(self):
+        return Run([self.program.binary, "sync"], self.program.environment, os.path.join(self.directory, "log"))
+
+
+def floor(port):
+    """Seconds and octets to fetch every message of every folder and drop it, all folders asked for in one flight."""
+    with ImapClient(port) as client:
+        names = client.folders()
+    raw = socket.create_connection(("127.0.0.1", port))
+    commands = ["f0 LOGIN alice wonderland"]
+    for name in names:
+        commands += [f"f1 EXAMINE {quote(to_utf7(name))}", "f2 UID FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])"]
+    start = time.monotonic()
+    raw.sendall(("\r\n".join(commands + ["f3 LOGOUT"]) + "\r\n").encode())
+    buffer, total = bytearray(1 << 20), 0
+    while True:
+        count = raw.recv_into(buffer)
+        if not count:
+            break
+        total += count
+    raw.close()
+    return time.monotonic() - start, total
+
+
+def change(port, share, seed):
+    """Changes a share of all messages on the server: flags, deletions, new mail, moves."""
+    chance = random.Random(seed)
+    generator = Generator(seed, attachments=False)
+    changed = 0
+    with ImapClient(port) as client:
+        names = client.folders()
+        for name in names:
+            uids = [m.uid for m in client.read_folder(name, bodies=False)]
+            count = max(1, int(len(uids) * share))
+            chosen = chance.sample(uids, min(len(uids), count))
+            if not chosen:
+                continue
+            client.select(name)
+            third = max(1, len(chosen) // 3)
+            for uids_now, command in ((chosen[:third], "STORE {} +FLAGS (\\Flagged)"),
+                                      (chosen[third:2 * third], "MOVE {} " + quote(to_utf7(chance.choice(names))))):
+                if uids_now:
+                    client.command("UID " + command.format(",".join(map(str, sorted(uids_now)))))
+            client.append_many(name, generator.messages(max(1, third)))
+            changed += len(chosen)
+    return changed
+
+
+def measure(kind, server, directory, options, messages):
+    row = {"tool": kind.name}
+    with Proxy(server.port) as proxy:
+        tool = kind(server.port, directory)
+        first = tool.sync()
+        row.update(first=first.seconds, rate=messages / first.seconds, first_rss=first.rss, first_cpu=first.cpu,
+                   disk=disk_use(tool.mail))
+        idle = [tool.sync() for _ in range(options.repeat)]
+        row.update(noop=statistics.median(r.seconds for r in idle), noop_cpu=statistics.median(r.cpu for r in idle),
+                   noop_rss=max(r.rss for r in idle))
+        through_proxy(tool, server.port, proxy.port)
+        # The first sync over the proxy may learn a new server name; the second one is counted.
+        tool.sync()
+        proxy.clear()
+        tool.sync()
+        counts = proxy.counts()
+        row.update(noop_bytes=counts["up"] + counts["down"], flights=counts["flights"], connections=counts["connections"])
+        through_proxy(tool, proxy.port, server.port)
+    return tool, row
+
+
+def through_proxy(tool, old, new):
+    """Points a tool's configuration to another port; state that is kept by server name stays."""
+    for where, _, files in os.walk(tool.directory):
+        if where.startswith(tool.mail):
+            continue
+        for name in files:
+            path = os.path.join(where, name)
+            with open(path, "rb") as text:
+                content = text.read()
+            if re.search(rb"\b%d\b" % old, content):
+                with open(path, "wb") as text:
+                    text.write(re.sub(rb"\b%d\b" % old, b"%d" % new, content))
+
+
+def search_latency(program):
+    seconds = []
+    for query in ("budget", "subject:review", "Haushalt", "совещание", "from:ada", "予算"):
+        for _ in range(5):
+            start = time.monotonic()
+            program.ok("search", query, "--json")
+            seconds.append(time.monotonic() - start)
+    return statistics.median(seconds), max(seconds)
+
+
+COLUMNS = [("first", "first sync, s", "{:.1f}"), ("rate", "messages/s", "{:.0f}"), ("first_cpu", "CPU, s", "{:.1f}"),
+           ("first_rss", "peak RSS, MiB", "{:.0f}"), ("disk", "on disk, MiB", "{:.0f}"), ("noop", "no-op, s", "{:.3f}"),
+           ("noop_cpu", "no-op CPU, s", "{:.3f}"), ("noop_rss", "no-op RSS, MiB", "{:.0f}"),
+           ("noop_bytes", "no-op octets", "{:.0f}"), ("flights", "flights", "{}"), ("connections", "connections", "{}"),
+           ("change", "1 % changed, s", "{:.2f}")]
+
+
+def report(rows, base, floor_seconds, floor_octets, maildir, options):
+    print(f"\n{options.messages} messages in {options.folders} folders; the server's Maildir takes {maildir:.0f} MiB "
+          f"by du; floor (raw FETCH to nowhere): {floor_seconds:.1f} s, {options.messages / floor_seconds:.0f} messages/s, "
+          f"{floor_octets / 1e6:.0f} MB.\n")
+    print("| | " + " | ".join(row["tool"] for row in rows) + " | " +
+          " | ".join(f"{row['tool']} / {base['tool']}" for row in rows[1:]) + (" |" if rows[1:] else ""))
+    print("|---|" + "---:|" * (2 * len(rows) - 1))
+    for key, title, form in COLUMNS:
+        cells = [form.format(row[key]) for row in rows] + [f"{row[key] / max(base[key], 1e-9):.2f}" for row in rows[1:]]
+        print(f"| {title} | " + " | ".join(cells) + " |")
+    print("| first sync / floor | " + " | ".join(f"{row['first'] / floor_seconds:.2f}" for row in rows) + " |" +
+          " |" * (len(rows) - 1))
+    print("| disk / Maildir by du | " + " | ".join(f"{row['disk'] / maildir:.2f}" for row in rows) + " |" +
+          " |" * (len(rows) - 1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=20000)
+    parser.add_argument("--folders", type=int, default=49)
+    parser.add_argument("--repeat", type=int, default=5, help="no-op runs; the median counts")
+    parser.add_argument("--offlineimap", action="store_true", help="measure OfflineIMAP too, which takes long")
+    parser.add_argument("--only", help="one tool alone: outpost, mbsync, OfflineIMAP")
+    parser.add_argument("--directory", help="where to work; on the disk that shall be measured")
+    options = parser.parse_args()
+    tools = [OutpostTool, Mbsync] + ([OfflineImap] if options.offlineimap or options.only == "OfflineIMAP" else [])
+    tools = [tool for tool in tools if options.only in (None, tool.name)]
+    if OutpostTool in tools and not find_binary():
+        sys.exit("bench: no program; run make first")
+    for tool in tools:
+        if tool is not OutpostTool and not shutil.which(tool.name.lower()):
+            sys.exit(f"bench: {tool.name} is not installed: apt-get install {'isync' if tool is Mbsync else 'offlineimap3'}")
+    work = tempfile.mkdtemp(prefix="outpost-bench-", dir=options.directory)
+    os.chmod(work, 0o755)
+    os.makedirs(os.path.join(work, "server"))
+    try:
+        server = Dovecot(os.path.join(work, "server"))
+        write_maildir(server.maildir, Generator(1), options.messages, folder_names(options.folders))
+        server.own_files()
+        maildir = disk_use(server.maildir)
+        with server:
+            # Once before the first tool, so that Dovecot's own indexes are there for all of them alike.
+            floor(server.port)
+            floor_seconds, floor_octets = min(floor(server.port) for _ in range(2))
+            rows, running = [], []
+            for kind in tools:
+                tool, row = measure(kind, server, os.path.join(work, kind.name), options, options.messages)
+                rows.append(row)
+                running.append(tool)
+                print(f"{kind.name}: first sync {row['first']:.1f} s", file=sys.stderr)
+            changed = change(server.port, 0.01, 5)
+            for tool, row in zip(running, rows):
+                row["change"] = tool.sync().seconds
+            report(rows, rows[0], floor_seconds, floor_octets, maildir, options)
+            print(f"\n1 % run: {changed} messages flagged, moved or followed by new ones on the server.")
+            if isinstance(running[0], OutpostTool):
+                median, worst = search_latency(running[0].program)
+                print(f"Search from the shell: median {median * 1000:.0f} ms, slowest {worst * 1000:.0f} ms.")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
