@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private Dovecot on a free loopback port, with its own configuration and mail in one directory."""
+import grp
 import os
 import pwd
 import shutil
@@ -91,7 +92,7 @@ class Dovecot:
             "listen = 127.0.0.1", f"first_valid_uid = {min(500, self.owner.pw_uid)}",
             f"default_internal_user = {'dovecot' if root else me}",
             f"default_login_user = {'dovenull' if root else me}",
-            f"default_internal_group = {'dovecot' if root else ''}" if root else "",
+            f"default_internal_group = {'dovecot' if root else grp.getgrgid(os.getgid()).gr_name}",
             f"ssl = {'yes' if self.tls else 'no'}",
             f"ssl_cert = <{d}/server.pem" if self.tls else "", f"ssl_key = <{d}/server.key" if self.tls else "",
             "disable_plaintext_auth = no", "auth_mechanisms = plain login",
