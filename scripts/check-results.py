@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree
 
@@ -28,10 +29,20 @@ def read_log(build):
         return [json.loads(line) for line in log if line.strip()]
 
 
+def defined_tests(build):
+    told = subprocess.run(["meson", "introspect", "--tests", build], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return [test["name"] for test in json.loads(told.stdout)] if told.returncode == 0 else []
+
+
 def count_cmocka(build, total, problems):
     tests = read_log(build)
     if not tests:
         problems.append("no unit test was run")
+    # The log names a test "project:suite / name".
+    run = {test["name"].rsplit(" / ", 1)[-1] for test in tests}
+    for name in defined_tests(build):
+        if name not in run:
+            problems.append(f"{name}: defined, but not run")
     for test in tests:
         text = (test.get("stdout") or "") + (test.get("stderr") or "")
         passed = sum(int(n) for n in re.findall(r"^\[  PASSED  \] (\d+) test", text, re.M))
