@@ -281,6 +281,7 @@ def test_a_connection_cut_anywhere_loses_nothing(server):
         proxy.clear()
         program.sync()
         total = proxy.counts()
+    assert total["up"] > 100 and total["down"] > sum(m.size for messages in there.values() for m in messages)
     for way, count in (("cut_down", total["down"]), ("cut_up", total["up"])):
         for cut in range(1, count, max(1, count // 12)):
             with Outpost() as program:
