@@ -84,9 +84,10 @@ CREATE TABLE message (
 	recipients TEXT,                      -- To: and Cc:, decoded, for display
 	attachment INTEGER NOT NULL,          -- has one
 	digest INTEGER NOT NULL,              -- first 8 octets of SHA-256 over the header's evidence fields (message_evidence_digest)
-	structure BLOB NOT NULL               -- mail_structure_serialise
+	structure BLOB NOT NULL               -- mail_structure_serialise; empty: not read yet
 ) STRICT;
 CREATE INDEX message_content ON message (content);
+CREATE INDEX message_thread ON message (thread);
 CREATE INDEX message_message_id ON message (message_id) WHERE message_id IS NOT NULL;
 
 -- TRUTH. Ids that tie messages into threads (Message-ID, References, In-Reply-To), as 64-bit hashes.

@@ -72,7 +72,7 @@ typedef struct {
 } NewFolder;
 /* EXISTS when the parent has a child of that name. UIDVALIDITY is minted rising. */
 gboolean store_folder_create (Store *s, const NewFolder *n, gint64 *id_out, GError **error);
-/* Creates all missing levels of @path. */
+/* Creates all missing levels of @path; EXISTS when none is missing, TOO_BIG over 100 levels, USAGE for an empty level. */
 gboolean store_folder_create_path (Store *s, const char *path, gint64 *id_out, GError **error);
 gboolean store_folder_rename (Store *s, gint64 id, gint64 parent, const char *name, GError **error);
 gboolean store_folder_set (Store *s, gint64 id, const char *role, gboolean subscribed, gboolean selectable, GError **error);
@@ -98,6 +98,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Prepared, prepared_free)
 guint64 prepared_size (const Prepared *p);
 const char *prepared_message_id (const Prepared *p); /* may be NULL */
 const guint8 *prepared_hash (const Prepared *p);     /* DIGEST_SIZE octets */
+/* Evidence of which message this is, from a header (what follows it is ignored): the first 8 octets, big-endian, of SHA-256 over
+ * "name:value\n" of the first From, To, Date, Subject and Message-ID in this order; names in lower case, values unfolded and their
+ * blanks squeezed, absent fields left out. */
+guint64 message_evidence_digest (const void *header, gsize size);
 
 /* Stores it, or finds the message with equal octets and equal received time that has no placement in @folder (0: any) and returns
  * that. Content with equal octets is stored once in any case. Trains the store's dictionary when due. */
@@ -111,7 +115,7 @@ typedef struct {
 	char *message_id, *subject, *sender, *recipients; /* may be NULL */
 	gboolean attachment, has_sent;
 	guint64 digest;
-	GBytes *structure;
+	GBytes *structure; /* empty: not read yet */
 } Message;
 void message_free (Message *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Message, message_free)

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bindings of folders and placements, and the base. */
+#include "store-private.h"
+#include <string.h>
+
+#define FOLDER_BINDING_COLUMNS "b.folder, IFNULL (b.base_parent, 0), b.remote_name, b.delimiter, b.remote_id, b.base_name, b.uidvalidity," \
+                               " b.uidnext, b.messages, b.highestmodseq, b.pushed_modseq, b.complete, b.selectable," \
+                               " NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = b.folder)"
+#define BINDING_COLUMNS "b.placement, b.folder, b.remote_uid, b.flags, b.keywords, b.modseq, IFNULL (b.remote_size, 0), b.gone"
+
+/* ---- Folders ---- */
+
+void
+folder_binding_free (FolderBinding *b)
+{
+	if (!b)
+		return;
+	g_free (b->remote_name);
+	g_free (b->remote_id);
+	g_free (b->base_name);
+	g_free (b);
+}
+
+static FolderBinding *
+read_folder_binding (DbQuery *q)
+{
+	FolderBinding *b = g_new0 (FolderBinding, 1);
+	gsize n;
+	const char *name = db_blob (q, 2, &n), *delimiter = db_text (q, 3);
+	b->folder = db_int (q, 0);
+	b->base_parent = db_int (q, 1);
+	b->remote_name = g_strndup (name, n);
+	b->delimiter = delimiter ? *delimiter : 0;
+	b->remote_id = db_dup (q, 4);
+	b->base_name = db_dup (q, 5);
+	b->uidvalidity = (guint32) db_int (q, 6);
+	b->uidnext = (guint32) db_int (q, 7);
+	b->messages = (guint32) db_int (q, 8);
+	b->highestmodseq = (guint64) db_int (q, 9);
+	b->pushed_modseq = (guint64) db_int (q, 10);
+	b->complete = db_int (q, 11) != 0;
+	b->selectable = db_int (q, 12) != 0;
+	b->folder_gone = db_int (q, 13) != 0;
+	return b;
+}
+
+GPtrArray *
+store_folder_bindings (Store *s, GError **error)
+{
+	g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) folder_binding_free);
+	DbQuery *q = db_query (s->db, "SELECT " FOLDER_BINDING_COLUMNS " FROM folder_binding b ORDER BY b.remote_name", "");
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0)
+		g_ptr_array_add (list, read_folder_binding (q));
+	return r == 0 ? g_steal_pointer (&list) : NULL;
+}
+
+FolderBinding *
+store_folder_binding (Store *s, gint64 folder, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT " FOLDER_BINDING_COLUMNS " FROM folder_binding b WHERE b.folder = ?1", "i", folder);
+	FolderBinding *b = db_step (s->db, q, error) > 0 ? read_folder_binding (q) : NULL;
+	db_reset (q);
+	return b;
+}
+
+gboolean
+store_bind_folder (Store *s, const FolderBinding *b, GError **error)
+{
+	static const char sql[] = "INSERT INTO folder_binding (folder, remote_name, delimiter, remote_id, base_parent, base_name, uidvalidity, uidnext,"
+	                          " highestmodseq, messages, complete, pushed_modseq, selectable)"
+	                          " VALUES (?1, ?2, ?3, ?4, NULLIF (?5, 0), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (folder) DO UPDATE SET"
+	                          " remote_name = excluded.remote_name, delimiter = excluded.delimiter, remote_id = excluded.remote_id,"
+	                          " base_parent = excluded.base_parent, base_name = excluded.base_name, uidvalidity = excluded.uidvalidity,"
+	                          " uidnext = excluded.uidnext, highestmodseq = excluded.highestmodseq, messages = excluded.messages,"
+	                          " complete = excluded.complete, pushed_modseq = excluded.pushed_modseq, selectable = excluded.selectable";
+	const char delimiter[2] = {b->delimiter, '\0'};
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, sql, error, "ibssisiiiiIiI", b->folder, b->remote_name, strlen (b->remote_name), b->delimiter ? delimiter : NULL,
+	               b->remote_id, b->base_parent, b->base_name, (gint64) b->uidvalidity, (gint64) b->uidnext, (gint64) b->highestmodseq,
+	               (gint64) b->messages, b->complete != 0, (gint64) b->pushed_modseq, b->selectable != 0);
+}
+
+gboolean
+store_unbind_folder (Store *s, gint64 folder, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "DELETE FROM placement_binding WHERE folder = ?1", error, "i", folder) &&
+	       db_run (s->db, "DELETE FROM pending WHERE folder = ?1", error, "i", folder) &&
+	       db_run (s->db, "DELETE FROM folder_binding WHERE folder = ?1", error, "i", folder);
+}
+
+/* ---- Placements ---- */
+
+void
+placement_binding_done (PlacementBinding *b)
+{
+	g_clear_pointer (&b->keywords, g_free);
+}
+
+/* Keywords are borrowed from the statement; the columns begin at @at. */
+static PlacementBinding
+binding_view (DbQuery *q, int at)
+{
+	return (PlacementBinding){db_int (q, at), db_int (q, at + 1), (guint32) db_int (q, at + 2), (guint) db_int (q, at + 3),
+	                          (char *) db_text (q, at + 4), (guint64) db_int (q, at + 5), (guint64) db_int (q, at + 6),
+	                          db_int (q, at + 7) != 0};
+}
+
+gboolean
+store_bind_placement (Store *s, const PlacementBinding *b, GError **error)
+{
+	static const char sql[] = "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords, modseq, remote_size, gone)"
+	                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULLIF (?7, 0), ?8) ON CONFLICT (placement) DO UPDATE SET folder = ?2,"
+	                          " remote_uid = ?3, flags = ?4, keywords = ?5, modseq = ?6, remote_size = NULLIF (?7, 0), gone = ?8";
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, sql, error, "iiiisiiI", b->placement, b->folder, (gint64) b->remote_uid, (gint64) b->flags,
+	               b->keywords && *b->keywords ? b->keywords : NULL, (gint64) b->modseq, (gint64) b->remote_size, b->gone != 0) &&
+	       store_drop_pending (s, b->placement, error);
+}
+
+gboolean
+store_unbind_placement (Store *s, gint64 placement, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "DELETE FROM placement_binding WHERE placement = ?1", error, "i", placement);
+}
+
+static gboolean
+one_binding (Store *s, DbQuery *q, PlacementBinding *b, gboolean *found_out, GError **error)
+{
+	int r = db_step (s->db, q, error);
+	*found_out = r > 0;
+	if (r > 0) {
+		*b = binding_view (q, 0);
+		b->keywords = g_strdup (b->keywords);
+	}
+	db_reset (q);
+	return r >= 0;
+}
+
+gboolean
+store_binding_by_uid (Store *s, gint64 folder, guint32 remote_uid, PlacementBinding *b, gboolean *found_out, GError **error)
+{
+	return one_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 AND b.remote_uid = ?2", "ii",
+	                                 folder, (gint64) remote_uid), b, found_out, error);
+}
+
+gboolean
+store_binding_of (Store *s, gint64 placement, PlacementBinding *b, gboolean *found_out, GError **error)
+{
+	return one_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.placement = ?1", "i", placement), b,
+	                    found_out, error);
+}
+
+static gboolean
+each_binding (Store *s, DbQuery *q, BindingFn fn, gpointer data, GError **error)
+{
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		PlacementBinding b = binding_view (q, 0);
+		if (!fn (data, &b)) {
+			db_reset (q);
+			return TRUE;
+		}
+	}
+	return r == 0;
+}
+
+gboolean
+store_each_binding (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error)
+{
+	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 ORDER BY b.remote_uid", "i",
+	                                  folder), fn, data, error);
+}
+
+gboolean
+store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error)
+{
+	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 AND b.gone = 1"
+	                                         " ORDER BY b.remote_uid", "i", folder), fn, data, error);
+}
+
+gboolean
+store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT remote_uid FROM placement_binding WHERE folder = ?1 ORDER BY remote_uid", "i", folder);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0)
+		uid_set_add (uids_out, (guint32) db_int (q, 0));
+	return r == 0;
+}
+
+gboolean
+store_flag_changes (Store *s, gint64 folder, guint64 since, FlagChangeFn fn, gpointer data, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT " PLACEMENT_COLUMNS ", " BINDING_COLUMNS " FROM placement p JOIN placement_binding b ON b.placement = p.id"
+	                              " WHERE p.folder = ?1 AND p.modseq > ?2 AND (p.flags != b.flags OR p.keywords IS NOT b.keywords)"
+	                              " ORDER BY p.modseq", "ii", folder, (gint64) since);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		Placement here = placement_view (q);
+		PlacementBinding base = binding_view (q, 7);
+		if (!fn (data, &here, &base)) {
+			db_reset (q);
+			return TRUE;
+		}
+	}
+	return r == 0;
+}
+
+/* ---- Pending placements ---- */
+
+void
+pending_free (Pending *p)
+{
+	if (!p)
+		return;
+	g_free (p->keywords);
+	g_free (p);
+}
+
+GPtrArray *
+store_pendings (Store *s, gint64 folder, GError **error)
+{
+	g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) pending_free);
+	DbQuery *q = db_query (s->db, "SELECT n.placement, n.folder, IFNULL (n.origin, 0), p.message, n.moved, n.watermark, n.watermark_validity,"
+	                              " n.failures, p.flags, p.keywords, IFNULL (b.folder, 0), IFNULL (b.remote_uid, 0) FROM pending n"
+	                              " JOIN placement p ON p.id = n.placement LEFT JOIN placement_binding b ON b.placement = n.origin"
+	                              " WHERE ?1 = 0 OR n.folder = ?1 ORDER BY n.placement", "i", folder);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		Pending *p = g_new0 (Pending, 1);
+		*p = (Pending){.placement = db_int (q, 0), .folder = db_int (q, 1), .origin = db_int (q, 2), .message = db_int (q, 3),
+		               .moved = db_int (q, 4) != 0, .watermark = (guint32) db_int (q, 5), .watermark_validity = (guint32) db_int (q, 6),
+		               .failures = (guint32) db_int (q, 7), .flags = (guint) db_int (q, 8), .keywords = db_dup (q, 9),
+		               .origin_folder = db_int (q, 10), .origin_uid = (guint32) db_int (q, 11)};
+		g_ptr_array_add (list, p);
+	}
+	return r == 0 ? g_steal_pointer (&list) : NULL;
+}
+
+gboolean
+store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE pending SET watermark = ?2, watermark_validity = ?3 WHERE folder = ?1 AND watermark = 0", error, "iii", folder,
+	               (gint64) uidnext, (gint64) uidvalidity);
+}
+
+gboolean
+store_pending_failed (Store *s, gint64 placement, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE pending SET failures = failures + 1 WHERE placement = ?1", error, "i", placement);
+}
+
+gboolean
+store_drop_pending (Store *s, gint64 placement, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "DELETE FROM pending WHERE placement = ?1", error, "i", placement);
+}
+
+static gboolean
+count (Store *s, const char *sql, guint64 *n_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, sql, "");
+	int r = db_step (s->db, q, error);
+	*n_out = r > 0 ? (guint64) db_int (q, 0) : 0;
+	db_reset (q);
+	return r >= 0;
+}
+
+/* A move counts once, as an append. */
+gboolean
+store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error)
+{
+	return count (s, "SELECT COUNT (*) FROM pending", appends_out, error) &&
+	       count (s, "SELECT COUNT (*) FROM folder_binding f JOIN placement p ON p.folder = f.folder AND p.modseq > f.pushed_modseq"
+	                 " JOIN placement_binding b ON b.placement = p.id WHERE p.flags != b.flags OR p.keywords IS NOT b.keywords",
+	              flags_out, error) &&
+	       count (s, "SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND placement NOT IN"
+	                 " (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)", removals_out, error);
+}

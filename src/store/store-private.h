@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the store share. search/ may use store_db for reading and for its own table fts. */
+#pragma once
+#include "db.h"
+#include "store.h"
+#include "store-binding.h"
+#include <zstd.h>
+
+#define CHUNK_SIZE (1u << 20)
+#define STORE_SCHEMA_VERSION 1
+#define STORE_APPLICATION_ID 0x6f757470 /* "outp" */
+#define FOLDER_DEPTH_MAX 100
+
+/* What a transaction has done in a folder and not yet written. */
+typedef struct {
+	gint64 folder;
+	gboolean changed;
+	gint64 total, unread; /* differences */
+	guint32 uidnext;      /* 0: not read yet */
+	gint64 changed_modseq;
+	UidSet removed;
+	char *path; /* for rows of `removed`; NULL: not read yet */
+} FolderDelta;
+
+struct Store {
+	Db *db;
+	char *path;
+	Id128 mailbox_id;
+	gboolean reading;
+	int lock_fd; /* -1: no synchronisation lock */
+
+	/* of the transaction */
+	guint64 modseq;
+	gboolean modseq_changed;
+	GHashTable *deltas; /* gint64 * -> FolderDelta */
+
+	/* compression; lazily made, forgotten by a rollback, which may take a dictionary with it */
+	ZSTD_CCtx *compressor;
+	ZSTD_DCtx *decompressor;
+	ZSTD_CDict *cdict; /* of the newest dictionary */
+	gint64 cdict_id;   /* 0: none */
+	gboolean cdict_looked, untrainable;
+	GHashTable *ddicts; /* id -> ZSTD_DDict */
+	guint added;        /* contents, by this connection */
+
+	/* the chunk read last; by message, since those ids are never used again */
+	gint64 cached_message;
+	guint64 cached_chunk;
+	GBytes *cached_octets;
+};
+
+Db *store_db (Store *s);
+/* The next number of the change sequence; written at commit. */
+guint64 store_next_modseq (Store *s);
+FolderDelta *store_delta (Store *s, gint64 folder);
+/* Writes what the deltas collected; called by commit and by whatever reads folder rows inside a transaction. */
+gboolean store_flush (Store *s, GError **error);
+gboolean store_flush_for_reading (Store *s, GError **error); /* no-op outside a transaction */
+guint32 store_take_uid (Store *s, gint64 folder, GError **error); /* 0 on error */
+const char *store_folder_path (Store *s, gint64 folder, GError **error); /* borrowed until the commit */
+
+/* Content: rows of `content` and `content_chunk`. */
+void content_forget (Store *s); /* what a rollback undoes */
+void content_done (Store *s);
+/* @new_out: it was not there. */
+gboolean content_add (Store *s, const Prepared *p, gint64 *content_out, gboolean *new_out, GError **error);
+/* Chunk @chunk of a content of @size octets: whole when @size <= CHUNK_SIZE. */
+GBytes *content_chunk (Store *s, gint64 content, guint64 size, guint64 chunk, GError **error);
+/* @content, @size and hash of its row decompressed and compared; CORRUPT when they differ. */
+gboolean content_verify (Store *s, gint64 content, GError **error);
+
+#define THREAD_KEYS_MAX 32
+
+struct Prepared {
+	GBytes *octets; /* NULL: in fd */
+	int fd;         /* -1: in octets */
+	guint64 size;
+	gint64 received;
+	int zone;
+	guint8 hash[DIGEST_SIZE];
+	char *message_id, *subject, *sender, *recipients;
+	gboolean attachment, has_sent;
+	gint64 sent;
+	guint64 digest;
+	GBytes *structure; /* NULL: none */
+	gint64 thread_keys[THREAD_KEYS_MAX];
+	guint n_thread_keys;
+};
+/* Octets offset..offset+size of what is being stored; IO when the file is shorter than it was said to be. */
+GBytes *prepared_read (const Prepared *p, guint64 offset, gsize size, GError **error);
+/* Fills the fields that come from the octets; @head is the message or its first part. */
+void prepared_scan (Prepared *p, const char *head, gsize size);
+
+/* Placements. */
+Placement placement_view (DbQuery *q); /* of PLACEMENT_COLUMNS; keywords are borrowed from the statement */
+#define PLACEMENT_COLUMNS "p.id, p.folder, p.uid, p.message, p.flags, p.keywords, p.modseq"

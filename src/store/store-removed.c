@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removed messages that can still be restored, and the end of those that can't. */
+#include "store-private.h"
+
+void
+removed_message_free (RemovedMessage *r)
+{
+	if (!r)
+		return;
+	g_free (r->folder_path);
+	g_free (r->subject);
+	g_free (r->sender);
+	g_free (r->cause);
+	g_free (r);
+}
+
+GPtrArray *
+store_removed_messages (Store *s, guint limit, GError **error)
+{
+	g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) removed_message_free);
+	DbQuery *q = db_query (s->db, "SELECT r.id, r.message, r.removed, r.folder_path, m.subject, m.sender, r.cause FROM removed r"
+	                              " JOIN message m ON m.id = r.message ORDER BY r.id DESC LIMIT ?1", "i", limit ? (gint64) limit : (gint64) -1);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		RemovedMessage *m = g_new0 (RemovedMessage, 1);
+		*m = (RemovedMessage){db_int (q, 0), db_int (q, 1), db_int (q, 2), db_dup (q, 3), db_dup (q, 4), db_dup (q, 5), db_dup (q, 6)};
+		g_ptr_array_add (list, m);
+	}
+	return r == 0 ? g_steal_pointer (&list) : NULL;
+}
+
+/* The folder it was in; when that is gone, the one of its path now, made again if need be. */
+static gboolean
+folder_to_restore (Store *s, gint64 folder, const char *path, gint64 *folder_out, GError **error)
+{
+	*folder_out = db_number (s->db, "SELECT id FROM folder WHERE id = ?1", 0, "i", folder);
+	if (*folder_out)
+		return TRUE;
+	g_autoptr (GError) e = NULL;
+	g_autoptr (Folder) f = store_folder_by_path (s, path, &e);
+	if (f)
+		*folder_out = f->id;
+	else if (!error_is (e, ERROR_NOT_FOUND))
+		g_propagate_error (error, g_steal_pointer (&e));
+	else
+		return store_folder_create_path (s, path, folder_out, error);
+	return f != NULL;
+}
+
+gboolean
+store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	DbQuery *q = db_query (s->db, "SELECT message, folder, folder_path, flags, keywords FROM removed WHERE id = ?1", "i", removed);
+	int r = db_step (s->db, q, error);
+	if (r == 0)
+		error_fail (error, ERROR_NOT_FOUND, "there is no removed message %" G_GINT64_FORMAT, removed);
+	if (r <= 0)
+		return FALSE;
+	gint64 message = db_int (q, 0), old = db_int (q, 1), folder;
+	guint flags = (guint) db_int (q, 3) & ~(guint) FLAG_DELETED;
+	g_autofree char *path = db_dup (q, 2), *keywords = db_dup (q, 4);
+	db_reset (q);
+	return folder_to_restore (s, old, path, &folder, error) &&
+	       store_place (s, folder, message, flags, keywords, TRUE, 0, placement_out, error) &&
+	       db_run (s->db, "DELETE FROM removed WHERE id = ?1", error, "i", removed);
+}
+
+gboolean
+store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	if (!db_run (s->db, "DELETE FROM removed WHERE removed < ?1", error, "i", before) ||
+	    !db_run (s->db, "DELETE FROM message WHERE NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id)"
+	                    " AND NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)", error, ""))
+		return FALSE;
+	guint64 n = db_changes (s->db);
+	if (messages_out)
+		*messages_out = n;
+	return n == 0 || db_run (s->db, "DELETE FROM content WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.content = content.id)", error, "");
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, transactions, the change sequence's counter, settings, the synchronisation lock. */
+#include "store-private.h"
+#include "schema.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+Db *
+store_db (Store *s)
+{
+	return s->db;
+}
+
+const char *
+store_path (const Store *s)
+{
+	return s->path;
+}
+
+Id128
+store_mailbox_id (const Store *s)
+{
+	return s->mailbox_id;
+}
+
+/* ---- Schema ---- */
+
+static gboolean
+create_schema (Store *s, GError **error)
+{
+	Id128 id = id128_random ();
+	g_autofree char *pragmas = g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", STORE_APPLICATION_ID, STORE_SCHEMA_VERSION);
+	return db_exec (s->db, schema_text, error) && db_exec (s->db, pragmas, error) &&
+	       db_run (s->db, "INSERT INTO meta VALUES (1, ?1, 'replica', ?2, 1, 0)", error, "bi", id.bytes, (gsize) ID_SIZE,
+	               (gint64) (g_get_real_time () / G_USEC_PER_SEC));
+}
+
+/* Version n is reached from n - 1 by the SQL at index n; 1 is schema.sql itself. */
+static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {NULL, NULL};
+
+static gboolean
+migrate_from (Store *s, gint64 version, GError **error)
+{
+	for (gint64 v = version + 1; v <= STORE_SCHEMA_VERSION; v++) {
+		g_autofree char *pragma = g_strdup_printf ("PRAGMA user_version=%" G_GINT64_FORMAT, v);
+		g_assert (migrations[v]);
+		if (!db_exec (s->db, migrations[v], error) || !db_exec (s->db, pragma, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+bring_up_to_date (Store *s, gboolean read_only, GError **error)
+{
+	gint64 version = db_number (s->db, "PRAGMA user_version", -1, ""), application = db_number (s->db, "PRAGMA application_id", -1, "");
+	if (version < 0 || application < 0)
+		return db_fail (s->db, "reading the version", error);
+	if (application != STORE_APPLICATION_ID && db_number (s->db, "SELECT COUNT (*) FROM sqlite_schema", 1, ""))
+		return error_fail (error, ERROR_CONFLICT, "%s is a database, but not a store of outpost", s->path);
+	if (version == STORE_SCHEMA_VERSION)
+		return TRUE;
+	if (version > STORE_SCHEMA_VERSION)
+		return error_fail (error, ERROR_CONFLICT, "the store %s was written by a newer outpost (schema %" G_GINT64_FORMAT
+		                   ", this one knows %d): use that one", s->path, version, STORE_SCHEMA_VERSION);
+	if (read_only)
+		return error_fail (error, ERROR_CONFLICT, "the store %s is empty or of an older version: open it for writing once", s->path);
+	gboolean ok = db_begin (s->db, error) &&
+	              (db_number (s->db, "PRAGMA user_version", -1, "") == STORE_SCHEMA_VERSION || /* another process was faster */
+	               (version == 0 ? create_schema (s, error) : migrate_from (s, version, error))) &&
+	              db_commit (s->db, error);
+	db_rollback (s->db);
+	return ok;
+}
+
+static gboolean
+read_meta (Store *s, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT mailbox_id FROM meta", "");
+	int r = db_step (s->db, q, error);
+	if (r == 0)
+		error_fail (error, ERROR_CORRUPT, "the store %s has no identity: run 'outpost store check'", s->path);
+	if (r <= 0)
+		return FALSE;
+	gsize size;
+	const void *id = db_blob (q, 0, &size);
+	gboolean ok = size == ID_SIZE;
+	if (ok)
+		memcpy (s->mailbox_id.bytes, id, ID_SIZE);
+	db_reset (q);
+	return ok || error_fail (error, ERROR_CORRUPT, "the store %s has a damaged identity: run 'outpost store check'", s->path);
+}
+
+static void
+free_ddict (gpointer d)
+{
+	ZSTD_freeDDict (d);
+}
+
+static void
+delta_free (FolderDelta *d)
+{
+	uid_set_clear (&d->removed);
+	g_free (d->path);
+	g_free (d);
+}
+
+Store *
+store_open (const char *path, StoreOpen flags, GError **error)
+{
+	gboolean read_only = (flags & STORE_READ_ONLY) != 0;
+	Db *db = db_open (path, read_only, (flags & STORE_CREATE) != 0, error);
+	if (!db)
+		return NULL;
+	Store *s = g_new0 (Store, 1);
+	s->db = db;
+	s->path = g_strdup (path);
+	s->lock_fd = -1;
+	s->deltas = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) delta_free);
+	s->ddicts = g_hash_table_new_full (NULL, NULL, NULL, free_ddict);
+	if (!bring_up_to_date (s, read_only, error) || !read_meta (s, error)) {
+		store_close (s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+store_close (Store *s)
+{
+	if (!s)
+		return;
+	store_rollback (s);
+	store_read_end (s);
+	content_done (s);
+	db_close (s->db);
+	if (s->lock_fd >= 0)
+		close (s->lock_fd);
+	g_hash_table_unref (s->deltas);
+	g_hash_table_unref (s->ddicts);
+	g_free (s->path);
+	g_free (s);
+}
+
+/* ---- Transactions ---- */
+
+gboolean
+store_begin (Store *s, GError **error)
+{
+	g_assert (!s->reading);
+	if (!db_begin (s->db, error))
+		return FALSE;
+	gint64 modseq = db_number (s->db, "SELECT modseq FROM meta", -1, "");
+	if (modseq < 0) {
+		db_fail (s->db, "reading the counter", error);
+		store_rollback (s);
+		return FALSE;
+	}
+	s->modseq = (guint64) modseq;
+	s->modseq_changed = FALSE;
+	s->cdict_looked = FALSE;
+	return TRUE;
+}
+
+static gboolean
+write_removals (Store *s, FolderDelta *d, GError **error)
+{
+	for (guint i = 0; i < d->removed.n_ranges; i++)
+		if (!db_run (s->db, "INSERT INTO removal (folder, lo, hi, modseq) VALUES (?1, ?2, ?3, ?4)", error, "iiii", d->folder,
+		             (gint64) d->removed.ranges[i].lo, (gint64) d->removed.ranges[i].hi, d->changed_modseq))
+			return FALSE;
+	uid_set_clear (&d->removed);
+	return TRUE;
+}
+
+static gboolean
+write_delta (Store *s, FolderDelta *d, GError **error)
+{
+	if (!d->changed)
+		return TRUE;
+	gboolean ok = write_removals (s, d, error) &&
+	              db_run (s->db, "UPDATE folder SET total = total + ?2, unread = unread + ?3, changed_modseq = MAX (changed_modseq, ?4),"
+	                             " uidnext = MAX (uidnext, ?5) WHERE id = ?1", error, "iiiii", d->folder, d->total, d->unread,
+	                      d->changed_modseq, (gint64) d->uidnext);
+	d->total = d->unread = 0;
+	d->changed = FALSE;
+	return ok;
+}
+
+gboolean
+store_flush (Store *s, GError **error)
+{
+	GHashTableIter it;
+	gpointer delta;
+	g_hash_table_iter_init (&it, s->deltas);
+	while (g_hash_table_iter_next (&it, NULL, &delta))
+		if (!write_delta (s, delta, error))
+			return FALSE;
+	if (s->modseq_changed && !db_run (s->db, "UPDATE meta SET modseq = ?1", error, "i", (gint64) s->modseq))
+		return FALSE;
+	s->modseq_changed = FALSE;
+	return TRUE;
+}
+
+gboolean
+store_flush_for_reading (Store *s, GError **error)
+{
+	return !store_in_transaction (s) || store_flush (s, error);
+}
+
+gboolean
+store_commit (Store *s, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	gboolean ok = store_flush (s, error) && db_commit (s->db, error);
+	if (ok)
+		g_hash_table_remove_all (s->deltas);
+	else
+		store_rollback (s);
+	return ok;
+}
+
+void
+store_rollback (Store *s)
+{
+	if (g_hash_table_size (s->deltas) || store_in_transaction (s))
+		content_forget (s);
+	g_hash_table_remove_all (s->deltas);
+	db_rollback (s->db);
+}
+
+gboolean
+store_in_transaction (const Store *s)
+{
+	return db_in_transaction (s->db);
+}
+
+gboolean
+store_read_begin (Store *s, GError **error)
+{
+	g_assert (!s->reading && !store_in_transaction (s));
+	s->reading = db_run (s->db, "BEGIN", error, "");
+	return s->reading;
+}
+
+void
+store_read_end (Store *s)
+{
+	if (s->reading)
+		db_exec (s->db, "COMMIT", NULL);
+	s->reading = FALSE;
+}
+
+guint64
+store_modseq (Store *s)
+{
+	if (store_in_transaction (s))
+		return s->modseq;
+	return (guint64) db_number (s->db, "SELECT modseq FROM meta", 0, "");
+}
+
+guint64
+store_next_modseq (Store *s)
+{
+	g_assert (store_in_transaction (s));
+	s->modseq_changed = TRUE;
+	return ++s->modseq;
+}
+
+FolderDelta *
+store_delta (Store *s, gint64 folder)
+{
+	g_assert (store_in_transaction (s));
+	FolderDelta *d = g_hash_table_lookup (s->deltas, &folder);
+	if (!d) {
+		d = g_new0 (FolderDelta, 1);
+		d->folder = folder;
+		g_hash_table_insert (s->deltas, &d->folder, d);
+	}
+	return d;
+}
+
+guint32
+store_take_uid (Store *s, gint64 folder, GError **error)
+{
+	FolderDelta *d = store_delta (s, folder);
+	if (d->uidnext == 0)
+		d->uidnext = (guint32) db_number (s->db, "SELECT uidnext FROM folder WHERE id = ?1", 0, "i", folder);
+	d->changed = TRUE;
+	if (d->uidnext == 0)
+		error_fail (error, ERROR_NOT_FOUND, "the folder is gone");
+	else if (d->uidnext == G_MAXUINT32)
+		error_fail (error, ERROR_TOO_BIG, "the folder has used up its UIDs");
+	else
+		return d->uidnext++;
+	return 0;
+}
+
+/* ---- Settings, index mark, lock ---- */
+
+char *
+store_setting (Store *s, const char *name)
+{
+	DbQuery *q = db_query (s->db, "SELECT value FROM setting WHERE name = ?1", "s", name);
+	char *value = db_step (s->db, q, NULL) > 0 ? db_dup (q, 0) : NULL;
+	db_reset (q);
+	return value;
+}
+
+gboolean
+store_set_setting (Store *s, const char *name, const char *value, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	if (!value)
+		return db_run (s->db, "DELETE FROM setting WHERE name = ?1", error, "s", name);
+	return db_run (s->db, "INSERT INTO setting VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", error, "ss", name,
+	               value);
+}
+
+gint64
+store_indexed_message (Store *s)
+{
+	return db_number (s->db, "SELECT indexed_message FROM meta", 0, "");
+}
+
+gboolean
+store_set_indexed_message (Store *s, gint64 message, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE meta SET indexed_message = ?1", error, "i", message);
+}
+
+gboolean
+store_lock_sync (Store *s, GError **error)
+{
+	if (s->lock_fd >= 0)
+		return TRUE;
+	g_autofree char *path = g_strconcat (s->path, ".lock", NULL);
+	char pid[32] = "";
+	int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set_errno (error, errno, "opening %s", path);
+	if (flock (fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK) {
+			error_set_errno (error, errno, "locking %s", path);
+			close (fd);
+			return FALSE;
+		}
+		ssize_t n = pread (fd, pid, sizeof pid - 1, 0);
+		close (fd);
+		return error_fail (error, ERROR_CONFLICT, "another outpost%s%.*s is synchronising this store: wait for it, or end it",
+		                   n > 0 ? ", process " : "", (int) MAX (n, 0), pid);
+	}
+	int n = g_snprintf (pid, sizeof pid, "%d", (int) getpid ());
+	if (ftruncate (fd, 0) != 0 || pwrite (fd, pid, (gsize) n, 0) != n)
+		g_debug ("the lock %s has no process id: %s", path, g_strerror (errno)); /* it locks all the same */
+	s->lock_fd = fd;
+	return TRUE;
+}
