@@ -11,6 +11,7 @@ mkdir -p "$results"
 
 export ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:exitcode=99"
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:exitcode=99"
+export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp:print_suppressions=0"
 export OUTPOST="$build/src/cli/outpost"
 
 for check in check-headers check-words; do

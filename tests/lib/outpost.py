@@ -41,7 +41,8 @@ class Outpost:
             "XDG_STATE_HOME": os.path.join(self.home, "state"), "XDG_CACHE_HOME": os.path.join(self.home, "cache"),
             "XDG_RUNTIME_DIR": os.path.join(self.home, "run"), "NO_COLOR": "1",
             "OUTPOST_SRV": "", "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "detect_leaks=1:exitcode=99"),
-            "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1"}
+            "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1",
+            "LSAN_OPTIONS": os.environ.get("LSAN_OPTIONS", "")}
         os.makedirs(self.environment["XDG_RUNTIME_DIR"], mode=0o700, exist_ok=True)
 
     def start(self, *arguments, **extra):

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages, in blocks from the highest UIDs down. Every connection holds some blocks in flight, so that the server always has work;
+ * the blocks come from one queue, so that a slow connection delays nobody. */
+#include "imap-private.h"
+#include <string.h>
+#include <unistd.h>
+
+#define BLOCK_MESSAGES 250
+#define MESSAGES_IN_FLIGHT 600
+#define COMMANDS_IN_FLIGHT 64
+#define FURTHER_MESSAGES 2000 /* from here on further connections pay */
+#define DEFLATE_MESSAGES 50
+
+typedef struct Transfer Transfer;
+
+typedef struct {
+	FetchRequest *r;
+	UidSet delivered, failed;
+	guint blocks_left;
+	gboolean refused; /* the folder can't be opened, or is not what it was */
+} Wanted;
+
+typedef struct {
+	Transfer *t;
+	guint request;
+	UidSet uids;
+	guint lane; /* session index while in flight */
+	guint32 uidvalidity;
+	gboolean in_flight;
+} Block;
+
+struct Transfer {
+	ImapEndpoint *e;
+	Wanted *wanted;
+	guint n;
+	FetchSink sink;
+	gpointer data;
+	gboolean sink_failed;
+	GQueue waiting;    /* Block, next first */
+	GPtrArray *blocks; /* Block, all */
+	guint left;        /* blocks not yet answered */
+	struct {
+		ImapSession *s;
+		gint selected; /* request last selected by what was sent; -1 none */
+		guint messages; /* in flight */
+	} lanes[IMAP_CONNECTIONS_LIMIT];
+	guint n_lanes;
+};
+
+static void
+block_free (gpointer data)
+{
+	Block *b = data;
+	uid_set_clear (&b->uids);
+	g_free (b);
+}
+
+/* Moves up to BLOCK_MESSAGES members from the top of @from to @to. */
+static void
+block_take (UidSet *from, UidSet *to)
+{
+	guint left = BLOCK_MESSAGES;
+	while (left > 0 && from->n_ranges > 0) {
+		UidRange top = from->ranges[from->n_ranges - 1];
+		guint32 lo = top.hi - top.lo < left ? top.lo : top.hi - left + 1;
+		g_auto (UidSet) part = UID_SET_INIT;
+		uid_set_add_range (&part, lo, top.hi);
+		uid_set_remove_set (from, &part);
+		uid_set_add_set (to, &part);
+		left -= top.hi - lo + 1;
+	}
+}
+
+static void
+transfer_plan_request (Transfer *t, guint request)
+{
+	Wanted *w = &t->wanted[request];
+	g_auto (UidSet) left = UID_SET_INIT;
+	uid_set_copy (&left, &w->r->uids);
+	uid_set_remove_set (&left, &w->delivered);
+	uid_set_remove_set (&left, &w->failed);
+	w->blocks_left = 0;
+	while (!w->refused && !uid_set_is_empty (&left)) {
+		Block *b = g_new0 (Block, 1);
+		b->t = t;
+		b->request = request;
+		block_take (&left, &b->uids);
+		g_ptr_array_add (t->blocks, b);
+		g_queue_push_tail (&t->waiting, b);
+		w->blocks_left++;
+		t->left++;
+	}
+}
+
+static void
+wanted_refuse (Wanted *w)
+{
+	w->refused = TRUE;
+}
+
+static gboolean
+select_hear (gpointer data, const ImapResponse *r, GError **error)
+{
+	Block *b = data;
+	if (reply_is_status (r) && strcmp (reply_code (r), "UIDVALIDITY") == 0)
+		b->uidvalidity = (guint32) reply_code_number (r);
+	return TRUE;
+}
+
+static gboolean
+select_answered (gpointer data, const ImapAnswer *a, GError **error)
+{
+	Block *b = data;
+	Wanted *w = &b->t->wanted[b->request];
+	if (imap_answer_is_temporary (a))
+		return imap_answer_fail (a, error, "folder '%s' can't be opened now", w->r->name);
+	if (a->outcome != IMAP_OK) {
+		if (!w->r->error)
+			imap_answer_fail (a, &w->r->error, "folder '%s' can't be opened", w->r->name);
+		wanted_refuse (w);
+	} else if (b->uidvalidity != w->r->uidvalidity) {
+		if (!w->r->error)
+			error_fail (&w->r->error, ERROR_CONFLICT, "folder '%s' is not the one it was: its UIDVALIDITY is %u instead of %u", w->r->name,
+			            b->uidvalidity, w->r->uidvalidity);
+		wanted_refuse (w);
+	}
+	return TRUE;
+}
+
+static gboolean
+message_deliver (Block *b, const ImapNode *body, FetchedMessage *m, const ImapResponse *r, GError **error)
+{
+	Transfer *t = b->t;
+	date_parse (node_text (fetch_item (r, "INTERNALDATE")), &m->received, &m->zone);
+	m->remote_size = node_number (fetch_item (r, "RFC822.SIZE"));
+	const ImapNode *id = fetch_item (r, "EMAILID");
+	id = id ? node_first (id) : fetch_item (r, "X-GM-MSGID");
+	g_autofree char *email_id = id ? slice_dup (node_text (id)) : NULL;
+	g_autoptr (GBytes) octets = NULL;
+	m->email_id = email_id;
+	m->fd = -1;
+	if (body->kind == NODE_FILE) {
+		m->fd = body->fd;
+		m->size = body->size;
+		lseek (body->fd, 0, SEEK_SET);
+	} else {
+		octets = g_bytes_new (body->text.data, body->text.size);
+		m->octets = octets;
+		m->size = body->text.size;
+	}
+	t->sink_failed = !t->sink (t->data, m, error);
+	return !t->sink_failed;
+}
+
+static gboolean
+block_hear (gpointer data, const ImapResponse *r, GError **error)
+{
+	Block *b = data;
+	Wanted *w = &b->t->wanted[b->request];
+	const ImapNode *body = reply_is (r, "FETCH") ? fetch_body (r) : NULL;
+	guint32 uid = body ? (guint32) node_number (fetch_item (r, "UID")) : 0;
+	if (!body || w->refused || !uid_set_contains (&b->uids, uid) || uid_set_contains (&w->delivered, uid))
+		return TRUE;
+	FetchedMessage m = {.request = b->request};
+	if (node_is_nil (body) || !state_of_fetch (r, &m.state)) {
+		uid_set_add (&w->failed, uid);
+		if (!w->r->error)
+			error_fail (&w->r->error, ERROR_REFUSED, "the server gave no content for message %u of folder '%s'", uid, w->r->name);
+		return TRUE;
+	}
+	/* marked first: whatever the sink says, it has had the message */
+	uid_set_add (&w->delivered, uid);
+	gboolean ok = message_deliver (b, body, &m, r, error);
+	g_free (m.state.keywords);
+	return ok;
+}
+
+static void
+request_finish (Wanted *w)
+{
+	uid_set_clear (&w->r->missing);
+	w->r->done = !w->refused;
+	if (w->refused)
+		return;
+	uid_set_copy (&w->r->missing, &w->r->uids);
+	uid_set_remove_set (&w->r->missing, &w->delivered);
+	uid_set_remove_set (&w->r->missing, &w->failed);
+}
+
+static gboolean
+block_answered (gpointer data, const ImapAnswer *a, GError **error)
+{
+	Block *b = data;
+	Transfer *t = b->t;
+	Wanted *w = &t->wanted[b->request];
+	if (imap_answer_is_temporary (a))
+		return imap_answer_fail (a, error, "messages of folder '%s' can't be read now", w->r->name);
+	b->in_flight = FALSE;
+	t->lanes[b->lane].messages -= (guint) uid_set_count (&b->uids);
+	t->left--;
+	if (a->outcome != IMAP_OK && !w->refused) {
+		g_auto (UidSet) rest = UID_SET_INIT;
+		uid_set_copy (&rest, &b->uids);
+		uid_set_remove_set (&rest, &w->delivered);
+		uid_set_add_set (&w->failed, &rest);
+		if (!w->r->error)
+			imap_answer_fail (a, &w->r->error, "some messages of folder '%s' can't be read", w->r->name);
+	}
+	if (--w->blocks_left == 0)
+		request_finish (w);
+	return TRUE;
+}
+
+static void
+block_send (Transfer *t, guint lane, Block *b)
+{
+	ImapSession *s = t->lanes[lane].s;
+	if (t->lanes[lane].selected != (gint) b->request) {
+		g_autoptr (GString) select = g_string_new ("EXAMINE ");
+		text_add_name (select, t->wanted[b->request].r->name);
+		imap_session_send (s, select->str, select_hear, select_answered, b);
+		t->lanes[lane].selected = (gint) b->request;
+	}
+	g_autoptr (GString) text = g_string_new ("UID FETCH ");
+	uid_set_format (&b->uids, text);
+	g_string_append_printf (text, " (UID FLAGS INTERNALDATE RFC822.SIZE%s%s BODY.PEEK[])",
+	                        imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC") ? " MODSEQ" : "",
+	                        imap_session_can (s, "OBJECTID")      ? " EMAILID"
+	                        : imap_session_can (s, "X-GM-EXT-1") ? " X-GM-MSGID"
+	                                                              : "");
+	imap_session_send (s, text->str, block_hear, block_answered, b);
+	b->lane = lane;
+	b->in_flight = TRUE;
+	t->lanes[lane].messages += (guint) uid_set_count (&b->uids);
+}
+
+static void
+transfer_fill (Transfer *t)
+{
+	for (guint i = 0; i < t->n_lanes; i++)
+		while (!g_queue_is_empty (&t->waiting) && t->lanes[i].s && t->lanes[i].messages < MESSAGES_IN_FLIGHT &&
+		       imap_session_open_commands (t->lanes[i].s) < COMMANDS_IN_FLIGHT)
+			block_send (t, i, g_queue_pop_head (&t->waiting));
+}
+
+/* A further connection failed: its blocks go back, the others carry on. FALSE if it was not that. */
+static gboolean
+transfer_lose_lanes (Transfer *t, const GError *error)
+{
+	gboolean lost = FALSE;
+	if (t->sink_failed || !error_is (error, ERROR_TEMPORARY) || imap_session_is_dead (t->lanes[0].s))
+		return FALSE;
+	for (guint i = 1; i < t->n_lanes; i++) {
+		if (!t->lanes[i].s || !imap_session_is_dead (t->lanes[i].s))
+			continue;
+		for (guint k = 0; k < t->blocks->len; k++) {
+			Block *b = t->blocks->pdata[k];
+			if (b->in_flight && b->lane == i) {
+				b->in_flight = FALSE;
+				g_queue_push_tail (&t->waiting, b);
+			}
+		}
+		t->lanes[i].s = NULL;
+		endpoint_session_drop (t->e, i);
+		lost = TRUE;
+	}
+	return lost;
+}
+
+static gboolean
+transfer_run (Transfer *t, GError **error)
+{
+	while (t->left > 0) {
+		ImapSession *sessions[IMAP_CONNECTIONS_LIMIT];
+		g_autoptr (GError) local = NULL;
+		transfer_fill (t);
+		for (guint i = 0; i < t->n_lanes; i++)
+			sessions[i] = t->lanes[i].s;
+		if (imap_sessions_turn (sessions, t->n_lanes, NULL, 0, -1, NULL, &local) || transfer_lose_lanes (t, local))
+			continue;
+		g_propagate_error (error, g_steal_pointer (&local));
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+transfer_open_lanes (Transfer *t, GError **error)
+{
+	guint64 messages = 0;
+	for (guint i = 0; i < t->blocks->len; i++)
+		messages += uid_set_count (&((Block *) t->blocks->pdata[i])->uids);
+	ImapSession *s = endpoint_session (t->e, error);
+	if (!s)
+		return FALSE;
+	gboolean further = messages > FURTHER_MESSAGES && !net_conn_is_loopback (imap_session_conn (s));
+	do {
+		if (t->e->settings.compress && messages > DEFLATE_MESSAGES && !imap_session_start_deflate (s, error))
+			return FALSE;
+		t->lanes[t->n_lanes].s = s;
+		t->lanes[t->n_lanes++].selected = -1;
+	} while (further && (s = endpoint_session_further (t->e, t->n_lanes)));
+	return TRUE;
+}
+
+static gboolean
+fetch_once (Transfer *t, GError **error)
+{
+	t->blocks = g_ptr_array_new_with_free_func (block_free);
+	g_queue_init (&t->waiting);
+	t->left = t->n_lanes = 0;
+	memset (t->lanes, 0, sizeof t->lanes);
+	for (guint i = 0; i < t->n; i++)
+		transfer_plan_request (t, i);
+	gboolean ok = t->left == 0 || (transfer_open_lanes (t, error) && transfer_run (t, error));
+	if (!ok) /* commands in flight point at the blocks */
+		for (guint i = 0; i < t->n_lanes; i++)
+			endpoint_session_drop (t->e, i);
+	g_queue_clear (&t->waiting);
+	g_clear_pointer (&t->blocks, g_ptr_array_unref);
+	return ok;
+}
+
+gboolean
+imap_fetch (Endpoint *endpoint, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error)
+{
+	g_autofree Wanted *wanted = g_new0 (Wanted, MAX (n, 1));
+	Transfer t = {.e = (ImapEndpoint *) endpoint, .wanted = wanted, .n = n, .sink = sink, .data = data};
+	g_autoptr (GError) local = NULL;
+	for (guint i = 0; i < n; i++)
+		wanted[i].r = &requests[i];
+	gboolean ok = TRUE;
+	for (guint tries = 0; ok && !fetch_once (&t, &local);)
+		ok = !t.sink_failed && endpoint_retry (t.e, &tries, &local);
+	for (guint i = 0; i < n; i++) {
+		if (ok)
+			request_finish (&wanted[i]);
+		uid_set_clear (&wanted[i].delivered);
+		uid_set_clear (&wanted[i].failed);
+	}
+	if (!ok)
+		g_propagate_error (error, g_steal_pointer (&local));
+	return ok;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All folders with their state: in one flight with LIST-EXTENDED and LIST-STATUS (RFC 5258, 5819), in two on a bare server. */
+#include "imap-private.h"
+#include <string.h>
+
+#define FOLDERS_LIMIT 100000
+#define STATUS_IN_FLIGHT 100
+
+typedef struct {
+	ImapEndpoint *e;
+	GPtrArray *folders;    /* RemoteFolder */
+	GHashTable *by_name;   /* wire name -> RemoteFolder, borrowed */
+	gboolean lsub;         /* LIST does not tell subscriptions */
+	gboolean refused;      /* the server said BAD to what its capabilities promised */
+} Listing;
+
+static void
+listing_init (Listing *l, ImapEndpoint *e)
+{
+	*l = (Listing) {e, g_ptr_array_new_with_free_func ((GDestroyNotify) remote_folder_free), g_hash_table_new (g_str_hash, g_str_equal)};
+}
+
+static void
+listing_clear (Listing *l)
+{
+	g_clear_pointer (&l->by_name, g_hash_table_unref);
+	g_clear_pointer (&l->folders, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Listing, listing_clear)
+
+/* INBOX in any case is one folder (RFC 9051 5.1). */
+static char *
+name_of (Slice wire)
+{
+	return slice_equals_ascii_case (wire, "INBOX") ? g_strdup ("INBOX") : g_strndup (wire.data, wire.size);
+}
+
+static RemoteFolder *
+listing_folder (Listing *l, Slice wire, gboolean create)
+{
+	g_autofree char *name = name_of (wire);
+	RemoteFolder *f = g_hash_table_lookup (l->by_name, name);
+	if (f || !create || !*name || l->folders->len >= FOLDERS_LIMIT)
+		return f;
+	f = g_new0 (RemoteFolder, 1);
+	f->name = g_steal_pointer (&name);
+	f->selectable = TRUE;
+	g_ptr_array_add (l->folders, f);
+	g_hash_table_insert (l->by_name, f->name, f);
+	return f;
+}
+
+static void
+folder_take_attribute (RemoteFolder *f, const char *attribute)
+{
+	const char *role = role_of_attribute (attribute);
+	if (g_ascii_strcasecmp (attribute, "\\NoSelect") == 0 || g_ascii_strcasecmp (attribute, "\\NonExistent") == 0)
+		f->selectable = FALSE;
+	else if (g_ascii_strcasecmp (attribute, "\\Subscribed") == 0)
+		f->subscribed = TRUE;
+	else if (role && !f->role)
+		f->role = g_strdup (role);
+}
+
+static void
+listing_take_list (Listing *l, const ImapResponse *r)
+{
+	RemoteFolder *f = listing_folder (l, reply_text (r, 2), TRUE);
+	if (!f)
+		return;
+	const ImapNode *attributes = reply_arg (r, 0);
+	for (guint i = 0; i < node_count (attributes); i++) {
+		g_autofree char *attribute = slice_dup (node_text (node_at (attributes, i)));
+		folder_take_attribute (f, attribute);
+	}
+	Slice delimiter = node_is_nil (reply_arg (r, 1)) ? (Slice) {NULL, 0} : reply_text (r, 1);
+	f->delimiter = delimiter.size == 1 ? delimiter.data[0] : 0;
+}
+
+static void
+listing_take_status (Listing *l, const ImapResponse *r)
+{
+	RemoteFolder *f = listing_folder (l, reply_text (r, 0), FALSE);
+	const ImapNode *items = reply_arg (r, 1);
+	if (!f)
+		return;
+	f->has_status = TRUE;
+	for (guint i = 0; i + 1 < node_count (items); i += 2) {
+		Slice item = node_text (node_at (items, i));
+		const ImapNode *value = node_at (items, i + 1);
+		if (slice_equals_ascii_case (item, "MESSAGES"))
+			f->messages = node_number (value);
+		else if (slice_equals_ascii_case (item, "UIDNEXT"))
+			f->uidnext = node_number (value);
+		else if (slice_equals_ascii_case (item, "UIDVALIDITY"))
+			f->uidvalidity = node_number (value);
+		else if (slice_equals_ascii_case (item, "HIGHESTMODSEQ"))
+			f->highestmodseq = node_number (value);
+		else if (slice_equals_ascii_case (item, "MAILBOXID") && node_count (value) > 0 && !f->id)
+			f->id = slice_dup (node_text (node_at (value, 0)));
+	}
+}
+
+static gboolean
+listing_hear (gpointer data, const ImapResponse *r, GError **error)
+{
+	Listing *l = data;
+	if (reply_is (r, "LIST") || reply_is (r, "XLIST"))
+		listing_take_list (l, r);
+	else if (reply_is (r, "STATUS"))
+		listing_take_status (l, r);
+	else if (reply_is (r, "LSUB")) {
+		RemoteFolder *f = listing_folder (l, reply_text (r, 2), FALSE);
+		if (f)
+			f->subscribed = TRUE;
+	}
+	return TRUE;
+}
+
+static gboolean
+listing_answered (gpointer data, const ImapAnswer *a, GError **error)
+{
+	Listing *l = data;
+	if (imap_answer_is_temporary (a))
+		return imap_answer_fail (a, error, "the folders can't be listed now");
+	l->refused |= a->outcome != IMAP_OK;
+	return TRUE;
+}
+
+static char *
+status_items (ImapSession *s)
+{
+	return g_strdup_printf ("(MESSAGES UIDNEXT UIDVALIDITY%s%s)",
+	                        imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC") ? " HIGHESTMODSEQ" : "",
+	                        imap_session_can (s, "OBJECTID") ? " MAILBOXID" : "");
+}
+
+static void
+enable_send (ImapSession *s)
+{
+	if (imap_session_enable (s))
+		imap_session_send (s, imap_session_can (s, "QRESYNC") ? "ENABLE QRESYNC" : "ENABLE CONDSTORE", NULL, NULL, NULL);
+}
+
+static gboolean
+list_extended (Listing *l, ImapSession *s, GError **error)
+{
+	g_autofree char *items = status_items (s);
+	g_autofree char *text = g_strdup_printf ("LIST \"\" \"*\" RETURN (%sSUBSCRIBED%s%s%s)",
+	                                         imap_session_can (s, "SPECIAL-USE") ? "SPECIAL-USE " : "",
+	                                         imap_session_can (s, "LIST-STATUS") ? " STATUS " : "",
+	                                         imap_session_can (s, "LIST-STATUS") ? items : "", "");
+	imap_session_send (s, text, listing_hear, listing_answered, l);
+	return imap_session_settle (s, 0, error);
+}
+
+static gboolean
+list_plain (Listing *l, ImapSession *s, GError **error)
+{
+	gboolean xlist = imap_session_can (s, "XLIST") && !imap_session_can (s, "SPECIAL-USE");
+	l->refused = FALSE;
+	imap_session_send (s, xlist ? "XLIST \"\" \"*\"" : "LIST \"\" \"*\"", listing_hear, listing_answered, l);
+	imap_session_send (s, "LSUB \"\" \"*\"", listing_hear, NULL, l);
+	return imap_session_settle (s, 0, error);
+}
+
+/* STATUS of the folders for which LIST did not bring it. The selected folder's may be asked too (RFC 9051 6.3.11 permits it). */
+static gboolean
+list_status (Listing *l, ImapSession *s, GError **error)
+{
+	g_autofree char *items = status_items (s);
+	for (guint i = 0; i < l->folders->len; i++) {
+		RemoteFolder *f = l->folders->pdata[i];
+		if (!f->selectable || f->has_status)
+			continue;
+		g_autoptr (GString) text = g_string_new ("STATUS ");
+		text_add_name (text, f->name);
+		g_string_append_printf (text, " %s", items);
+		imap_session_send (s, text->str, listing_hear, NULL, l);
+		if (!imap_session_settle (s, STATUS_IN_FLIGHT, error))
+			return FALSE;
+	}
+	return imap_session_settle (s, 0, error);
+}
+
+static gint
+folder_order (gconstpointer a, gconstpointer b)
+{
+	const RemoteFolder *f = *(RemoteFolder *const *) a, *g = *(RemoteFolder *const *) b;
+	gboolean f_inbox = strcmp (f->name, "INBOX") == 0, g_inbox = strcmp (g->name, "INBOX") == 0;
+	return f_inbox != g_inbox ? (f_inbox ? -1 : 1) : strcmp (f->name, g->name);
+}
+
+/* An INBOX that LIST forgot (some servers list it only when subscribed) is there all the same. */
+static void
+listing_finish (Listing *l)
+{
+	listing_folder (l, (Slice) {"INBOX", 5}, l->folders->len > 0);
+	for (guint i = 0; i < l->folders->len; i++) {
+		RemoteFolder *f = l->folders->pdata[i];
+		if (strcmp (f->name, "INBOX") == 0) {
+			g_free (f->role);
+			f->role = g_strdup ("inbox");
+		}
+		folder_place (f, &l->e->space, f->delimiter);
+	}
+	g_ptr_array_sort (l->folders, folder_order);
+	roles_guess (l->folders);
+}
+
+static gboolean
+list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
+{
+	ImapSession *s = endpoint_session (e, error);
+	if (!s)
+		return FALSE;
+	g_auto (Listing) l;
+	listing_init (&l, e);
+	enable_send (s);
+	if (!e->space_known && !endpoint_learn_space (e, s, error))
+		return FALSE;
+	gboolean extended = imap_session_can (s, "LIST-EXTENDED") || imap_session_can (s, "IMAP4REV2");
+	if (extended && !list_extended (&l, s, error))
+		return FALSE;
+	if ((!extended || l.refused) && !list_plain (&l, s, error))
+		return FALSE;
+	if (l.folders->len == 0)
+		return error_fail (error, ERROR_PROTOCOL, "the server lists no folder at all, not even INBOX");
+	listing_finish (&l);
+	if (!list_status (&l, s, error))
+		return FALSE;
+	*folders_out = g_steal_pointer (&l.folders);
+	return TRUE;
+}
+
+gboolean
+imap_list (Endpoint *endpoint, GPtrArray **folders_out, GError **error)
+{
+	ImapEndpoint *e = (ImapEndpoint *) endpoint;
+	g_autoptr (GError) local = NULL;
+	for (guint tries = 0; !list_once (e, folders_out, &local);)
+		if (!endpoint_retry (e, &tries, &local)) {
+			g_propagate_error (error, g_steal_pointer (&local));
+			return FALSE;
+		}
+	return TRUE;
+}
+
+static gboolean
+space_hear (gpointer data, const ImapResponse *r, GError **error)
+{
+	ImapEndpoint *e = data;
+	const ImapNode *personal = reply_is (r, "NAMESPACE") ? reply_arg (r, 0) : NULL;
+	if (!personal || node_count (personal) == 0 || node_count (node_at (personal, 0)) < 2)
+		return TRUE;
+	g_autofree char *prefix = slice_dup (node_text (node_at (node_at (personal, 0), 0)));
+	const ImapNode *delimiter = node_at (node_at (personal, 0), 1);
+	name_space_set (&e->space, prefix, node_is_nil (delimiter) || node_text (delimiter).size != 1 ? 0 : *node_text (delimiter).data);
+	return TRUE;
+}
+
+/* Without NAMESPACE the delimiter is what LIST "" "" says (RFC 9051 6.3.9). */
+static gboolean
+root_hear (gpointer data, const ImapResponse *r, GError **error)
+{
+	ImapEndpoint *e = data;
+	if (reply_is (r, "LIST") && !node_is_nil (reply_arg (r, 1)) && reply_text (r, 1).size == 1)
+		name_space_set (&e->space, "", *reply_text (r, 1).data);
+	return TRUE;
+}
+
+/* Goes out in the same write as the LIST that follows: nothing waits here. */
+gboolean
+endpoint_learn_space (ImapEndpoint *e, ImapSession *s, GError **error)
+{
+	if (!e->space.prefix)
+		name_space_set (&e->space, "", 0);
+	if (imap_session_can (s, "NAMESPACE") || imap_session_can (s, "IMAP4REV2"))
+		imap_session_send (s, "NAMESPACE", space_hear, NULL, e);
+	else
+		imap_session_send (s, "LIST \"\" \"\"", root_hear, NULL, e);
+	e->space_known = TRUE;
+	return TRUE;
+}

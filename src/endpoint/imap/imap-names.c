@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "imap-names.h"
+#include "imap-private.h"
+#include <string.h>
+
+static const struct {
+	const char *role, *attribute, *leaves; /* leaves in lower case, each between bars */
+} roles[] = {
+	{"inbox", "\\Inbox", "|inbox|"},
+	{"sent", "\\Sent",
+	 "|sent|sent items|sent messages|sent mail|gesendet|gesendete elemente|gesendete objekte|envoyés|éléments envoyés|messages envoyés|"
+	 "enviados|elementos enviados|posta inviata|inviata|verzonden|verzonden items|skickat|skickade|sendt|wysłane|отправленные|"},
+	{"drafts", "\\Drafts",
+	 "|drafts|draft|entwürfe|entwurf|brouillons|borradores|rascunhos|bozze|concepten|utkast|kladder|kladde|szkice|черновики|"},
+	{"trash", "\\Trash",
+	 "|trash|deleted items|deleted messages|deleted|bin|papierkorb|gelöschte elemente|gelöschte objekte|corbeille|éléments supprimés|"
+	 "papelera|elementos eliminados|lixeira|cestino|posta eliminata|prullenbak|verwijderde items|papperskorg|papirkurv|kosz|корзина|"},
+	{"junk", "\\Junk",
+	 "|junk|spam|junk e-mail|junk email|junk mail|bulk mail|spamverdacht|werbung|courrier indésirable|indésirables|correo no deseado|"
+	 "lixo eletrônico|posta indesiderata|ongewenste e-mail|skräppost|søppelpost|спам|"},
+	{"archive", "\\Archive", "|archive|archives|archiv|archivo|arquivo|archivio|archief|arkiv|archiwum|архив|"},
+	{"all", "\\All", "||"},
+	{"flagged", "\\Flagged", "||"},
+	{"important", "\\Important", "||"},
+};
+
+/* Names that XLIST (Gmail before RFC 6154) used. */
+static const char *const xlist[][2] = {{"\\AllMail", "all"}, {"\\Spam", "junk"}, {"\\Starred", "flagged"}};
+
+void
+name_space_set (NameSpace *space, const char *prefix, char delimiter)
+{
+	g_free (space->prefix);
+	space->prefix = g_strdup (prefix);
+	space->delimiter = delimiter;
+}
+
+void
+name_space_clear (NameSpace *space)
+{
+	g_clear_pointer (&space->prefix, g_free);
+}
+
+/* What of @name stands for the namespace and not for a folder: its length. */
+static gsize
+prefix_size (const NameSpace *space, const char *name)
+{
+	gsize size = space->prefix ? strlen (space->prefix) : 0;
+	if (size == 0 || strlen (name) <= size)
+		return 0;
+	/* "INBOX." is case-insensitive as far as it is INBOX. */
+	return strncmp (name, space->prefix, size) == 0 || (g_ascii_strncasecmp (name, space->prefix, size) == 0 &&
+	                                                    g_ascii_strncasecmp (name, "INBOX", 5) == 0)
+	           ? size
+	           : 0;
+}
+
+void
+folder_place (RemoteFolder *f, const NameSpace *space, char delimiter)
+{
+	f->delimiter = delimiter;
+	gsize start = prefix_size (space, f->name);
+	const char *last = delimiter ? strrchr (f->name + start, delimiter) : NULL;
+	if (last && last[1] == '\0')
+		last = NULL;
+	if (last && last > f->name + start)
+		f->parent = g_strndup (f->name, last - f->name);
+	f->leaf = leaf_decode (last ? last + 1 : f->name + start);
+}
+
+char *
+folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, GError **error)
+{
+	for (const char *c = leaf; *c; c++)
+		if ((guchar) *c < ' ' || *c == 0x7f || (space->delimiter && *c == space->delimiter)) {
+			error_fail (error, ERROR_USAGE, "the server can't have a folder named '%s': a name there must not hold '%c' or control characters",
+			            leaf, space->delimiter ? space->delimiter : '/');
+			return NULL;
+		}
+	if (!*leaf || !g_utf8_validate (leaf, -1, NULL) || (parent && !space->delimiter)) {
+		error_fail (error, ERROR_USAGE, "the server can't have a folder named '%s' there%s", leaf,
+		            parent && !space->delimiter ? ": it has no folders in folders" : "");
+		return NULL;
+	}
+	g_autofree char *wire = leaf_encode (leaf);
+	if (parent)
+		return g_strdup_printf ("%s%c%s", parent, space->delimiter, wire);
+	return g_strconcat (space->prefix ? space->prefix : "", wire, NULL);
+}
+
+const char *
+role_of_attribute (const char *attribute)
+{
+	for (guint i = 0; i < G_N_ELEMENTS (roles); i++)
+		if (g_ascii_strcasecmp (roles[i].attribute, attribute) == 0)
+			return roles[i].role;
+	for (guint i = 0; i < G_N_ELEMENTS (xlist); i++)
+		if (g_ascii_strcasecmp (xlist[i][0], attribute) == 0)
+			return xlist[i][1];
+	return NULL;
+}
+
+const char *
+role_attribute (const char *role)
+{
+	for (guint i = 1; i < G_N_ELEMENTS (roles); i++)
+		if (strcmp (roles[i].role, role) == 0)
+			return roles[i].attribute;
+	return NULL;
+}
+
+const char *
+role_of_leaf (const char *leaf)
+{
+	g_autofree char *lower = g_utf8_strdown (leaf, -1);
+	g_autofree char *barred = g_strconcat ("|", lower, "|", NULL);
+	if (strchr (lower, '|') || !*lower)
+		return NULL;
+	for (guint i = 0; i < G_N_ELEMENTS (roles); i++)
+		if (strstr (roles[i].leaves, barred))
+			return roles[i].role;
+	return NULL;
+}
+
+static gboolean
+role_is_taken (GPtrArray *folders, const char *role)
+{
+	for (guint i = 0; i < folders->len; i++)
+		if (g_strcmp0 (((RemoteFolder *) folders->pdata[i])->role, role) == 0)
+			return TRUE;
+	return FALSE;
+}
+
+void
+roles_guess (GPtrArray *folders)
+{
+	for (guint i = 0; i < folders->len; i++) {
+		RemoteFolder *f = folders->pdata[i];
+		const char *role = f->role || (f->parent && g_ascii_strcasecmp (f->parent, "INBOX") != 0) ? NULL : role_of_leaf (f->leaf);
+		if (role && f->selectable && !role_is_taken (folders, role))
+			f->role = g_strdup (role);
+	}
+}

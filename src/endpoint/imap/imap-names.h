@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Folder names between the wire and the store's tree (RFC 3501 5.1, RFC 2342), and what a folder is for by its name. */
+#pragma once
+#include "endpoint.h"
+
+/* The personal namespace. @prefix ends in the delimiter ("INBOX.") or is empty. */
+typedef struct {
+	char *prefix; /* owned; never NULL after names_space_init */
+	char delimiter; /* 0: flat */
+} NameSpace;
+void name_space_set (NameSpace *space, const char *prefix, char delimiter);
+void name_space_clear (NameSpace *space);
+
+/* Fills parent, leaf and delimiter of @f from its wire name. */
+void folder_place (RemoteFolder *f, const NameSpace *space, char delimiter);
+/* The wire name of @leaf (UTF-8) below @parent (wire name, NULL: top of the personal namespace). Fails with USAGE where the
+ * leaf is empty, holds the delimiter or a control character, or the server is flat and @parent is not NULL. */
+char *folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, GError **error);
+/* The role that a SPECIAL-USE or XLIST attribute ("\Sent") or NULL if it is none of them. Static. */
+const char *role_of_attribute (const char *attribute);
+/* The attribute of a role ("sent" gives "\Sent"), NULL if there is none. Static. */
+const char *role_attribute (const char *role);
+/* The role that people and programs usually mean by @leaf, NULL. Static. */
+const char *role_of_leaf (const char *leaf);
+/* Gives roles by name to top-level folders, for roles that no folder of @folders (RemoteFolder) has. */
+void roles_guess (GPtrArray *folders);

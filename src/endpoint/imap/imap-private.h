@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For this folder's own use: one connection (ImapSession), and the endpoint that has some of them. */
+#pragma once
+#include "endpoint.h"
+#include "imap-endpoint.h"
+#include "imap-names.h"
+#include "imap-reply.h"
+#include "imap-states.h"
+#include "net-conn.h"
+
+typedef struct ImapSession ImapSession;
+typedef struct ImapCommand ImapCommand;
+
+typedef enum { IMAP_OPEN, IMAP_OK, IMAP_NO, IMAP_BAD } ImapOutcome;
+
+/* The tagged answer. @code is the response code's atom in upper case ("TRYCREATE"), @args the text behind it; "" if there is none. */
+typedef struct {
+	ImapOutcome outcome;
+	char *code, *args, *text;
+} ImapAnswer;
+void imap_answer_clear (ImapAnswer *a);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ImapAnswer, imap_answer_clear)
+/* Sets what a NO or BAD means by its response code (RFC 5530); @what names the thing. Returns FALSE. */
+gboolean imap_answer_fail (const ImapAnswer *a, GError **error, const char *what, ...) G_GNUC_PRINTF (3, 4);
+gboolean imap_answer_is_temporary (const ImapAnswer *a);
+
+/* Sees each untagged response that arrives while its command is the oldest open one. FALSE ends the call (not for a server's
+ * mistakes that can be passed over). */
+typedef gboolean (*ImapUntagged) (gpointer data, const ImapResponse *r, GError **error);
+/* Sees the tagged answer. */
+typedef gboolean (*ImapDone) (gpointer data, const ImapAnswer *a, GError **error);
+
+/* Connects, logs on. @known: capability text of the last run, or NULL. */
+ImapSession *imap_session_open (const ImapSettings *settings, const char *known, Cancel *cancel, GError **error);
+void imap_session_free (ImapSession *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapSession, imap_session_free)
+/* Sends LOGOUT without waiting for its answer. */
+void imap_session_logout (ImapSession *s);
+
+gboolean imap_session_can (const ImapSession *s, const char *capability);
+/* TRUE once a session: ENABLE is worth sending, and the caller does it. */
+gboolean imap_session_enable (ImapSession *s);
+gboolean imap_session_has_qresync (const ImapSession *s); /* enabled */
+const char *imap_session_capabilities (const ImapSession *s);
+const char *imap_session_software (const ImapSession *s);
+NetConn *imap_session_conn (ImapSession *s);
+EndpointTraffic imap_session_traffic (const ImapSession *s);
+
+/* Queues "TAG @text CRLF"; nothing waits. Handlers may be NULL. */
+void imap_session_send (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data);
+/* For commands in pieces: begin, then write any octets through imap_session_conn. The command's first piece is @text, without CRLF. */
+void imap_session_begin (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data);
+/* Commands without their tagged answer. */
+guint imap_session_open_commands (const ImapSession *s);
+/* TRUE once a continuation request has arrived; it is then taken. */
+gboolean imap_session_take_continuation (ImapSession *s);
+/* Sends, waits for input of one of @n sessions at most @timeout_ms, and handles all that came. *got_out (may be NULL): something
+ * came. A connection that ended, said BYE or was silent for a minute with a command open is TEMPORARY. */
+gboolean imap_sessions_turn (ImapSession **sessions, guint n, struct pollfd *extra, guint n_extra, int timeout_ms, gboolean *got_out,
+                             GError **error);
+/* Turns until at most @commands are open. */
+gboolean imap_session_settle (ImapSession *s, guint commands, GError **error);
+/* Sends one command and waits for its answer. */
+gboolean imap_session_run (ImapSession *s, const char *text, ImapUntagged untagged, gpointer data, ImapAnswer *answer_out, GError **error);
+/* Where unsolicited responses go that no command takes (watching). NULL: nowhere. */
+void imap_session_set_unsolicited (ImapSession *s, ImapUntagged unsolicited, gpointer data);
+gboolean imap_session_start_deflate (ImapSession *s, GError **error);
+gboolean imap_session_is_dead (const ImapSession *s);
+/* The server's limit for one appended message, G_MAXUINT64: none (RFC 7889). */
+guint64 imap_session_append_limit (const ImapSession *s);
+
+/* The endpoint. */
+#define IMAP_CONNECTIONS_LIMIT 16
+typedef struct {
+	Endpoint base;
+	ImapSettings settings; /* strings owned */
+	char *known;
+	char *software;
+	Cancel *cancel; /* borrowed, of open */
+	ImapSession *sessions[IMAP_CONNECTIONS_LIMIT]; /* the first is the one that all but fetch and watch use */
+	guint n_sessions;
+	EndpointTraffic past; /* of sessions that are gone */
+	NameSpace space;
+	gboolean space_known, keywords_any;
+	guint failures; /* to connect, in a row */
+	/* watch */
+	gboolean notify_on;
+	GHashTable *folder_marks; /* name -> last STATUS seen by watch */
+} ImapEndpoint;
+
+/* The first session, connected if need be. NULL with an error. */
+ImapSession *endpoint_session (ImapEndpoint *e, GError **error);
+/* A further one for fetch or watch; NULL without error if the server or the settings allow no more. */
+ImapSession *endpoint_session_further (ImapEndpoint *e, guint i);
+void endpoint_session_drop (ImapEndpoint *e, guint i);
+/* After a call failed with @error: TRUE if it is worth one more try (@tries counts); the connection is then dropped, the wait done
+ * and the error cleared. */
+gboolean endpoint_retry (ImapEndpoint *e, guint *tries, GError **error);
+/* Learns NAMESPACE if not known. */
+gboolean endpoint_learn_space (ImapEndpoint *e, ImapSession *s, GError **error);
+
+/* Selects @name and waits; CONFLICT if UIDVALIDITY is not @uidvalidity (0: any). */
+gboolean session_select (ImapSession *s, const char *name, guint32 uidvalidity, GError **error);
+
+gboolean imap_list (Endpoint *e, GPtrArray **folders_out, GError **error);
+gboolean imap_query (Endpoint *e, FolderQuery *queries, guint n, GError **error);
+gboolean imap_fetch (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error);
+gboolean imap_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, GArray **evidence_out,
+                        GError **error);
+gboolean imap_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error);
+gboolean imap_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequest *requests, guint n, GError **error);
+gboolean imap_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move,
+                    GArray **pairs_out, guint32 *to_uidvalidity_out, GError **error);
+gboolean imap_expunge (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, UidSet *left_out, GError **error);
+gboolean imap_folder_create (Endpoint *e, const char *parent, const char *leaf, const char *role, char **name_out, GError **error);
+gboolean imap_folder_rename (Endpoint *e, const char *name, const char *new_parent, const char *new_leaf, char **name_out,
+                             GError **error);
+gboolean imap_folder_delete (Endpoint *e, const char *name, GError **error);
+gboolean imap_watch (Endpoint *e, const char *const *names, guint n, gint64 timeout_ms, int wake_fd, GPtrArray **changed_out,
+                     GError **error);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What changed in folders: QRESYNC answers it within SELECT (RFC 7162), CONDSTORE with CHANGEDSINCE, a bare server by listing all.
+ * The first flight holds the SELECTs of all folders. */
+#include "imap-private.h"
+#include "imap-states.h"
+#include <string.h>
+
+#define FOLDERS_IN_FLIGHT 100
+#define SET_TEXT_LIMIT 8000
+
+typedef struct Inquiry Inquiry;
+/* One folder's way through the flights. */
+typedef struct {
+	Inquiry *inquiry;
+	FolderQuery *q;
+	guint index; /* in the call, for the selected folder */
+	guint32 exists;
+	guint64 uidnext;
+	gboolean nomodseq, selected;
+	gboolean done; /* all answers are in */
+	gboolean failed;
+	gboolean all_uids, all_states; /* what the commands sent will tell */
+	guint32 max_uid;
+} Asked;
+
+struct Inquiry {
+	ImapEndpoint *e;
+	ImapSession *s;
+	Asked *asked;
+	guint n;
+};
+
+static void
+asked_reset (Asked *a)
+{
+	FolderQuery *q = a->q;
+	folder_query_done (q);
+	q->uidvalidity_now = q->uidnext_now = q->messages_now = 0;
+	q->highestmodseq_now = 0;
+	q->changed_identity = q->all_states = q->has_all_uids = FALSE;
+	q->states = remote_states_new ();
+	a->exists = a->max_uid = 0;
+	a->uidnext = 0;
+	a->nomodseq = a->selected = a->failed = FALSE;
+}
+
+static void
+asked_take_code (Asked *a, const ImapResponse *r)
+{
+	FolderQuery *q = a->q;
+	const char *code = reply_code (r);
+	guint64 number = reply_code_number (r);
+	if (strcmp (code, "UIDVALIDITY") == 0)
+		q->uidvalidity_now = number;
+	else if (strcmp (code, "UIDNEXT") == 0)
+		a->uidnext = number;
+	else if (strcmp (code, "HIGHESTMODSEQ") == 0)
+		q->highestmodseq_now = number;
+	else if (strcmp (code, "NOMODSEQ") == 0)
+		a->nomodseq = TRUE;
+	else if (strcmp (code, "MAILBOXID") == 0 && !q->id_now)
+		q->id_now = reply_code_id (r);
+	else if (strcmp (code, "PERMANENTFLAGS") == 0)
+		a->inquiry->e->keywords_any = reply_code_has (r, "\\*");
+}
+
+static void
+asked_take_state (Asked *a, const ImapResponse *r)
+{
+	RemoteState state;
+	if (!state_of_fetch (r, &state))
+		return;
+	a->max_uid = MAX (a->max_uid, state.uid);
+	g_array_append_val (a->q->states, state);
+}
+
+static gboolean
+asked_hear (gpointer data, const ImapResponse *r, GError **error)
+{
+	Asked *a = data;
+	FolderQuery *q = a->q;
+	if (reply_is_status (r)) {
+		if (strcmp (reply_code (r), "CLOSED") == 0) {
+			/* RFC 7162 3.2.11: until here it was the folder before */
+			asked_reset (a);
+		} else
+			asked_take_code (a, r);
+	} else if (reply_is (r, "EXISTS"))
+		a->exists = reply_number (r);
+	else if (reply_is (r, "EXPUNGE")) /* the count sinks, the UID is not told: asked again with the set of all */
+		a->exists -= a->exists > 0;
+	else if (reply_is (r, "FETCH"))
+		asked_take_state (a, r);
+	else if (reply_is (r, "VANISHED"))
+		reply_take_vanished (r, &q->vanished);
+	else if (reply_is (r, "SEARCH") || reply_is (r, "ESEARCH"))
+		reply_take_search (r, &q->all_uids);
+	return TRUE;
+}
+
+static gboolean
+asked_selected (gpointer data, const ImapAnswer *answer, GError **error)
+{
+	Asked *a = data;
+	FolderQuery *q = a->q;
+	a->failed = answer->outcome != IMAP_OK;
+	if (imap_answer_is_temporary (answer))
+		return imap_answer_fail (answer, error, "folder '%s' can't be opened now", q->name);
+	if (a->failed) {
+		g_clear_error (&q->error);
+		imap_answer_fail (answer, &q->error, "folder '%s' can't be opened", q->name);
+		if (q->error->code == ERROR_REFUSED && answer->outcome == IMAP_NO && !*answer->code)
+			q->error->code = ERROR_NOT_FOUND;
+		return TRUE;
+	}
+	a->selected = TRUE;
+	q->messages_now = a->exists;
+	q->changed_identity = q->uidvalidity && q->uidvalidity != q->uidvalidity_now;
+	return TRUE;
+}
+
+static gboolean
+asked_answered (gpointer data, const ImapAnswer *answer, GError **error)
+{
+	Asked *a = data;
+	if (imap_answer_is_temporary (answer))
+		return imap_answer_fail (answer, error, "folder '%s' can't be read now", a->q->name);
+	if (answer->outcome != IMAP_OK && !a->q->error)
+		imap_answer_fail (answer, &a->q->error, "folder '%s' can't be read", a->q->name);
+	return TRUE;
+}
+
+static gboolean
+asked_by_qresync (const Asked *a)
+{
+	return a->q->kind == QUERY_CHANGES && a->q->uidvalidity && a->q->highestmodseq && imap_session_has_qresync (a->inquiry->s);
+}
+
+static void
+asked_send_select (Asked *a)
+{
+	ImapSession *s = a->inquiry->s;
+	g_autoptr (GString) text = g_string_new ("SELECT ");
+	text_add_name (text, a->q->name);
+	if (asked_by_qresync (a)) {
+		g_string_append_printf (text, " (QRESYNC (%u %" G_GUINT64_FORMAT, a->q->uidvalidity, a->q->highestmodseq);
+		gsize size = text->len;
+		if (a->q->known && !uid_set_is_empty (a->q->known)) {
+			g_string_append_c (text, ' ');
+			uid_set_format (a->q->known, text);
+			if (text->len - size > SET_TEXT_LIMIT) /* the answer is then about more than we know, which does no harm */
+				g_string_truncate (text, size);
+		}
+		g_string_append (text, "))");
+	} else if (imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC"))
+		g_string_append (text, " (CONDSTORE)");
+	imap_session_send (s, text->str, asked_hear, asked_selected, a);
+}
+
+/* In the same flight, since it needs nothing from SELECT's answer. */
+static void
+asked_send_search (Asked *a)
+{
+	ImapSession *s = a->inquiry->s;
+	a->all_uids = TRUE;
+	imap_session_send (s, imap_session_can (s, "ESEARCH") ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL", asked_hear,
+	                   asked_answered, a);
+}
+
+/* SELECT has told it all. */
+static gboolean
+asked_is_complete (const Asked *a)
+{
+	return a->failed || a->q->changed_identity || a->all_uids || (asked_by_qresync (a) && !a->nomodseq);
+}
+
+/* What SELECT left open, when @a's folder is the selected one. */
+static void
+asked_send_rest (Asked *a)
+{
+	ImapSession *s = a->inquiry->s;
+	FolderQuery *q = a->q;
+	gboolean since = q->kind == QUERY_CHANGES && q->highestmodseq && q->highestmodseq_now && !a->nomodseq;
+	g_array_set_size (q->states, 0);
+	a->all_uids = TRUE;
+	a->all_states = q->kind == QUERY_CHANGES && !since;
+	if (a->exists == 0)
+		return;
+	if (since) {
+		g_autofree char *text = g_strdup_printf ("UID FETCH 1:* (FLAGS) (CHANGEDSINCE %" G_GUINT64_FORMAT ")", q->highestmodseq);
+		imap_session_send (s, text, asked_hear, asked_answered, a);
+	} else if (q->kind == QUERY_CHANGES)
+		imap_session_send (s, q->highestmodseq_now ? "UID FETCH 1:* (FLAGS MODSEQ)" : "UID FETCH 1:* (FLAGS)", asked_hear,
+		                   asked_answered, a);
+	if (!a->all_states)
+		asked_send_search (a);
+}
+
+static void
+asked_finish (Asked *a)
+{
+	FolderQuery *q = a->q;
+	a->done = TRUE;
+	if (a->failed)
+		return;
+	if (q->changed_identity) {
+		g_array_set_size (q->states, 0);
+		uid_set_clear (&q->vanished);
+		uid_set_clear (&q->all_uids);
+		return;
+	}
+	states_sort (q->states);
+	q->has_all_uids = a->all_uids;
+	q->all_states = a->all_states;
+	if (q->all_states)
+		for (guint i = 0; i < q->states->len; i++)
+			uid_set_add (&q->all_uids, g_array_index (q->states, RemoteState, i).uid);
+	if (a->nomodseq)
+		q->highestmodseq_now = 0;
+	guint32 max = MAX (uid_set_max (&q->all_uids), a->max_uid);
+	q->uidnext_now = a->uidnext ? a->uidnext : max < G_MAXUINT32 ? max + 1 : max;
+}
+
+/* Folders whose SELECT was not enough are selected again, this time with all their commands behind it. */
+static gboolean
+inquiry_rest (Inquiry *all, GError **error)
+{
+	guint last = all->n;
+	for (guint i = 0; i < all->n; i++)
+		if (all->asked[i].selected)
+			last = i; /* this one is still selected */
+	for (guint k = 0; k < all->n; k++) {
+		Asked *a = &all->asked[last < all->n ? (last + k) % all->n : k];
+		if (a->done || asked_is_complete (a))
+			continue;
+		if (k > 0) {
+			guint32 exists = a->exists;
+			asked_send_select (a);
+			a->exists = exists;
+		}
+		asked_send_rest (a);
+		if (!imap_session_settle (all->s, FOLDERS_IN_FLIGHT, error))
+			return FALSE;
+	}
+	return imap_session_settle (all->s, 0, error);
+}
+
+static gboolean
+inquiry_select (Inquiry *all, GError **error)
+{
+	for (guint i = 0; i < all->n; i++) {
+		if (all->asked[i].done)
+			continue;
+		asked_reset (&all->asked[i]);
+		all->asked[i].all_uids = all->asked[i].all_states = FALSE;
+		asked_send_select (&all->asked[i]);
+		if (all->asked[i].q->kind == QUERY_UIDS)
+			asked_send_search (&all->asked[i]);
+		if (!imap_session_settle (all->s, FOLDERS_IN_FLIGHT, error))
+			return FALSE;
+	}
+	return imap_session_settle (all->s, 0, error);
+}
+
+static gboolean
+query_once (ImapEndpoint *e, Asked *asked, guint n, GError **error)
+{
+	Inquiry all = {e, endpoint_session (e, error), asked, n};
+	if (!all.s)
+		return FALSE;
+	if (imap_session_enable (all.s))
+		imap_session_send (all.s, imap_session_can (all.s, "QRESYNC") ? "ENABLE QRESYNC" : "ENABLE CONDSTORE", NULL, NULL, NULL);
+	for (guint i = 0; i < n; i++)
+		asked[i].inquiry = &all;
+	if (!inquiry_select (&all, error) || !inquiry_rest (&all, error))
+		return FALSE;
+	for (guint i = 0; i < n; i++)
+		if (!asked[i].done)
+			asked_finish (&asked[i]);
+	return TRUE;
+}
+
+gboolean
+imap_query (Endpoint *endpoint, FolderQuery *queries, guint n, GError **error)
+{
+	ImapEndpoint *e = (ImapEndpoint *) endpoint;
+	g_autofree Asked *asked = g_new0 (Asked, MAX (n, 1));
+	g_autoptr (GError) local = NULL;
+	for (guint i = 0; i < n; i++) {
+		asked[i].q = &queries[i];
+		asked[i].index = i;
+	}
+	for (guint tries = 0; n > 0 && !query_once (e, asked, n, &local);)
+		if (!endpoint_retry (e, &tries, &local)) {
+			g_propagate_error (error, g_steal_pointer (&local));
+			return FALSE;
+		}
+	return TRUE;
+}

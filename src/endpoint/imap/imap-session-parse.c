@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a connection's input to its commands. */
+#include "imap-session-private.h"
+#include <string.h>
+
+void
+session_parser_clear (ImapSession *s)
+{
+	g_clear_pointer (&s->reply, imap_reply_free);
+	g_clear_pointer (&s->continuation_text, g_free);
+}
+
+void
+session_set_capabilities (ImapSession *s, const char *text)
+{
+	g_auto (GStrv) words = g_strsplit (text, " ", 500);
+	g_hash_table_remove_all (s->capabilities);
+	for (guint i = 0; words[i]; i++)
+		if (*words[i])
+			g_hash_table_add (s->capabilities, g_ascii_strup (words[i], -1));
+	g_string_assign (s->capability_text, text);
+}
+
+static void
+session_take_capability (ImapSession *s, const ImapResponse *r)
+{
+	g_autoptr (GString) text = g_string_new (NULL);
+	for (const ImapNode *n = reply_arg (r, 0); n; n = node_next (n)) {
+		Slice word = node_text (n);
+		g_string_append_printf (text, "%s%.*s", text->len ? " " : "", (int) word.size, word.data);
+	}
+	session_set_capabilities (s, text->str);
+	s->capabilities_fresh = TRUE;
+}
+
+static void
+session_take_id (ImapSession *s, const ImapResponse *r)
+{
+	for (const ImapNode *n = node_first (reply_arg (r, 0)); n; n = node_next (n))
+		if (slice_equals_ascii_case (node_text (n), "name") && !node_is_nil (node_next (n))) {
+			g_free (s->software);
+			s->software = slice_to_utf8 (node_text (node_next (n)), 100);
+		}
+}
+
+/* What of a status response belongs to the session and not to a command. */
+static void
+session_take_status (ImapSession *s, const ImapResponse *r)
+{
+	if (strcmp (reply_code (r), "CAPABILITY") == 0) {
+		session_set_capabilities (s, reply_code_args (r));
+		s->capabilities_fresh = TRUE;
+	} else if (strcmp (reply_code (r), "ALERT") == 0 && s->settings->alert)
+		s->settings->alert (s->settings->alert_data, reply_human (r));
+	if (reply_is (r, "BYE")) {
+		g_free (s->bye);
+		s->bye = g_strdup (reply_human (r));
+	}
+	/* Dovecot says "* OK Waiting for authentication process" before it greets; both are OK, and either will do */
+	if (!s->greeted && reply_kind (r) == REPLY_UNTAGGED) {
+		s->greeted = TRUE;
+		s->preauth = reply_is (r, "PREAUTH");
+		g_free (s->greeting);
+		s->greeting = g_strdup (reply_human (r));
+	}
+}
+
+static gboolean
+session_take_tagged (ImapSession *s, const ImapResponse *r, GError **error)
+{
+	g_autofree char *tag = slice_dup (reply_tag (r));
+	ImapAnswer answer = {
+		reply_is (r, "OK") ? IMAP_OK : reply_is (r, "NO") ? IMAP_NO : IMAP_BAD,
+		(char *) reply_code (r),
+		(char *) reply_code_args (r),
+		(char *) reply_human (r),
+	};
+	return session_answered (s, *tag ? (guint) g_ascii_strtoull (tag + 1, NULL, 10) : 0, &answer, error);
+}
+
+static gboolean
+session_dispatch (ImapSession *s, const ImapResponse *r, GError **error)
+{
+	if (reply_kind (r) == REPLY_CONTINUATION) {
+		s->continuations++;
+		g_free (s->continuation_text);
+		s->continuation_text = g_strdup (reply_human (r));
+		return TRUE;
+	}
+	if (reply_is_status (r))
+		session_take_status (s, r);
+	else if (reply_is (r, "CAPABILITY"))
+		session_take_capability (s, r);
+	else if (reply_is (r, "ID"))
+		session_take_id (s, r);
+	return reply_kind (r) == REPLY_TAGGED ? session_take_tagged (s, r, error) : session_untagged (s, r, error);
+}
+
+gboolean
+session_parse (ImapSession *s, GError **error)
+{
+	if (!s->reply)
+		s->reply = imap_reply_new ();
+	for (Slice input; (input = net_conn_input (s->conn)).size > 0;) {
+		gsize used;
+		gboolean complete;
+		gboolean ok = imap_reply_feed (s->reply, input, &used, &complete, error);
+		net_conn_consume (s->conn, used);
+		if (!ok || (complete && !session_dispatch (s, s->reply, error)))
+			return FALSE;
+	}
+	return !s->bye || g_queue_is_empty (&s->commands) || session_break (s, error);
+}

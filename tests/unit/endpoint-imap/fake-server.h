@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An IMAP server that plays a script: each row waits for a line and answers it. */
+#pragma once
+#include <glib.h>
+
+/* @expect: regular expression for the client's line behind its tag; NULL: no line is read. @reply: sent as it is, with %T replaced
+ * by the last tag read; NULL closes the connection. @size: octets of @reply where it holds NULs, 0: up to its end. */
+typedef struct {
+	const char *expect, *reply;
+	gsize size;
+} FakeRow;
+/* Rows up to one with neither text. One connection plays one conversation. */
+typedef const FakeRow *FakeTalk;
+
+typedef struct FakeServer FakeServer;
+/* Plays @n conversations one after the other. @trickle: replies go out octet by octet. */
+FakeServer *fake_server_new (const FakeTalk *talks, guint n, gboolean trickle);
+guint16 fake_server_port (const FakeServer *f);
+/* Ends the thread. The first line that did not match, or NULL; the caller frees it. */
+char *fake_server_free (FakeServer *f);
