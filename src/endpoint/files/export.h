@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing a store out into formats that other programs read. The store is only read, in one snapshot. */
+#pragma once
+#include <glib.h>
+#include "cancel.h"
+#include "store.h"
+
+typedef enum {
+	EXPORT_MAILDIR, /* a directory: INBOX is the Maildir itself, the other folders are Maildir++ subfolders (.A.B, names as in Dovecot:
+	                 * modified UTF-7), flags in the names, keywords in dovecot-keywords and the letters a-z, dates as mtime */
+	EXPORT_MBOX,    /* a directory of one mboxrd file a folder (A.mbox, A/B.mbox), Status and X-Status lines are NOT added */
+	EXPORT_TAR,     /* one tar file (POSIX ustar+pax) of FOLDER/UID.eml with mtime; flags in a pax header */
+} ExportFormat;
+
+typedef void (*ExportProgress) (gpointer data, guint64 done, guint64 total);
+/* Maildir and mbox: @path must not exist or be an empty directory (EXISTS otherwise); tar: must not exist, or be "-" for standard
+ * output. Octets are written as they are (mbox: with mboxrd quoting and LF line ends). @folders: NULL all, else paths. On failure
+ * or cancel what was written is removed. *messages_out counts. */
+gboolean export_store (Store *s, ExportFormat format, const char *path, const char *const *folders, Cancel *cancel, ExportProgress progress,
+                       gpointer data, guint64 *messages_out, GError **error);
