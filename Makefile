@@ -27,7 +27,7 @@ fuzz:
 	scripts/deps.sh
 	test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz -Dfuzz=true -Dtests=false -Db_lundef=false \
 		-Db_sanitize=address,undefined
-	ninja -C build-fuzz
+	ninja -C build-fuzz fuzzers
 	scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
 install: all
