@@ -49,6 +49,8 @@ code_of (int result, int err)
 		return err == EACCES || err == EPERM ? ERROR_NO_PERMISSION : ERROR_IO;
 	case SQLITE_CONSTRAINT:
 		return ERROR_EXISTS;
+	case SQLITE_INTERRUPT:
+		return ERROR_CANCELLED;
 	default:
 		return ERROR_IO;
 	}
@@ -68,6 +70,8 @@ db_fail (Db *db, const char *doing, GError **error)
 		                   sqlite3_errmsg (db->handle), doing);
 	if (code == ERROR_NO_SPACE)
 		return error_fail (error, code, "the disk is full (%s, while %s): nothing was changed; make room and try again", db->path, doing);
+	if (code == ERROR_CANCELLED)
+		return error_fail (error, code, "stopped as asked");
 	if (code == ERROR_TEMPORARY)
 		return error_fail (error, code, "the store %s is being written by another process: try again", db->path);
 	return error_fail (error, code, "%s in the store %s failed: %s", doing, db->path, sqlite3_errmsg (db->handle));
@@ -168,6 +172,18 @@ db_cache (Db *db, guint kib)
 {
 	g_autofree char *sql = g_strdup_printf ("PRAGMA cache_size=-%u", kib);
 	sqlite3_exec (db->handle, sql, NULL, NULL, NULL);
+}
+
+static int
+is_cancelled (void *cancel)
+{
+	return cancel_is_triggered (cancel);
+}
+
+void
+db_watch (Db *db, Cancel *cancel)
+{
+	sqlite3_progress_handler (db->handle, cancel ? 10000 : 0, cancel ? is_cancelled : NULL, cancel);
 }
 
 static void

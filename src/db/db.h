@@ -4,6 +4,7 @@
 #pragma once
 #include <glib.h>
 #include <sqlite3.h>
+#include "cancel.h"
 #include "error.h"
 
 typedef struct Db Db;
@@ -17,6 +18,8 @@ void db_close (Db *db);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Db, db_close)
 /* Page cache of this connection. */
 void db_cache (Db *db, guint kib);
+/* Long statements end with CANCELLED soon after @cancel is triggered; NULL: no longer. */
+void db_watch (Db *db, Cancel *cancel);
 const char *db_path (const Db *db);
 sqlite3 *db_handle (Db *db);
 

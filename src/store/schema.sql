@@ -1,8 +1,8 @@
--- The store's schema, version 1. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
+-- The store's schema, version 2 (store.c has the way from older ones). One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
 -- definition. It is built into the program. Tables marked TRUTH can't be rebuilt; those marked DERIVED can.
 --
 -- Invariants (store_check verifies them):
---   1. counter.modseq is the highest modseq anywhere; every change to a folder or a placement took the next number.
+--   1. meta.modseq is the highest modseq anywhere; every change to a folder or a placement took the next number.
 --   2. folder.uidnext is above every placement.uid and every removal.hi of that folder; a UID is never used again.
 --   3. folder.total and folder.unread equal a count of its placements.
 --   4. every message has its content; content.hash is the SHA-256 of the octets, content.size their number.
@@ -16,7 +16,10 @@ CREATE TABLE meta (
 	role TEXT NOT NULL,
 	created INTEGER NOT NULL,             -- seconds since 1970, as all times here
 	modseq INTEGER NOT NULL,              -- the change sequence's counter
-	indexed_message INTEGER NOT NULL      -- every message.id up to this one is in the full-text index
+	indexed_message INTEGER NOT NULL,     -- every message.id up to this one is in the full-text index
+	contents INTEGER NOT NULL DEFAULT 0,  -- DERIVED: rows of content, the sum of their sizes, and of the octets that they and the
+	content_octets INTEGER NOT NULL DEFAULT 0,-- chunks take
+	stored_octets INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- TRUTH. Free settings: account, display name, capabilities last seen.

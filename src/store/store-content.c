@@ -183,6 +183,7 @@ add_chunks (Store *s, const Prepared *p, gint64 content, GError **error)
 		gsize n = compress (s, g_bytes_get_data (octets, NULL), g_bytes_get_size (octets), frame, room);
 		if (!db_run (s->db, "INSERT INTO content_chunk VALUES (?1, ?2, ?3)", error, "iib", content, (gint64) chunk, frame, n))
 			return FALSE;
+		s->contents.stored += (gint64) n;
 	}
 	return TRUE;
 }
@@ -204,6 +205,7 @@ add_small (Store *s, const Prepared *p, gint64 id, GError **error)
 	gsize room = ZSTD_compressBound ((gsize) p->size);
 	g_autofree char *frame = g_malloc (room);
 	gsize n = compress (s, g_bytes_get_data (octets, NULL), (gsize) p->size, frame, room);
+	s->contents.stored += (gint64) n;
 	return db_run (s->db, "INSERT INTO content (id, hash, size, dictionary, data) VALUES (?1, ?2, ?3, ?4, ?5)", error, "ibiib", id, p->hash,
 	               (gsize) DIGEST_SIZE, (gint64) p->size, s->cdict_id, frame, n);
 }
@@ -218,8 +220,31 @@ content_add (Store *s, const Prepared *p, gint64 *content_out, gboolean *new_out
 	*content_out = db_number (s->db, "SELECT IFNULL (MAX (id), 0) + 1 FROM content", 1, "");
 	if (++s->added == MANY)
 		db_cache (s->db, CACHE_IMPORT);
+	s->contents.changed = TRUE;
+	s->contents.contents++;
+	s->contents.octets += (gint64) p->size;
 	return look_for_dictionary (s, *content_out, error) &&
 	       (p->size > CHUNK_SIZE ? add_big (s, p, *content_out, error) : add_small (s, p, *content_out, error));
+}
+
+/* ---- Removing ---- */
+
+#define UNUSED "FROM content WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.content = content.id)"
+
+gboolean
+content_sweep (Store *s, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT COUNT (*), IFNULL (SUM (size), 0), IFNULL (SUM (IFNULL (length (data), (SELECT SUM (length (k.data)) FROM"
+	                              " content_chunk k WHERE k.content = content.id))), 0) " UNUSED, "");
+	if (db_step (s->db, q, error) <= 0)
+		return FALSE;
+	gint64 contents = db_int (q, 0);
+	s->contents.changed |= contents > 0;
+	s->contents.contents -= contents;
+	s->contents.octets -= db_int (q, 1);
+	s->contents.stored -= db_int (q, 2);
+	db_reset (q);
+	return contents == 0 || db_run (s->db, "DELETE " UNUSED, error, "");
 }
 
 /* ---- Reading ---- */
@@ -286,6 +311,23 @@ content_verify (Store *s, gint64 content, GError **error)
 	return (n == DIGEST_SIZE && memcmp (hash, expected, DIGEST_SIZE) == 0) ||
 	       error_fail (error, ERROR_CORRUPT, "content %" G_GINT64_FORMAT " of the store %s does not have its hash: run 'outpost store check'", content,
 	                   s->path);
+}
+
+gboolean
+content_recompress (Store *s, gint64 content, guint64 size, GError **error)
+{
+	g_autoptr (GBytes) octets = content_chunk (s, content, size, 0, error);
+	if (!octets || !look_for_dictionary (s, 0, error) || !s->cdict)
+		return octets && s->cdict;
+	gsize room = ZSTD_compressBound ((gsize) size);
+	g_autofree char *frame = g_malloc (room);
+	gsize n = compress (s, g_bytes_get_data (octets, NULL), (gsize) size, frame, room);
+	gint64 now = db_number (s->db, "SELECT length (data) FROM content WHERE id = ?1", 0, "i", content);
+	if ((gint64) n >= now)
+		return TRUE;
+	s->contents.changed = TRUE;
+	s->contents.stored += (gint64) n - now;
+	return db_run (s->db, "UPDATE content SET dictionary = ?2, data = ?3 WHERE id = ?1", error, "iib", content, s->cdict_id, frame, n);
 }
 
 static gboolean

@@ -7,9 +7,11 @@
 #include <zstd.h>
 
 #define CHUNK_SIZE (1u << 20)
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define STORE_APPLICATION_ID 0x6f757470 /* "outp" */
 #define FOLDER_DEPTH_MAX 100
+#define STORED_COUNTS "SELECT COUNT (*) AS n, IFNULL (SUM (size), 0) AS octets, IFNULL (SUM (length (data)), 0) + (SELECT IFNULL (SUM (length (data)), 0)" \
+                      " FROM content_chunk) AS stored FROM content" /* what meta's contents, content_octets and stored_octets keep */
 
 /* What a transaction has done in a folder and not yet written. */
 typedef struct {
@@ -22,6 +24,12 @@ typedef struct {
 	char *path; /* for rows of `removed`; NULL: not read yet */
 } FolderDelta;
 
+/* The same for the contents: differences. */
+typedef struct {
+	gboolean changed;
+	gint64 contents, octets, stored;
+} ContentDelta;
+
 struct Store {
 	Db *db;
 	char *path;
@@ -33,6 +41,7 @@ struct Store {
 	guint64 modseq;
 	gboolean modseq_changed;
 	GHashTable *deltas; /* gint64 * -> FolderDelta */
+	ContentDelta contents;
 
 	/* compression; lazily made, forgotten by a rollback, which may take a dictionary with it */
 	ZSTD_CCtx *compressor;
@@ -59,6 +68,8 @@ gboolean store_flush_for_reading (Store *s, GError **error); /* no-op outside a 
 guint32 store_take_uid (Store *s, gint64 folder, GError **error); /* 0 on error */
 const char *store_folder_path (Store *s, gint64 folder, GError **error); /* borrowed until the commit */
 
+guint64 store_file_octets (const Store *s); /* with the write-ahead log */
+
 /* Content: rows of `content` and `content_chunk`. */
 void content_forget (Store *s); /* what a rollback undoes */
 void content_done (Store *s);
@@ -66,6 +77,10 @@ void content_done (Store *s);
 gboolean content_add (Store *s, const Prepared *p, gint64 *content_out, gboolean *new_out, GError **error);
 /* Chunk @chunk of a content of @size octets: whole when @size <= CHUNK_SIZE. */
 GBytes *content_chunk (Store *s, gint64 content, guint64 size, guint64 chunk, GError **error);
+/* Writes a content of one frame anew with the newest dictionary, if that makes it smaller. */
+gboolean content_recompress (Store *s, gint64 content, guint64 size, GError **error);
+/* Deletes what no message has. */
+gboolean content_sweep (Store *s, GError **error);
 /* @content, @size and hash of its row decompressed and compared; CORRUPT when they differ. */
 gboolean content_verify (Store *s, gint64 content, GError **error);
 

@@ -77,5 +77,5 @@ store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error)
 	guint64 n = db_changes (s->db);
 	if (messages_out)
 		*messages_out = n;
-	return n == 0 || db_run (s->db, "DELETE FROM content WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.content = content.id)", error, "");
+	return n == 0 || content_sweep (s, error);
 }

@@ -34,19 +34,24 @@ create_schema (Store *s, GError **error)
 	Id128 id = id128_random ();
 	g_autofree char *pragmas = g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", STORE_APPLICATION_ID, STORE_SCHEMA_VERSION);
 	return db_exec (s->db, schema_text, error) && db_exec (s->db, pragmas, error) &&
-	       db_run (s->db, "INSERT INTO meta VALUES (1, ?1, 'replica', ?2, 1, 0)", error, "bi", id.bytes, (gsize) ID_SIZE,
+	       db_run (s->db, "INSERT INTO meta (id, mailbox_id, role, created, modseq, indexed_message) VALUES (1, ?1, 'replica', ?2, 1, 0)", error, "bi", id.bytes, (gsize) ID_SIZE,
 	               (gint64) (g_get_real_time () / G_USEC_PER_SEC));
 }
 
 /* Version n is reached from n - 1 by the SQL at index n; 1 is schema.sql itself. */
-static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {NULL, NULL};
+static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
+	[2] = "ALTER TABLE meta ADD COLUMN contents INTEGER NOT NULL DEFAULT 0;"
+	      "ALTER TABLE meta ADD COLUMN content_octets INTEGER NOT NULL DEFAULT 0;"
+	      "ALTER TABLE meta ADD COLUMN stored_octets INTEGER NOT NULL DEFAULT 0;"
+	      "UPDATE meta SET (contents, content_octets, stored_octets) = (" STORED_COUNTS ");",
+};
 
 static gboolean
 migrate_from (Store *s, gint64 version, GError **error)
 {
 	for (gint64 v = version + 1; v <= STORE_SCHEMA_VERSION; v++) {
 		g_autofree char *pragma = g_strdup_printf ("PRAGMA user_version=%" G_GINT64_FORMAT, v);
-		g_assert (migrations[v]);
+		g_assert (migrations[v]); /* versions start at 1 */
 		if (!db_exec (s->db, migrations[v], error) || !db_exec (s->db, pragma, error))
 			return FALSE;
 	}
@@ -190,6 +195,18 @@ write_delta (Store *s, FolderDelta *d, GError **error)
 	return ok;
 }
 
+static gboolean
+write_content_delta (Store *s, GError **error)
+{
+	ContentDelta *d = &s->contents;
+	if (!d->changed)
+		return TRUE;
+	gboolean ok = db_run (s->db, "UPDATE meta SET contents = contents + ?1, content_octets = content_octets + ?2, stored_octets = stored_octets + ?3",
+	                      error, "iii", d->contents, d->octets, d->stored);
+	*d = (ContentDelta){0};
+	return ok;
+}
+
 gboolean
 store_flush (Store *s, GError **error)
 {
@@ -199,6 +216,8 @@ store_flush (Store *s, GError **error)
 	while (g_hash_table_iter_next (&it, NULL, &delta))
 		if (!write_delta (s, delta, error))
 			return FALSE;
+	if (!write_content_delta (s, error))
+		return FALSE;
 	if (s->modseq_changed && !db_run (s->db, "UPDATE meta SET modseq = ?1", error, "i", (gint64) s->modseq))
 		return FALSE;
 	s->modseq_changed = FALSE;
@@ -229,6 +248,7 @@ store_rollback (Store *s)
 	if (g_hash_table_size (s->deltas) || store_in_transaction (s))
 		content_forget (s);
 	g_hash_table_remove_all (s->deltas);
+	s->contents = (ContentDelta){0};
 	db_rollback (s->db);
 }
 

@@ -202,13 +202,21 @@ typedef void (*RunLineFn) (gpointer data, gint64 time, gboolean detail, const ch
 gboolean store_run_lines (Store *s, gint64 run, RunLineFn fn, gpointer data, GError **error);
 
 /* ---- Whole store ---- */
-/* Verifies the invariants of schema.sql and SQLite's own; every finding is one line to @report. *findings_out counts them. With
- * @deep every content is decompressed and its hash compared. With @repair counters and derived data are put right. */
+/* None of these inside a transaction, but store_statistics. */
+
+/* Verifies the invariants of schema.sql and SQLite's own; every finding is one line to @report that names the object, at most 20 of a
+ * kind. *findings_out counts them all. With @deep every content is decompressed and compared with its hash and with what is kept of its
+ * header (memory does not grow with the store). With @repair what can be mended without losing a message is, each mending told in a
+ * line "mended: ..." or "not mended: ...", and *findings_out counts what is left; CONFLICT when a synchronisation runs. */
 typedef void (*CheckReport) (gpointer data, const char *finding);
 gboolean store_check (Store *s, gboolean deep, gboolean repair, CheckReport report, gpointer data, Cancel *cancel, guint64 *findings_out,
                       GError **error);
-/* Sweeps, rebuilds what is derived, gives free pages back. Sizes in octets. */
+/* Sweeps what nothing holds, compresses anew what was stored before the dictionary, merges the full-text index, gives free pages back.
+ * Sizes in octets, with the write-ahead log. NO_SPACE before anything is rewritten when the disk has no room for that. May be killed
+ * at any time. TEMPORARY when another process writes. */
 gboolean store_compact (Store *s, guint64 *before_out, guint64 *after_out, GError **error);
+/* Quick, however big the store. content_octets: of the messages as they came, each distinct one once; stored_octets: what they take;
+ * index_octets: of the full-text index, an estimate (its pages, taken as full). */
 typedef struct {
 	guint64 folders, messages, placements, pending, contents, content_octets, stored_octets, file_octets, index_octets;
 } StoreStatistics;

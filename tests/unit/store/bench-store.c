@@ -49,6 +49,33 @@ store_one (Store *s, gint64 folder, guint n, Prepared *p)
 	must (store_bind_placement (s, &b, &e), e);
 }
 
+static void
+print_finding (gpointer data, const char *finding)
+{
+	printf ("finding: %s\n", finding);
+}
+
+static void
+whole_store (Store *s)
+{
+	GError *e = NULL;
+	StoreStatistics st;
+	guint64 findings, before, after;
+	gint64 start = g_get_monotonic_time ();
+	must (store_statistics (s, &st, &e), e);
+	gint64 statistics = g_get_monotonic_time ();
+	must (store_check (s, FALSE, FALSE, print_finding, NULL, NULL, &findings, &e), e);
+	gint64 check = g_get_monotonic_time ();
+	must (store_check (s, TRUE, FALSE, print_finding, NULL, NULL, &findings, &e), e);
+	gint64 deep = g_get_monotonic_time ();
+	must (store_compact (s, &before, &after, &e), e);
+	gint64 compact = g_get_monotonic_time ();
+	printf ("statistics %.2f ms (%" G_GUINT64_FORMAT " messages, %.1f MB of contents in %.1f MB, index %.1f MB); check %.0f ms, deep %.0f ms;"
+	        " compact %.0f ms: %.1f MB -> %.1f MB\n", (double) (statistics - start) / 1000, st.messages, (double) st.content_octets / 1e6,
+	        (double) st.stored_octets / 1e6, (double) st.index_octets / 1e6, (double) (check - statistics) / 1000, (double) (deep - check) / 1000,
+	        (double) (compact - deep) / 1000, (double) before / 1e6, (double) after / 1e6);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -59,7 +86,10 @@ main (int argc, char **argv)
 	g_autofree char *dir = g_dir_make_tmp ("outpost-bench-XXXXXX", NULL), *path = g_build_filename (dir, "a.store", NULL);
 	Store *s = store_open (path, STORE_CREATE, &e);
 	must (s != NULL, e);
-	must (store_begin (s, &e) && store_folder_create_path (s, "INBOX", &folder, &e) && store_commit (s, &e), e);
+	FolderBinding bound = {.remote_name = (char *) "INBOX", .base_name = (char *) "INBOX", .uidvalidity = 1, .selectable = TRUE};
+	must (store_begin (s, &e) && store_folder_create_path (s, "INBOX", &bound.folder, &e) && store_bind_folder (s, &bound, &e) &&
+	      store_commit (s, &e), e);
+	folder = bound.folder;
 	g_autoptr (GRand) rand = g_rand_new_with_seed (1);
 	for (guint i = 0; i < n;) {
 		Prepared *batch[BATCH];
@@ -85,6 +115,7 @@ main (int argc, char **argv)
 		}
 		i += count;
 	}
+	whole_store (s);
 	store_close (s);
 	GStatBuf st = {0};
 	g_stat (path, &st);
