@@ -185,7 +185,7 @@ CREATE TABLE hold (
 	messages INTEGER NOT NULL,
 	detail TEXT NOT NULL,
 	created INTEGER NOT NULL,
-	approved INTEGER NOT NULL DEFAULT 0   -- 1: the user said go on; used up by the next run
+	decision INTEGER NOT NULL DEFAULT 0   -- HoldDecision; used up by the next run
 ) STRICT;
 
 -- TRUTH. The synchronisation log (design.md section 8): kept for the last 200 runs.

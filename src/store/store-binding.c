@@ -256,6 +256,22 @@ store_pending_failed (Store *s, gint64 placement, GError **error)
 }
 
 gboolean
+store_make_pending (Store *s, gint64 placement, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "INSERT OR REPLACE INTO pending (placement, folder) SELECT id, folder FROM placement WHERE id = ?1", error, "i",
+	               placement);
+}
+
+gboolean
+store_make_folder_pending (Store *s, gint64 folder, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "INSERT OR REPLACE INTO pending (placement, folder) SELECT id, folder FROM placement WHERE folder = ?1", error, "i",
+	               folder);
+}
+
+gboolean
 store_drop_pending (Store *s, gint64 placement, GError **error)
 {
 	g_assert (store_in_transaction (s));

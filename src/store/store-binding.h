@@ -61,18 +61,29 @@ void pending_free (Pending *p);
 GPtrArray *store_pendings (Store *s, gint64 folder, GError **error); /* of Pending, by placement id; folder 0: all */
 gboolean store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error); /* on rows that have none */
 gboolean store_pending_failed (Store *s, gint64 placement, GError **error);
+/* A placement without binding that the home is to get (again). */
+gboolean store_make_pending (Store *s, gint64 placement, GError **error);
+/* The same for all of an unbound folder. */
+gboolean store_make_folder_pending (Store *s, gint64 folder, GError **error);
 gboolean store_drop_pending (Store *s, gint64 placement, GError **error);
 /* Number of things to push, over all folders. */
 gboolean store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error);
+
+/* What the user said of a hold; the next run acts on it and the hold is gone. */
+typedef enum {
+	HOLD_WAITS,
+	HOLD_APPLY, /* carry the removals out */
+	HOLD_KEEP,  /* undo them on the side where they happened */
+} HoldDecision;
 
 typedef struct {
 	gint64 id, folder, created;
 	char *side, *kind, *detail;
 	guint messages;
-	gboolean approved;
+	HoldDecision decision;
 } Hold;
 void hold_free (Hold *h);
 GPtrArray *store_holds (Store *s, GError **error);
 gboolean store_hold (Store *s, gint64 folder, const char *side, const char *kind, guint messages, const char *detail, GError **error); /* one a (folder, side, kind) */
 gboolean store_release_hold (Store *s, gint64 hold, GError **error);
-gboolean store_approve_hold (Store *s, gint64 hold, GError **error);
+gboolean store_settle_hold (Store *s, gint64 hold, HoldDecision decision, GError **error);

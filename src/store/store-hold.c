@@ -17,23 +17,23 @@ GPtrArray *
 store_holds (Store *s, GError **error)
 {
 	g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) hold_free);
-	DbQuery *q = db_query (s->db, "SELECT id, IFNULL (folder, 0), created, side, kind, detail, messages, approved FROM hold ORDER BY id", "");
+	DbQuery *q = db_query (s->db, "SELECT id, IFNULL (folder, 0), created, side, kind, detail, messages, decision FROM hold ORDER BY id", "");
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0) {
 		Hold *h = g_new0 (Hold, 1);
 		*h = (Hold){db_int (q, 0), db_int (q, 1), db_int (q, 2), db_dup (q, 3), db_dup (q, 4), db_dup (q, 5), (guint) db_int (q, 6),
-		            db_int (q, 7) != 0};
+		            (HoldDecision) db_int (q, 7)};
 		g_ptr_array_add (list, h);
 	}
 	return r == 0 ? g_steal_pointer (&list) : NULL;
 }
 
-/* An approval was for the number that was shown: more removals than that ask again. */
+/* A decision was for the number that was shown: more removals than that ask again. */
 gboolean
 store_hold (Store *s, gint64 folder, const char *side, const char *kind, guint messages, const char *detail, GError **error)
 {
 	g_assert (store_in_transaction (s));
-	if (!db_run (s->db, "UPDATE hold SET approved = approved AND ?4 <= messages, messages = ?4, detail = ?5"
+	if (!db_run (s->db, "UPDATE hold SET decision = decision * (?4 <= messages), messages = ?4, detail = ?5"
 	                    " WHERE folder IS NULLIF (?1, 0) AND side = ?2 AND kind = ?3", error, "issis", folder, side, kind, (gint64) messages,
 	             detail))
 		return FALSE;
@@ -56,8 +56,8 @@ store_release_hold (Store *s, gint64 hold, GError **error)
 }
 
 gboolean
-store_approve_hold (Store *s, gint64 hold, GError **error)
+store_settle_hold (Store *s, gint64 hold, HoldDecision decision, GError **error)
 {
 	g_assert (store_in_transaction (s));
-	return db_run (s->db, "UPDATE hold SET approved = 1 WHERE id = ?1", error, "i", hold) && one_hold (s, hold, error);
+	return db_run (s->db, "UPDATE hold SET decision = ?2 WHERE id = ?1", error, "ii", hold, (gint64) decision) && one_hold (s, hold, error);
 }

@@ -187,12 +187,16 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 {
 	SyncRun *run = t->run;
 	const Folder *f = step->folder;
-	gboolean go_on;
+	GuardAnswer answer;
 	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
-	if (!sync_guard (run, &probe, "here", f->total, f->total, &go_on, error))
+	if (!sync_guard (run, &probe, "here", f->total, f->total, &answer, error))
 		return FALSE;
-	if (!go_on)
+	if (answer == GUARD_HOLD)
 		return TRUE;
+	if (answer == GUARD_KEEP) {
+		sync_log_detail (run, "folder '%s' is gone at home and kept here, as decided: the next run makes it there again", f->path);
+		return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
+	}
 	g_autoptr (GPtrArray) pending = store_pendings (run->store, f->id, error);
 	if (!pending)
 		return FALSE;
@@ -221,7 +225,8 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 		if (found && !gone && !store_remove (run->store, placement, "home", error))
 			return FALSE;
 	}
-	return store_unbind_folder (run->store, f->id, error);
+	/* unbinding drops what was pending too; what is left is new to the home */
+	return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
 }
 
 static gboolean
@@ -444,12 +449,13 @@ sync_hierarchy (SyncRun *run, GError **error)
 static gboolean
 remove_folder_home (SyncRun *run, const FolderBinding *b, guint messages, GError **error)
 {
-	gboolean go_on = TRUE;
+	GuardAnswer answer = GUARD_HOLD;
 	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
 	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
-	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", messages, messages, &go_on, error) && sync_commit (run, error);
+	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", messages, messages, &answer, error) &&
+	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
 	store_rollback (run->store);
-	if (!ok || !go_on)
+	if (!ok || answer != GUARD_GO_ON) /* kept: unbound, it is a new folder of the home's, and comes back */
 		return ok;
 	GError *e = NULL;
 	sync_step ();

@@ -61,8 +61,13 @@ gboolean sync_push_folder_removals (SyncRun *run, GError **error);
 /* Binds pending placements of @f whose earlier push did reach the home: looks among @candidates (or, NULL, all UIDs from the
  * watermark). Bound UIDs are taken out of @candidates. */
 gboolean sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **error);
-/* TRUE: go on with removing @n of @of on @side; FALSE: held (a hold is in the store). Call inside a transaction. */
-gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean *go_on_out, GError **error);
+/* Whether @n of @of messages may be removed on @side. Call inside a transaction. */
+typedef enum {
+	GUARD_HOLD, /* no: a hold is in the store */
+	GUARD_GO_ON,
+	GUARD_KEEP, /* the user wants them kept: the removal is to be undone on the other side */
+} GuardAnswer;
+gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, GuardAnswer *answer_out, GError **error);
 /* Puts a report in words as a message into the local-only folder Sync Issues/@kind. Inside a transaction. */
 gboolean sync_report (SyncRun *run, const char *kind, const char *subject, const char *text, GError **error);
 

@@ -44,7 +44,7 @@ ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions)
 }
 
 gboolean
-sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean *go_on_out, GError **error)
+sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, GuardAnswer *answer_out, GError **error)
 {
 	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
 	Hold *mine = NULL;
@@ -55,9 +55,12 @@ sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gbo
 		if (h->folder == f->binding->folder && strcmp (h->side, side) == 0 && strcmp (h->kind, "deletion-guard") == 0)
 			mine = h;
 	}
-	*go_on_out = !plan_guard_holds (n, of, run->options->guard_messages, run->options->guard_percent) || (mine && mine->approved);
-	if (*go_on_out)
-		return !mine || n == 0 || store_release_hold (run->store, mine->id, error);
+	gboolean holds_back = plan_guard_holds (n, of, run->options->guard_messages, run->options->guard_percent);
+	*answer_out = mine && mine->decision == HOLD_KEEP && n > 0                  ? GUARD_KEEP
+	              : !holds_back || (mine && mine->decision == HOLD_APPLY) ? GUARD_GO_ON
+	                                                                      : GUARD_HOLD;
+	if (*answer_out != GUARD_HOLD)
+		return !mine || store_release_hold (run->store, mine->id, error);
 	f->held = TRUE;
 	run->result->held++;
 	gboolean here = strcmp (side, "here") == 0;
@@ -132,6 +135,28 @@ remove_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
 	return TRUE;
 }
 
+/* What the home removed and the user wants kept: the push sends it again. */
+static gboolean
+keep_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
+{
+	UidIter it = {0};
+	guint32 uid;
+	while (uid_set_next (uids, &it, &uid)) {
+		PlacementBinding b;
+		gboolean found;
+		if (!store_binding_by_uid (run->store, f->binding->folder, uid, &b, &found, error))
+			return FALSE;
+		if (!found)
+			continue;
+		placement_binding_done (&b);
+		if (!store_unbind_placement (run->store, b.placement, error) || (!b.gone && !store_make_pending (run->store, b.placement, error)))
+			return FALSE;
+	}
+	sync_log_detail (run, "%" G_GUINT64_FORMAT " item(s) that the server removed from '%s' are kept, as decided", uid_set_count (uids),
+	                 f->folder->path);
+	return TRUE;
+}
+
 /* What is bound but no longer at home. */
 static gboolean
 find_removed (SyncRun *run, FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, UidSet *bound, UidSet *removed, GError **error)
@@ -158,10 +183,12 @@ find_removed (SyncRun *run, FolderRun *f, const FolderQuery *uids, const FolderQ
 static gboolean
 apply_removals (SyncRun *run, FolderRun *f, const UidSet *bound, const UidSet *removed, GError **error)
 {
-	gboolean go_on;
-	if (!sync_guard (run, f, "here", (guint) uid_set_count (removed), (guint) uid_set_count (bound), &go_on, error))
+	GuardAnswer answer;
+	if (!sync_guard (run, f, "here", (guint) uid_set_count (removed), (guint) uid_set_count (bound), &answer, error))
 		return FALSE;
-	return !go_on || remove_bound (run, f, removed, error);
+	if (answer == GUARD_KEEP)
+		return keep_bound (run, f, removed, error);
+	return answer == GUARD_HOLD || remove_bound (run, f, removed, error);
 }
 
 static void

@@ -530,15 +530,29 @@ note_expunged (SyncRun *run, FolderRun *f, const Gone *g, const UidSet *left, GE
 	return TRUE;
 }
 
+/* What was removed here and shall stay after all: it is as if the home had new messages, which the second look of this run fetches. */
+static gboolean
+bring_back (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
+{
+	for (guint i = 0; i < g->placements->len; i++)
+		if (!store_unbind_placement (run->store, g_array_index (g->placements, gint64, i), error))
+			return FALSE;
+	f->pushed = TRUE;
+	f->binding->complete = FALSE;
+	f->binding->highestmodseq = 0;
+	sync_log_detail (run, "the removal of %u item(s) from '%s' is taken back, as decided", g->placements->len, f->folder->path);
+	return store_bind_folder (run->store, f->binding, error);
+}
+
 static gboolean
 expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 {
 	guint n = g->placements->len;
-	gboolean go_on = FALSE;
-	gboolean ok = sync_begin (run, error) && sync_guard (run, f, "home", n, MAX (n, f->binding->messages), &go_on, error) &&
-	              sync_commit (run, error);
+	GuardAnswer answer = GUARD_HOLD;
+	gboolean ok = sync_begin (run, error) && sync_guard (run, f, "home", n, MAX (n, f->binding->messages), &answer, error) &&
+	              (answer != GUARD_KEEP || bring_back (run, f, g, error)) && sync_commit (run, error);
 	store_rollback (run->store);
-	if (!ok || !go_on)
+	if (!ok || answer != GUARD_GO_ON)
 		return ok;
 	g_auto (UidSet) left = UID_SET_INIT;
 	GError *e = NULL;
