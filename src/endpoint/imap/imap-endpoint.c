@@ -36,6 +36,7 @@ endpoint_session (ImapEndpoint *e, GError **error)
 	if (!s)
 		return NULL;
 	e->sessions[0] = s;
+	imap_session_set_observer (s, endpoint_observe, e);
 	g_free (e->known);
 	e->known = g_strdup (imap_session_capabilities (s));
 	return s;
@@ -65,6 +66,18 @@ endpoint_retry (ImapEndpoint *e, guint *tries, GError **error)
 	if (net_wait (NULL, 0, NULL, 0, wait_ms, e->cancel, NULL) < 0)
 		return FALSE;
 	g_clear_error (error);
+	return TRUE;
+}
+
+gboolean
+endpoint_try (ImapEndpoint *e, EndpointAttempt attempt, gpointer call, GError **error)
+{
+	g_autoptr (GError) local = NULL;
+	for (guint tries = 0; !attempt (e, call, tries, &local);)
+		if (!endpoint_retry (e, &tries, &local)) {
+			g_propagate_error (error, g_steal_pointer (&local));
+			return FALSE;
+		}
 	return TRUE;
 }
 

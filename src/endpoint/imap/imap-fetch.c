@@ -98,13 +98,14 @@ wanted_refuse (Wanted *w)
 	w->refused = TRUE;
 }
 
-static gboolean
+static ImapHeard
 select_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	Block *b = data;
-	if (reply_is_status (r) && strcmp (reply_code (r), "UIDVALIDITY") == 0)
-		b->uidvalidity = (guint32) reply_code_number (r);
-	return TRUE;
+	if (!reply_is_status (r) || strcmp (reply_code (r), "UIDVALIDITY") != 0)
+		return IMAP_PASSED;
+	b->uidvalidity = (guint32) reply_code_number (r);
+	return IMAP_TAKEN;
 }
 
 static gboolean
@@ -152,7 +153,7 @@ message_deliver (Block *b, const ImapNode *body, FetchedMessage *m, const ImapRe
 	return !t->sink_failed;
 }
 
-static gboolean
+static ImapHeard
 block_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	Block *b = data;
@@ -160,19 +161,19 @@ block_hear (gpointer data, const ImapResponse *r, GError **error)
 	const ImapNode *body = reply_is (r, "FETCH") ? fetch_body (r) : NULL;
 	guint32 uid = body ? (guint32) node_number (fetch_item (r, "UID")) : 0;
 	if (!body || w->refused || !uid_set_contains (&b->uids, uid) || uid_set_contains (&w->delivered, uid))
-		return TRUE;
+		return IMAP_PASSED;
 	FetchedMessage m = {.request = b->request};
 	if (node_is_nil (body) || !state_of_fetch (r, &m.state)) {
 		uid_set_add (&w->failed, uid);
 		if (!w->r->error)
 			error_fail (&w->r->error, ERROR_REFUSED, "the server gave no content for message %u of folder '%s'", uid, w->r->name);
-		return TRUE;
+		return IMAP_TAKEN;
 	}
 	/* marked first: whatever the sink says, it has had the message */
 	uid_set_add (&w->delivered, uid);
 	gboolean ok = message_deliver (b, body, &m, r, error);
 	g_free (m.state.keywords);
-	return ok;
+	return ok ? IMAP_TAKEN : IMAP_FAILED;
 }
 
 static void
@@ -225,9 +226,7 @@ block_send (Transfer *t, guint lane, Block *b)
 	uid_set_format (&b->uids, text);
 	g_string_append_printf (text, " (UID FLAGS INTERNALDATE RFC822.SIZE%s%s BODY.PEEK[])",
 	                        imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC") ? " MODSEQ" : "",
-	                        imap_session_can (s, "OBJECTID")      ? " EMAILID"
-	                        : imap_session_can (s, "X-GM-EXT-1") ? " X-GM-MSGID"
-	                                                              : "");
+	                        fetch_id_item (s));
 	imap_session_send (s, text->str, block_hear, block_answered, b);
 	b->lane = lane;
 	b->in_flight = TRUE;

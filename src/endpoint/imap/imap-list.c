@@ -101,7 +101,7 @@ listing_take_status (Listing *l, const ImapResponse *r)
 	}
 }
 
-static gboolean
+static ImapHeard
 listing_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	Listing *l = data;
@@ -113,8 +113,9 @@ listing_hear (gpointer data, const ImapResponse *r, GError **error)
 		RemoteFolder *f = listing_folder (l, reply_text (r, 2), FALSE);
 		if (f)
 			f->subscribed = TRUE;
-	}
-	return TRUE;
+	} else
+		return IMAP_PASSED;
+	return IMAP_TAKEN;
 }
 
 static gboolean
@@ -208,6 +209,17 @@ listing_finish (Listing *l)
 	roles_guess (l->folders);
 }
 
+static void
+list_told (Listing *l)
+{
+	l->e->tree_changed = FALSE;
+	for (guint i = 0; i < l->folders->len; i++) {
+		RemoteFolder *f = l->folders->pdata[i];
+		FolderState state = {f->messages, f->uidnext, f->uidvalidity, f->highestmodseq, f->has_status};
+		endpoint_told (l->e, f->name, &state);
+	}
+}
+
 static gboolean
 list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
 {
@@ -229,6 +241,7 @@ list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
 	listing_finish (&l);
 	if (!list_status (&l, s, error))
 		return FALSE;
+	list_told (&l);
 	*folders_out = g_steal_pointer (&l.folders);
 	return TRUE;
 }
@@ -246,27 +259,31 @@ imap_list (Endpoint *endpoint, GPtrArray **folders_out, GError **error)
 	return TRUE;
 }
 
-static gboolean
+static ImapHeard
 space_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	ImapEndpoint *e = data;
-	const ImapNode *personal = reply_is (r, "NAMESPACE") ? reply_arg (r, 0) : NULL;
-	if (!personal || node_count (personal) == 0 || node_count (node_at (personal, 0)) < 2)
-		return TRUE;
+	const ImapNode *personal = reply_arg (r, 0);
+	if (!reply_is (r, "NAMESPACE"))
+		return IMAP_PASSED;
+	if (node_count (personal) == 0 || node_count (node_at (personal, 0)) < 2)
+		return IMAP_TAKEN;
 	g_autofree char *prefix = slice_dup (node_text (node_at (node_at (personal, 0), 0)));
 	const ImapNode *delimiter = node_at (node_at (personal, 0), 1);
 	name_space_set (&e->space, prefix, node_is_nil (delimiter) || node_text (delimiter).size != 1 ? 0 : *node_text (delimiter).data);
-	return TRUE;
+	return IMAP_TAKEN;
 }
 
 /* Without NAMESPACE the delimiter is what LIST "" "" says (RFC 9051 6.3.9). */
-static gboolean
+static ImapHeard
 root_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	ImapEndpoint *e = data;
-	if (reply_is (r, "LIST") && !node_is_nil (reply_arg (r, 1)) && reply_text (r, 1).size == 1)
+	if (!reply_is (r, "LIST") || reply_text (r, 2).size > 0)
+		return IMAP_PASSED;
+	if (!node_is_nil (reply_arg (r, 1)) && reply_text (r, 1).size == 1)
 		name_space_set (&e->space, "", *reply_text (r, 1).data);
-	return TRUE;
+	return IMAP_TAKEN;
 }
 
 /* Goes out in the same write as the LIST that follows: nothing waits here. */

@@ -265,6 +265,7 @@ imap_session_open (const ImapSettings *settings, const char *known, Cancel *canc
 	s->conn = conn;
 	s->cancel = cancel;
 	s->settings = settings;
+	s->silence_ms = SILENCE_MS;
 	s->capabilities = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 	s->capability_text = g_string_new (NULL);
 	s->trace_in = g_string_new (NULL);

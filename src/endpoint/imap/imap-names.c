@@ -73,12 +73,12 @@ folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, 
 {
 	for (const char *c = leaf; *c; c++)
 		if ((guchar) *c < ' ' || *c == 0x7f || (space->delimiter && *c == space->delimiter)) {
-			error_fail (error, ERROR_USAGE, "the server can't have a folder named '%s': a name there must not hold '%c' or control characters",
+			error_fail (error, ERROR_REFUSED, "the server can't have a folder named '%s': a name there must not hold '%c' or control characters",
 			            leaf, space->delimiter ? space->delimiter : '/');
 			return NULL;
 		}
 	if (!*leaf || !g_utf8_validate (leaf, -1, NULL) || (parent && !space->delimiter)) {
-		error_fail (error, ERROR_USAGE, "the server can't have a folder named '%s' there%s", leaf,
+		error_fail (error, ERROR_REFUSED, "the server can't have a folder named '%s' there%s", leaf,
 		            parent && !space->delimiter ? ": it has no folders in folders" : "");
 		return NULL;
 	}

@@ -13,7 +13,7 @@ void name_space_clear (NameSpace *space);
 
 /* Fills parent, leaf and delimiter of @f from its wire name. */
 void folder_place (RemoteFolder *f, const NameSpace *space, char delimiter);
-/* The wire name of @leaf (UTF-8) below @parent (wire name, NULL: top of the personal namespace). Fails with USAGE where the
+/* The wire name of @leaf (UTF-8) below @parent (wire name, NULL: top of the personal namespace). Fails with REFUSED where the
  * leaf is empty, holds the delimiter or a control character, or the server is flat and @parent is not NULL. */
 char *folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, GError **error);
 /* The role that a SPECIAL-USE or XLIST attribute ("\Sent") or NULL if it is none of them. Static. */

@@ -24,9 +24,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ImapAnswer, imap_answer_clear)
 gboolean imap_answer_fail (const ImapAnswer *a, GError **error, const char *what, ...) G_GNUC_PRINTF (3, 4);
 gboolean imap_answer_is_temporary (const ImapAnswer *a);
 
-/* Sees each untagged response that arrives while its command is the oldest open one. FALSE ends the call (not for a server's
- * mistakes that can be passed over). */
-typedef gboolean (*ImapUntagged) (gpointer data, const ImapResponse *r, GError **error);
+/* Sees the untagged responses that no older open command has taken. Several commands may be answered before the first of them gets
+ * its tagged answer (Dovecot does so with all that it finds in its input), so a handler takes what is its own and passes the rest on;
+ * what comes before the answer to a SELECT or EXAMINE is not shown to the commands behind it. IMAP_FAILED ends the call (not for a
+ * server's mistakes that can be passed over). */
+typedef enum { IMAP_FAILED, IMAP_PASSED, IMAP_TAKEN } ImapHeard;
+typedef ImapHeard (*ImapUntagged) (gpointer data, const ImapResponse *r, GError **error);
+typedef void (*ImapObserver) (gpointer data, const ImapResponse *r);
 /* Sees the tagged answer. */
 typedef gboolean (*ImapDone) (gpointer data, const ImapAnswer *a, GError **error);
 
@@ -50,20 +54,31 @@ EndpointTraffic imap_session_traffic (const ImapSession *s);
 void imap_session_send (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data);
 /* For commands in pieces: begin, then write any octets through imap_session_conn. The command's first piece is @text, without CRLF. */
 void imap_session_begin (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data);
+/* The last SELECT's or EXAMINE's argument as it was sent, NULL after CLOSE, UNSELECT and at first. */
+const char *imap_session_opened (const ImapSession *s);
+/* UIDVALIDITY of the folder that endpoint_select has selected and that still is; 0 none. */
+guint32 imap_session_selected_validity (const ImapSession *s);
+void imap_session_note_selected (ImapSession *s, guint32 uidvalidity, gboolean writable);
+gboolean imap_session_is_writable (const ImapSession *s);
 /* Commands without their tagged answer. */
 guint imap_session_open_commands (const ImapSession *s);
 /* TRUE once a continuation request has arrived; it is then taken. */
 gboolean imap_session_take_continuation (ImapSession *s);
 /* Sends, waits for input of one of @n sessions at most @timeout_ms, and handles all that came. *got_out (may be NULL): something
- * came. A connection that ended, said BYE or was silent for a minute with a command open is TEMPORARY. */
+ * came. A connection that ended, said BYE or was silent too long with a command open is TEMPORARY. */
 gboolean imap_sessions_turn (ImapSession **sessions, guint n, struct pollfd *extra, guint n_extra, int timeout_ms, gboolean *got_out,
                              GError **error);
 /* Turns until at most @commands are open. */
 gboolean imap_session_settle (ImapSession *s, guint commands, GError **error);
 /* Sends one command and waits for its answer. */
 gboolean imap_session_run (ImapSession *s, const char *text, ImapUntagged untagged, gpointer data, ImapAnswer *answer_out, GError **error);
-/* Where unsolicited responses go that no command takes (watching). NULL: nowhere. */
-void imap_session_set_unsolicited (ImapSession *s, ImapUntagged unsolicited, gpointer data);
+/* Sees every untagged response before its command does, and those that no command takes. NULL: nobody. */
+void imap_session_set_observer (ImapSession *s, ImapObserver observer, gpointer data);
+/* First word of the oldest open command, NULL if none is open. */
+const char *imap_session_current (const ImapSession *s);
+/* How long the server may be silent with a command open before the connection counts as dead; 0: for ever (IDLE), -1: as at first. */
+void imap_session_set_silence (ImapSession *s, int ms);
+gint64 imap_session_last_heard (const ImapSession *s); /* monotonic, microseconds */
 gboolean imap_session_start_deflate (ImapSession *s, GError **error);
 gboolean imap_session_is_dead (const ImapSession *s);
 /* The server's limit for one appended message, G_MAXUINT64: none (RFC 7889). */
@@ -84,8 +99,10 @@ typedef struct {
 	gboolean space_known, keywords_any;
 	guint failures; /* to connect, in a row */
 	/* watch */
-	gboolean notify_on;
-	GHashTable *folder_marks; /* name -> last STATUS seen by watch */
+	gboolean notify_on, notify_refused, idle_refused;
+	gboolean tree_changed;    /* heard since the last list */
+	gint64 refresh_ms;        /* an idle connection speaks this often */
+	GHashTable *folder_marks; /* name -> FolderMark, see imap-watch.c */
 } ImapEndpoint;
 
 /* The first session, connected if need be. NULL with an error. */
@@ -99,8 +116,29 @@ gboolean endpoint_retry (ImapEndpoint *e, guint *tries, GError **error);
 /* Learns NAMESPACE if not known. */
 gboolean endpoint_learn_space (ImapEndpoint *e, ImapSession *s, GError **error);
 
-/* Selects @name and waits; CONFLICT if UIDVALIDITY is not @uidvalidity (0: any). */
-gboolean session_select (ImapSession *s, const char *name, guint32 uidvalidity, GError **error);
+/* For watch: the state of folder @name that the caller was told by list or query. Zeroes: not known. */
+typedef struct {
+	guint32 messages, uidnext, uidvalidity;
+	guint64 highestmodseq;
+	gboolean has_messages;
+} FolderState;
+void endpoint_told (ImapEndpoint *e, const char *name, const FolderState *state);
+/* The observer of every session of @endpoint. */
+void endpoint_observe (gpointer endpoint, const ImapResponse *r);
+
+/* Carries out @attempt, again after a lost connection. @tries: attempts before this one. For what may be done twice without harm. */
+typedef gboolean (*EndpointAttempt) (ImapEndpoint *e, gpointer call, guint tries, GError **error);
+gboolean endpoint_try (ImapEndpoint *e, EndpointAttempt attempt, gpointer call, GError **error);
+
+/* Selects @name and waits, unless it is selected; CONFLICT if UIDVALIDITY is not @uidvalidity (0: any), NO_PERMISSION if @writing is
+ * asked and the server gives it only to read. */
+gboolean endpoint_select (ImapEndpoint *e, ImapSession *s, const char *name, guint32 uidvalidity, gboolean writing, GError **error);
+/* Moves members of @rest to the text of a set (@text is emptied) that a command line can hold, and to *taken (may be NULL). */
+void uids_take_text (UidSet *rest, GString *text, UidSet *taken);
+/* " EMAILID" or what else the server calls a message's id, "" if it has none. */
+const char *fetch_id_item (const ImapSession *s);
+/* "(\\Seen foo)"; REFUSED if a keyword can't be said. */
+gboolean text_add_flag_list (GString *text, guint flags, const char *keywords, GError **error);
 
 gboolean imap_list (Endpoint *e, GPtrArray **folders_out, GError **error);
 gboolean imap_query (Endpoint *e, FolderQuery *queries, guint n, GError **error);

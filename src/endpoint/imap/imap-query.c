@@ -74,7 +74,7 @@ asked_take_state (Asked *a, const ImapResponse *r)
 	g_array_append_val (a->q->states, state);
 }
 
-static gboolean
+static ImapHeard
 asked_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	Asked *a = data;
@@ -95,7 +95,9 @@ asked_hear (gpointer data, const ImapResponse *r, GError **error)
 		reply_take_vanished (r, &q->vanished);
 	else if (reply_is (r, "SEARCH") || reply_is (r, "ESEARCH"))
 		reply_take_search (r, &q->all_uids);
-	return TRUE;
+	else
+		return IMAP_PASSED;
+	return IMAP_TAKEN;
 }
 
 static gboolean
@@ -219,6 +221,8 @@ asked_finish (Asked *a)
 		q->highestmodseq_now = 0;
 	guint32 max = MAX (uid_set_max (&q->all_uids), a->max_uid);
 	q->uidnext_now = a->uidnext ? a->uidnext : max < G_MAXUINT32 ? max + 1 : max;
+	FolderState state = {q->messages_now, q->uidnext_now, q->uidvalidity_now, q->highestmodseq_now, TRUE};
+	endpoint_told (a->inquiry->e, q->name, &state);
 }
 
 /* Folders whose SELECT was not enough are selected again, this time with all their commands behind it. */

@@ -3,6 +3,8 @@
 #pragma once
 #include "imap-private.h"
 
+#define SILENCE_MS 120000
+
 struct ImapSession {
 	NetConn *conn;
 	Cancel *cancel;
@@ -14,13 +16,18 @@ struct ImapSession {
 	guint last_tag;
 	guint continuations;      /* requests not yet taken */
 	char *continuation_text; /* of the last one */
-	gint64 last_heard;        /* monotonic */
-	gboolean patient;         /* silence is normal: IDLE */
+	gint64 last_heard;        /* monotonic; sending counts, since an upload may take long */
+	guint64 last_sent;        /* octets on the wire by then */
+	int silence_ms;           /* 0: no limit */
 	gboolean broken;          /* no further use */
 	char *bye;
 
-	ImapUntagged unsolicited;
-	gpointer unsolicited_data;
+	char *opened; /* the argument of the last SELECT or EXAMINE */
+	guint32 selected_validity;
+	gboolean selected_writable;
+
+	ImapObserver observer;
+	gpointer observer_data;
 
 	char *greeting;
 	gboolean greeted, preauth;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection: commands queued and answered in order, untagged responses given to the oldest open command.
+/* One connection: commands queued, their answers found by tag, untagged responses offered to the open commands from the oldest on.
  *
- * RFC 9051 5.5 lets a server answer out of order only where the outcome can't differ, and no server known does; so the oldest
- * open command is the one that untagged responses belong to. */
+ * RFC 9051 5.5 lets a server work on several commands at a time where the outcome can't differ. Dovecot holds back the tagged answers
+ * of all commands it found in its input, so the oldest open command is not always the one that a response belongs to. */
 #include "imap-private.h"
 #include "imap-session-private.h"
 #include <string.h>
 
-#define SILENCE_MS 60000
 #define TAG_PREFIX "o"
+#define TURN_MS 10000 /* silence is looked at so often */
 
 struct ImapCommand {
 	guint number;
-	char *what; /* first word, for messages */
+	char *what; /* first word */
 	ImapUntagged untagged;
 	ImapDone done;
 	gpointer data;
@@ -135,11 +135,31 @@ imap_session_open_commands (const ImapSession *s)
 	return s->commands.length;
 }
 
-void
-imap_session_set_unsolicited (ImapSession *s, ImapUntagged unsolicited, gpointer data)
+const char *
+imap_session_current (const ImapSession *s)
 {
-	s->unsolicited = unsolicited;
-	s->unsolicited_data = data;
+	ImapCommand *c = g_queue_peek_head ((GQueue *) &s->commands);
+	return c ? c->what : NULL;
+}
+
+void
+imap_session_set_observer (ImapSession *s, ImapObserver observer, gpointer data)
+{
+	s->observer = observer;
+	s->observer_data = data;
+}
+
+void
+imap_session_set_silence (ImapSession *s, int ms)
+{
+	s->silence_ms = ms < 0 ? SILENCE_MS : ms;
+	s->last_heard = g_get_monotonic_time ();
+}
+
+gint64
+imap_session_last_heard (const ImapSession *s)
+{
+	return s->last_heard;
 }
 
 gboolean
@@ -151,6 +171,44 @@ imap_session_take_continuation (ImapSession *s)
 	return had;
 }
 
+/* Which folder a command of these words leaves open. */
+static void
+session_note_opened (ImapSession *s, const char *text)
+{
+	gboolean opens = g_str_has_prefix (text, "SELECT ") || g_str_has_prefix (text, "EXAMINE ");
+	if (!opens && strcmp (text, "CLOSE") != 0 && strcmp (text, "UNSELECT") != 0)
+		return;
+	g_free (s->opened);
+	s->opened = opens ? g_strdup (strchr (text, ' ') + 1) : NULL;
+	s->selected_validity = 0;
+	s->selected_writable = FALSE;
+}
+
+const char *
+imap_session_opened (const ImapSession *s)
+{
+	return s->opened;
+}
+
+guint32
+imap_session_selected_validity (const ImapSession *s)
+{
+	return s->selected_validity;
+}
+
+void
+imap_session_note_selected (ImapSession *s, guint32 uidvalidity, gboolean writable)
+{
+	s->selected_validity = uidvalidity;
+	s->selected_writable = writable;
+}
+
+gboolean
+imap_session_is_writable (const ImapSession *s)
+{
+	return s->selected_writable;
+}
+
 void
 imap_session_begin (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data)
 {
@@ -160,6 +218,7 @@ imap_session_begin (ImapSession *s, const char *text, ImapUntagged untagged, Ima
 	c->untagged = untagged;
 	c->done = done;
 	c->data = data;
+	session_note_opened (s, text);
 	char tag[16];
 	net_conn_write (s->conn, tag, g_snprintf (tag, sizeof tag, TAG_PREFIX "%u ", c->number));
 	net_conn_write (s->conn, text, strlen (text));
@@ -184,29 +243,53 @@ session_break (ImapSession *s, GError **error)
 	return net_conn_fail_at_end (s->conn, error);
 }
 
-/* The tagged answer @a with number @number: it can only be that of the oldest command. */
+static GList *
+command_by_number (ImapSession *s, guint number)
+{
+	for (GList *l = s->commands.head; l; l = l->next)
+		if (((ImapCommand *) l->data)->number == number)
+			return l;
+	return NULL;
+}
+
+/* The tagged answer @a with number @number. */
 gboolean
 session_answered (ImapSession *s, guint number, const ImapAnswer *a, GError **error)
 {
-	ImapCommand *c = g_queue_peek_head (&s->commands);
-	if (!c || c->number != number) {
+	GList *link = command_by_number (s, number);
+	if (!link) {
 		s->broken = TRUE;
 		return error_fail (error, ERROR_PROTOCOL, "the server %s answered a command that was not sent", net_conn_name (s->conn));
 	}
-	g_queue_pop_head (&s->commands);
+	ImapCommand *c = link->data;
+	g_queue_delete_link (&s->commands, link);
 	gboolean ok = !c->done || c->done (c->data, a, error);
 	command_free (c);
 	return ok;
 }
 
-/* Untagged responses that say something about the session come here first; the rest goes to the oldest command. */
+static gboolean
+command_opens_folder (const ImapCommand *c)
+{
+	return strcmp (c->what, "SELECT") == 0 || strcmp (c->what, "EXAMINE") == 0;
+}
+
 gboolean
 session_untagged (ImapSession *s, const ImapResponse *r, GError **error)
 {
-	ImapCommand *c = g_queue_peek_head (&s->commands);
-	if (c && c->untagged)
-		return c->untagged (c->data, r, error);
-	return !s->unsolicited || s->unsolicited (s->unsolicited_data, r, error);
+	if (s->observer)
+		s->observer (s->observer_data, r);
+	for (GList *l = s->commands.head; l; l = l->next) {
+		ImapCommand *c = l->data;
+		if (l->prev && command_opens_folder (c))
+			break;
+		ImapHeard heard = c->untagged ? c->untagged (c->data, r, error) : IMAP_PASSED;
+		if (heard != IMAP_PASSED)
+			return heard == IMAP_TAKEN;
+		if (command_opens_folder (c))
+			break;
+	}
+	return TRUE;
 }
 
 static gboolean
@@ -232,10 +315,16 @@ session_read (ImapSession *s, gboolean *got, GError **error)
 static gboolean
 session_check_silence (ImapSession *s, GError **error)
 {
-	if (g_queue_is_empty (&s->commands) || s->patient || g_get_monotonic_time () - s->last_heard < SILENCE_MS * G_GINT64_CONSTANT (1000))
+	guint64 sent = net_conn_stats (s->conn).wire_out;
+	if (sent != s->last_sent)
+		s->last_heard = g_get_monotonic_time ();
+	s->last_sent = sent;
+	if (g_queue_is_empty (&s->commands) || !s->silence_ms ||
+	    g_get_monotonic_time () - s->last_heard < s->silence_ms * G_GINT64_CONSTANT (1000))
 		return TRUE;
 	s->broken = TRUE;
-	return error_fail (error, ERROR_TEMPORARY, "the server %s has not answered for a minute", net_conn_name (s->conn));
+	return error_fail (error, ERROR_TEMPORARY, "the server %s has not answered for %d seconds", net_conn_name (s->conn),
+	                   s->silence_ms / 1000);
 }
 
 gboolean
@@ -250,7 +339,7 @@ imap_sessions_turn (ImapSession **sessions, guint n, struct pollfd *extra, guint
 		conns[i] = sessions[i] ? sessions[i]->conn : NULL;
 		cancel = sessions[i] ? sessions[i]->cancel : cancel;
 	}
-	if (net_wait (conns, n, extra, n_extra, timeout_ms < 0 ? SILENCE_MS : MIN (timeout_ms, SILENCE_MS), cancel, error) < 0)
+	if (net_wait (conns, n, extra, n_extra, timeout_ms < 0 ? TURN_MS : MIN (timeout_ms, TURN_MS), cancel, error) < 0)
 		return FALSE;
 	for (guint i = 0; i < n; i++)
 		if (sessions[i] && (!session_read (sessions[i], &got, error) || !session_check_silence (sessions[i], error)))
@@ -284,11 +373,11 @@ typedef struct {
 	ImapAnswer *answer;
 } Run;
 
-static gboolean
+static ImapHeard
 run_untagged (gpointer data, const ImapResponse *r, GError **error)
 {
 	Run *run = data;
-	return !run->untagged || run->untagged (run->data, r, error);
+	return run->untagged ? run->untagged (run->data, r, error) : IMAP_PASSED;
 }
 
 static gboolean
@@ -338,6 +427,7 @@ imap_session_free (ImapSession *s)
 	g_string_free (s->trace_out, TRUE);
 	g_free (s->software);
 	g_free (s->greeting);
+	g_free (s->opened);
 	g_free (s->bye);
 	g_free (s);
 }
