@@ -29,10 +29,13 @@ typedef struct {
 	char *type, *subtype;
 	char *charset;       /* of the Content-Type, NULL */
 	char *encoding;      /* lower case, "7bit" when absent */
-	char *filename;      /* decoded (RFC 2231, RFC 2047), of Content-Disposition, else `name`; NULL */
+	/* decoded (RFC 2231, RFC 2047), of Content-Disposition, else `name`; NULL. Valid UTF-8, but what the sender likes: slashes, dots. */
+	char *filename;
 	char *content_id;    /* without brackets, NULL */
 	char *disposition;   /* lower case; NULL when absent */
-	char **parameters;   /* of Content-Type: name, value, ..., NULL: names in lower case, values as octets without quoting */
+	/* Of Content-Type but for the boundary: name, value, ..., NULL: names in lower case, values as octets without quoting. RFC 2231
+	 * continuations are joined; one with a charset of its own is called "name*". NULL when there are none. */
+	char **parameters;
 } MailPart;
 
 typedef struct MailStructure MailStructure;
@@ -66,6 +69,10 @@ MailStructure *mail_structure_unserialise (GBytes *octets);
 /* The value of the first field called @name (any case) of a header as it stands (folded), without the line end; data NULL: none.
  * @header may go on into the body, the empty line ends it. */
 Slice mail_header_find (Slice header, const char *name);
+/* The same for @n names (lower case) in one pass. */
+void mail_header_find_all (Slice header, const char *const *names, Slice *values_out, gsize n);
+/* Appends @value unfolded, its blanks squeezed to single spaces and trimmed, octets otherwise as they are. */
+void mail_header_unfold (GString *out, Slice value);
 /* Decoded for people: RFC 2047 words (neighbours joined, RFC 2231 language tags), raw UTF-8, raw 8-bit as windows-1252; unfolded,
  * blanks squeezed; valid UTF-8 of at most @max octets. */
 char *mail_header_decode (Slice value, gsize max);
