@@ -29,6 +29,9 @@ prepare_bytes (GBytes *octets, gint64 received, int zone)
 	p->octets = g_bytes_ref (octets);
 	digest_of (data ? data : "", size, p->hash);
 	prepared_scan (p, data ? data : "", MIN (size, (gsize) CHUNK_SIZE));
+	MailScanner *scanner = mail_scanner_new ();
+	mail_scanner_feed (scanner, data ? data : "", size);
+	prepared_set_structure (p, scanner);
 	return p;
 }
 
@@ -36,18 +39,24 @@ static gboolean
 scan_file (Prepared *p, GError **error)
 {
 	Digest *d = digest_new ();
+	MailScanner *scanner = mail_scanner_new ();
 	gboolean ok = TRUE;
 	guint64 at = 0;
 	do {
+		gsize size;
 		g_autoptr (GBytes) octets = prepared_read (p, at, CHUNK_SIZE, error);
+		const char *data = octets ? g_bytes_get_data (octets, &size) : NULL;
 		ok = octets != NULL;
 		if (ok && at == 0)
-			prepared_scan (p, g_bytes_get_data (octets, NULL), g_bytes_get_size (octets));
-		if (ok)
-			digest_feed (d, g_bytes_get_data (octets, NULL), g_bytes_get_size (octets));
+			prepared_scan (p, data ? data : "", size);
+		if (ok && data) {
+			digest_feed (d, data, size);
+			mail_scanner_feed (scanner, data, size);
+		}
 		at += CHUNK_SIZE;
 	} while (ok && at < p->size);
 	digest_end (d, p->hash);
+	prepared_set_structure (p, scanner);
 	return ok;
 }
 

@@ -2,6 +2,7 @@
 /* What the files of the store share. search/ may use store_db for reading and for its own table fts. */
 #pragma once
 #include "db.h"
+#include "mail.h"
 #include "store.h"
 #include "store-binding.h"
 #include <zstd.h>
@@ -103,8 +104,10 @@ struct Prepared {
 };
 /* Octets offset..offset+size of what is being stored; IO when the file is shorter than it was said to be. */
 GBytes *prepared_read (const Prepared *p, guint64 offset, gsize size, GError **error);
-/* Fills the fields that come from the octets; @head is the message or its first part. */
+/* Fills the fields that come from the header; @head is the message or its first CHUNK_SIZE octets. */
 void prepared_scan (Prepared *p, const char *head, gsize size);
+/* Fills what comes from the structure; @scanner, which is freed, was fed the whole message. */
+void prepared_set_structure (Prepared *p, MailScanner *scanner);
 
 /* Placements. */
 Placement placement_view (DbQuery *q); /* of PLACEMENT_COLUMNS; keywords are borrowed from the statement */
