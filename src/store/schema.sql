@@ -175,6 +175,7 @@ CREATE TABLE pending (
 	failures INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX pending_folder ON pending (folder);
+CREATE INDEX pending_origin ON pending (origin) WHERE origin IS NOT NULL;
 
 -- TRUTH. What waits for the user's decision.
 CREATE TABLE hold (

@@ -43,7 +43,8 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	[2] = "ALTER TABLE meta ADD COLUMN contents INTEGER NOT NULL DEFAULT 0;"
 	      "ALTER TABLE meta ADD COLUMN content_octets INTEGER NOT NULL DEFAULT 0;"
 	      "ALTER TABLE meta ADD COLUMN stored_octets INTEGER NOT NULL DEFAULT 0;"
-	      "UPDATE meta SET (contents, content_octets, stored_octets) = (" STORED_COUNTS ");",
+	      "UPDATE meta SET (contents, content_octets, stored_octets) = (" STORED_COUNTS ");"
+	      "CREATE INDEX pending_origin ON pending (origin) WHERE origin IS NOT NULL;",
 };
 
 static gboolean
