@@ -128,10 +128,13 @@ CREATE TABLE removed (
 	flags INTEGER NOT NULL,
 	keywords TEXT,
 	removed INTEGER NOT NULL,             -- when
-	cause TEXT NOT NULL                   -- 'here' or 'home'
+	cause TEXT NOT NULL,                  -- 'here' or 'home'
+	base_flags INTEGER,                   -- removed by home while flags differed from this base: the change goes on with the message if
+	base_keywords TEXT                    -- it turns up elsewhere (a move seen as remove + add); base_flags NULL: nothing to carry
 ) STRICT;
 CREATE INDEX removed_message ON removed (message);
 CREATE INDEX removed_time ON removed (removed);
+CREATE INDEX removed_change ON removed (message) WHERE base_flags IS NOT NULL;
 
 -- TRUTH. What the home calls a folder, and the state last agreed with it (the base).
 CREATE TABLE folder_binding (

@@ -256,6 +256,16 @@ store_pending_failed (Store *s, gint64 placement, GError **error)
 }
 
 gboolean
+store_moved_placement (Store *s, gint64 origin, gint64 *placement_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT placement FROM pending WHERE origin = ?1 AND moved = 1", "i", origin);
+	int r = db_step (s->db, q, error);
+	*placement_out = r > 0 ? db_int (q, 0) : 0;
+	db_reset (q);
+	return r >= 0;
+}
+
+gboolean
 store_make_pending (Store *s, gint64 placement, GError **error)
 {
 	g_assert (store_in_transaction (s));

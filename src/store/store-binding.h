@@ -61,6 +61,17 @@ void pending_free (Pending *p);
 GPtrArray *store_pendings (Store *s, gint64 folder, GError **error); /* of Pending, by placement id; folder 0: all */
 gboolean store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error); /* on rows that have none */
 gboolean store_pending_failed (Store *s, gint64 placement, GError **error);
+/* A change of flags that could not be pushed any more because the home had removed the message. Taken once. */
+typedef struct {
+	guint base_flags, flags;
+	char *base_keywords, *keywords; /* owned */
+} LostChange;
+void lost_change_clear (LostChange *c);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (LostChange, lost_change_clear)
+gboolean store_take_lost_change (Store *s, gint64 message, LostChange *change_out, gboolean *found_out, GError **error);
+
+/* Where the placement that @origin binds was moved to here and not yet at home; 0 if it was not. */
+gboolean store_moved_placement (Store *s, gint64 origin, gint64 *placement_out, GError **error);
 /* A placement without binding that the home is to get (again). */
 gboolean store_make_pending (Store *s, gint64 placement, GError **error);
 /* The same for all of an unbound folder. */

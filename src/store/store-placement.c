@@ -113,9 +113,11 @@ static gboolean
 keep_removed (Store *s, const Placement *p, const char *cause, GError **error)
 {
 	const char *path = store_folder_path (s, p->folder, error);
-	return path && db_run (s->db, "INSERT INTO removed (message, folder, folder_path, flags, keywords, removed, cause)"
-	                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", error, "iisisis", p->message, p->folder, path, (gint64) p->flags,
-	                       p->keywords, (gint64) (g_get_real_time () / G_USEC_PER_SEC), cause);
+	return path && db_run (s->db, "INSERT INTO removed (message, folder, folder_path, flags, keywords, removed, cause, base_flags, base_keywords)"
+	                              " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, b.flags, b.keywords FROM (SELECT 1) LEFT JOIN placement_binding b"
+	                              " ON b.placement = ?8 AND ?7 = 'home' AND (b.flags != ?4 OR b.keywords IS NOT ?5)", error, "iisisisi",
+	                       p->message, p->folder, path, (gint64) p->flags, p->keywords, (gint64) (g_get_real_time () / G_USEC_PER_SEC), cause,
+	                       p->id);
 }
 
 static gboolean

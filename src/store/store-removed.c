@@ -79,3 +79,28 @@ store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error)
 		*messages_out = n;
 	return n == 0 || content_sweep (s, error);
 }
+
+/* ---- Changes that go on with a message ---- */
+
+void
+lost_change_clear (LostChange *c)
+{
+	g_clear_pointer (&c->base_keywords, g_free);
+	g_clear_pointer (&c->keywords, g_free);
+}
+
+gboolean
+store_take_lost_change (Store *s, gint64 message, LostChange *change_out, gboolean *found_out, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	DbQuery *q = db_query (s->db, "SELECT id, base_flags, base_keywords, flags, keywords FROM removed WHERE message = ?1 AND base_flags IS NOT NULL"
+	                              " ORDER BY id DESC LIMIT 1", "i", message);
+	int r = db_step (s->db, q, error);
+	*found_out = r > 0;
+	if (r <= 0)
+		return r == 0;
+	gint64 id = db_int (q, 0);
+	*change_out = (LostChange){(guint) db_int (q, 1), (guint) db_int (q, 3), db_dup (q, 2), db_dup (q, 4)};
+	db_reset (q);
+	return db_run (s->db, "UPDATE removed SET base_flags = NULL, base_keywords = NULL WHERE id = ?1", error, "i", id);
+}

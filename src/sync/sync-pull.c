@@ -72,6 +72,34 @@ sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, Gua
 
 /* ---- Applying an answer ---- */
 
+/* The placement here that a change at home is for: a message that was moved here takes the change along, since the push of the move
+ * makes the home's flags its base. *placement_out 0: it was removed here. */
+static gboolean
+placement_for (SyncRun *run, const PlacementBinding *b, gint64 *placement_out, GError **error)
+{
+	*placement_out = b->placement;
+	return !b->gone || store_moved_placement (run->store, b->placement, placement_out, error);
+}
+
+static gboolean
+apply_flags (SyncRun *run, FolderRun *f, const PlacementBinding *b, const RemoteState *state, GError **error)
+{
+	gint64 id;
+	if (!placement_for (run, b, &id, error))
+		return FALSE;
+	if (id == 0)
+		return TRUE;
+	g_autoptr (Placement) p = store_placement (run->store, id, error);
+	if (!p)
+		return FALSE;
+	guint flags = plan_merge_flags (b->flags, p->flags, state->flags);
+	g_autofree char *keywords = keywords_merge (b->keywords, p->keywords, state->keywords);
+	if (flags == p->flags && keywords_equal (keywords, p->keywords))
+		return TRUE;
+	f->updated_here++;
+	return store_set_flags (run->store, p->id, flags, keywords, error);
+}
+
 static gboolean
 apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error)
 {
@@ -84,18 +112,9 @@ apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news,
 		return TRUE;
 	}
 	gboolean ok = TRUE;
-	if (b.flags != state->flags || !keywords_equal (b.keywords, state->keywords)) {
-		g_autoptr (Placement) p = b.gone ? NULL : store_placement (run->store, b.placement, error);
-		if (p) {
-			guint flags = plan_merge_flags (b.flags, p->flags, state->flags);
-			g_autofree char *keywords = keywords_merge (b.keywords, p->keywords, state->keywords);
-			if (flags != p->flags || !keywords_equal (keywords, p->keywords)) {
-				ok = store_set_flags (run->store, p->id, flags, keywords, error);
-				f->updated_here++;
-			}
-		} else
-			ok = b.gone;
-	} else if (b.modseq == state->modseq) {
+	if (b.flags != state->flags || !keywords_equal (b.keywords, state->keywords))
+		ok = apply_flags (run, f, &b, state, error);
+	else if (b.modseq == state->modseq) {
 		placement_binding_done (&b);
 		return TRUE;
 	}

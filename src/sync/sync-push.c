@@ -64,8 +64,8 @@ bind_matches (SyncRun *run, FolderRun *f, GPtrArray *sent, const GArray *evidenc
 		const RemoteEvidence *e = uids[i] ? evidence_of (evidence, uids[i]) : NULL;
 		if (!e)
 			continue;
-		if (!bind_pending (run, f, sent->pdata[i], e->uid, e->flags, e->keywords, e->modseq, 0, error) ||
-		    !forget_origin (run, sent->pdata[i], error))
+		/* the origin of a move may still be there: a move is two commands where the home has no MOVE; push_removals sees to it */
+		if (!bind_pending (run, f, sent->pdata[i], e->uid, e->flags, e->keywords, e->modseq, 0, error))
 			return FALSE;
 		uid_set_add (&bound, e->uid);
 	}
@@ -193,6 +193,18 @@ find_folder_run (SyncRun *run, gint64 folder)
 	return NULL;
 }
 
+/* The home moved them and did not say where to. */
+static gboolean
+forget_origins (SyncRun *run, GPtrArray *group, GError **error)
+{
+	gboolean ok = sync_begin (run, error);
+	for (guint i = 0; ok && i < group->len; i++)
+		ok = forget_origin (run, group->pdata[i], error);
+	ok = ok && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
 /* One COPY or MOVE: pendings of @f with the same origin folder and manner. */
 static gboolean
 push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gboolean move, GError **error)
@@ -216,7 +228,7 @@ push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gbool
 		store_rollback (run->store);
 		return ok;
 	}
-	return sync_recover_pushes (run, f, NULL, error);
+	return sync_recover_pushes (run, f, NULL, error) && (!move || forget_origins (run, group, error));
 }
 
 static gboolean

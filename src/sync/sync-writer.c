@@ -42,6 +42,21 @@ item_free (Item *item)
 	g_free (item);
 }
 
+/* What the message gets here: home's flags, with the change that was under way here when the home moved it (remove + add). */
+static gboolean
+place_item (Store *s, const Item *item, gint64 message, gint64 *placement_out, GError **error)
+{
+	g_auto (LostChange) c = {0};
+	gboolean found;
+	guint flags = item->state.flags;
+	if (!store_take_lost_change (s, message, &c, &found, error))
+		return FALSE;
+	g_autofree char *keywords = found ? keywords_merge (c.base_keywords, c.keywords, item->state.keywords) : g_strdup (item->state.keywords);
+	if (found)
+		flags = plan_merge_flags (c.base_flags, c.flags, flags);
+	return store_place (s, item->folder, message, flags, keywords, FALSE, 0, placement_out, error);
+}
+
 static gboolean
 store_item (Store *s, const Item *item, GError **error)
 {
@@ -59,7 +74,7 @@ store_item (Store *s, const Item *item, GError **error)
 	                       .keywords = item->state.keywords, .modseq = item->state.modseq,
 	                       .remote_size = item->remote_size == item->size ? 0 : item->remote_size};
 	return p && store_add_message (s, p, item->folder, &message, error) &&
-	       store_place (s, item->folder, message, item->state.flags, item->state.keywords, FALSE, 0, &b.placement, error) &&
+	       place_item (s, item, message, &b.placement, error) &&
 	       store_bind_placement (s, &b, error);
 }
 
