@@ -73,9 +73,27 @@ uid_set_add (UidSet *set, guint32 uid)
 	uid_set_add_range (set, uid, uid);
 }
 
+/* Many ranges in the midst of many others are merged in one pass: one by one each would move all behind it. */
+static void
+merge (UidSet *set, const UidSet *other)
+{
+	UidSet all = UID_SET_INIT;
+	for (guint i = 0, j = 0; i < set->n_ranges || j < other->n_ranges;) {
+		gboolean own = j == other->n_ranges || (i < set->n_ranges && set->ranges[i].lo <= other->ranges[j].lo);
+		UidRange r = own ? set->ranges[i++] : other->ranges[j++];
+		uid_set_add_range (&all, r.lo, r.hi);
+	}
+	uid_set_clear (set);
+	*set = all;
+}
+
 void
 uid_set_add_set (UidSet *set, const UidSet *other)
 {
+	if (other->n_ranges > 8 && set->n_ranges > 8 && other->ranges[0].lo < uid_set_max (set)) {
+		merge (set, other);
+		return;
+	}
 	for (guint i = 0; i < other->n_ranges; i++)
 		uid_set_add_range (set, other->ranges[i].lo, other->ranges[i].hi);
 }
