@@ -4,118 +4,51 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
-
-#define DEPTH_LIMIT 32
-#define NODES_LIMIT 200000
-#define TEXT_LIMIT (4u << 20)
-#define SPOOL_LIMIT (1u << 20)
-#define LITERAL_LIMIT (G_GUINT64_CONSTANT (4) << 30)
-#define FILES_LIMIT 16
-#define RANGES_LIMIT 1000000
-
-typedef struct {
-	int fd;
-	guint64 size;
-} SpoolFile;
+#include "imap-set.h"
 
 struct ImapReply {
-	GString *text;         /* the response so far; literals in place, those in files as their announcement only */
-	gsize scanned;         /* no line end before here */
-	guint64 literal_left;  /* octets of a literal still to come */
-	gboolean spooling;
-	gboolean whole;
-	SpoolFile files[FILES_LIMIT];
-	guint n_files, n_files_read;
+	ImapTree *tree;
 
-	GArray *nodes; /* ImapNode; the first is the list of arguments */
-	gsize at;      /* parser's place in text */
+	/* until the next response */
+	gboolean started;     /* the first line was taken */
+	gboolean whole;
+	char *literal;        /* where the octets of a kept one go */
+	guint64 literal_left; /* octets still to come */
+	gboolean spooling;    /* they go to the last file */
+	int files[IMAP_REPLY_FILES];
+	guint n_files;
 	ReplyKind kind;
 	Slice tag, name;
 	guint32 number;
+	gboolean is_status;
+	Slice numbers; /* text of SEARCH and SORT */
 	char *code, *code_args, *human;
 };
 
-guint
-node_count (const ImapNode *n)
-{
-	return n && n->kind == NODE_LIST ? n->count : 0;
-}
-
-const ImapNode *
-node_first (const ImapNode *list)
-{
-	return list && list->kind == NODE_LIST && list->first ? &g_array_index (list->reply->nodes, ImapNode, list->first) : NULL;
-}
-
-const ImapNode *
-node_next (const ImapNode *n)
-{
-	return n && n->next ? &g_array_index (n->reply->nodes, ImapNode, n->next) : NULL;
-}
-
-const ImapNode *
-node_at (const ImapNode *list, guint i)
-{
-	const ImapNode *n = node_first (list);
-	while (n && i-- > 0)
-		n = node_next (n);
-	return n;
-}
-
-Slice
-node_text (const ImapNode *n)
-{
-	return n && (n->kind == NODE_ATOM || n->kind == NODE_STRING) ? n->text : (Slice) {"", 0};
-}
-
-gboolean
-node_is_nil (const ImapNode *n)
-{
-	return !n || (n->kind == NODE_ATOM && slice_equals_ascii_case (n->text, "NIL"));
-}
-
-static guint64
-slice_number (Slice s)
-{
-	guint64 number = 0;
-	for (gsize i = 0; i < s.size; i++) {
-		if (!g_ascii_isdigit (s.data[i]) || number > G_MAXUINT64 / 10 - 1)
-			return 0;
-		number = number * 10 + (s.data[i] - '0');
-	}
-	return number;
-}
-
-guint64
-node_number (const ImapNode *n)
-{
-	if (node_count (n) == 1) /* MODSEQ (12) */
-		n = node_first (n);
-	return slice_number (node_text (n));
-}
+static const TreeLimits tree_limits = {IMAP_REPLY_TEXT, IMAP_REPLY_VALUES, IMAP_REPLY_DEPTH};
 
 ImapReply *
 imap_reply_new (void)
 {
 	ImapReply *r = g_new0 (ImapReply, 1);
-	r->text = g_string_new (NULL);
-	r->nodes = g_array_new (FALSE, TRUE, sizeof (ImapNode));
+	r->tree = imap_tree_new (FALSE);
+	imap_tree_set_limits (r->tree, &tree_limits);
 	return r;
 }
 
 static void
 reply_reset (ImapReply *r)
 {
-	g_string_truncate (r->text, 0);
-	for (guint i = 0; i < r->n_files; i++)
-		close (r->files[i].fd);
-	g_array_set_size (r->nodes, 0);
+	imap_tree_reset (r->tree);
+	while (r->n_files > 0)
+		close (r->files[--r->n_files]);
 	g_clear_pointer (&r->code, g_free);
 	g_clear_pointer (&r->code_args, g_free);
 	g_clear_pointer (&r->human, g_free);
-	r->scanned = r->at = 0;
-	r->n_files = r->n_files_read = 0;
-	r->whole = r->spooling = FALSE;
+	r->started = r->whole = r->spooling = r->is_status = FALSE;
+	r->literal_left = 0;
+	r->number = 0;
+	r->tag = r->name = r->numbers = (Slice) {"", 0};
 }
 
 void
@@ -124,34 +57,19 @@ imap_reply_free (ImapReply *r)
 	if (!r)
 		return;
 	reply_reset (r);
-	g_string_free (r->text, TRUE);
-	g_array_unref (r->nodes);
+	imap_tree_free (r->tree);
 	g_free (r);
 }
 
-/* {N} or {N+} or ~{N} at the end of the line that ends before @end; -1: none. */
-static gint64
-literal_announced (const ImapReply *r, gsize end)
-{
-	const char *line = r->text->str;
-	if (end < 3 || line[end - 1] != '}')
-		return -1;
-	gsize start = end - 1 - (line[end - 2] == '+');
-	gsize digits = start;
-	while (digits > 0 && g_ascii_isdigit (line[digits - 1]))
-		digits--;
-	if (digits == start || digits == 0 || line[digits - 1] != '{' || start - digits > 18)
-		return -1;
-	return (gint64) slice_number ((Slice) {line + digits, start - digits});
-}
+/* ---- Literals ---- */
 
 static gboolean
-spool_open (ImapReply *r, guint64 size, GError **error)
+spool_open (ImapReply *r, GError **error)
 {
 	const char *directory = g_getenv ("TMPDIR");
 	directory = directory && *directory ? directory : "/var/tmp";
-	if (r->n_files == FILES_LIMIT)
-		return error_fail (error, ERROR_TOO_BIG, "a response with more than %d big literals", FILES_LIMIT);
+	if (r->n_files == IMAP_REPLY_FILES)
+		return error_fail (error, ERROR_TOO_BIG, "a response with more than %d big literals", IMAP_REPLY_FILES);
 	int fd = open (directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		g_autofree char *name = g_build_filename (directory, "outpost-XXXXXX", NULL);
@@ -161,31 +79,51 @@ spool_open (ImapReply *r, guint64 size, GError **error)
 	}
 	if (fd < 0)
 		return error_set_errno (error, errno, "can't make a temporary file in %s", directory);
-	r->files[r->n_files++] = (SpoolFile) {fd, size};
-	r->spooling = TRUE;
+	r->files[r->n_files++] = fd;
 	return TRUE;
-}
-
-static gboolean
-literal_begin (ImapReply *r, guint64 size, GError **error)
-{
-	if (size > LITERAL_LIMIT)
-		return error_fail (error, ERROR_TOO_BIG, "the server announces a literal of %" G_GUINT64_FORMAT " octets", size);
-	r->literal_left = size;
-	r->spooling = FALSE;
-	return size <= SPOOL_LIMIT || spool_open (r, size, error);
 }
 
 static gboolean
 spool_write (ImapReply *r, const char *data, gsize size, GError **error)
 {
 	while (size > 0) {
-		ssize_t written = write (r->files[r->n_files - 1].fd, data, size);
+		ssize_t written = write (r->files[r->n_files - 1], data, size);
 		if (written < 0 && errno != EINTR)
 			return error_set_errno (error, errno, "can't write a big message to a temporary file");
 		data += MAX (written, 0);
-		size -= MAX (written, 0);
+		size -= (gsize) MAX (written, 0);
 	}
+	return TRUE;
+}
+
+static gboolean
+reply_fail (const ImapReply *r, Slice line, GError **error)
+{
+	gsize at;
+	const char *why = imap_tree_fault (r->tree, &at);
+	g_autofree char *near_by = slice_to_utf8 (line, 60);
+	gboolean big = strstr (why, "too ") != NULL;
+	return error_fail (error, big ? ERROR_TOO_BIG : ERROR_PROTOCOL,
+	                   "the server sent a response that can't be read (%s, octet %zu of the line): %s", why, at, near_by);
+}
+
+static gboolean
+literal_begin (ImapReply *r, const TreeLiteral *literal, Slice line, GError **error)
+{
+	if (literal->size > IMAP_REPLY_LITERAL)
+		return error_fail (error, ERROR_TOO_BIG, "the server announces a literal of %" G_GUINT64_FORMAT " octets", literal->size);
+	r->literal_left = literal->size;
+	r->spooling = literal->size > IMAP_REPLY_SPOOL;
+	if (!r->spooling) {
+		r->literal = imap_tree_keep (r->tree, literal);
+		return r->literal || reply_fail (r, line, error);
+	}
+	ImapNode *n = imap_tree_pass (r->tree, literal, NODE_FILE);
+	if (!n)
+		return reply_fail (r, line, error);
+	if (!spool_open (r, error))
+		return FALSE;
+	n->fd = r->files[r->n_files - 1];
 	return TRUE;
 }
 
@@ -193,213 +131,187 @@ static gboolean
 reply_take_literal (ImapReply *r, Slice input, gsize *used, GError **error)
 {
 	gsize part = MIN (r->literal_left, input.size);
-	if (r->spooling ? !spool_write (r, input.data, part, error) : FALSE)
-		return FALSE;
-	if (!r->spooling)
-		g_string_append_len (r->text, input.data, part);
+	if (r->spooling) {
+		if (!spool_write (r, input.data, part, error))
+			return FALSE;
+	} else {
+		memcpy (r->literal, input.data, part);
+		r->literal += part;
+	}
 	r->literal_left -= part;
-	r->scanned = r->text->len;
 	*used = part;
 	return TRUE;
 }
 
-/* Up to and with the next line end, which is then judged. */
-static gboolean
-reply_take_line (ImapReply *r, Slice input, gsize *used, GError **error)
-{
-	const char *end = memchr (input.data, '\n', input.size);
-	gsize part = end ? (gsize) (end - input.data) + 1 : input.size;
-	g_string_append_len (r->text, input.data, part);
-	*used = part;
-	if (r->text->len > TEXT_LIMIT)
-		return error_fail (error, ERROR_TOO_BIG, "the server sent a response over %u octets", TEXT_LIMIT);
-	if (!end)
-		return TRUE;
-	gsize line_end = r->text->len - 1;
-	if (line_end > r->scanned && r->text->str[line_end - 1] == '\r')
-		line_end--;
-	gint64 literal = literal_announced (r, line_end);
-	if (literal >= 0)
-		return literal_begin (r, (guint64) literal, error);
-	g_string_truncate (r->text, line_end);
-	r->whole = TRUE;
-	return TRUE;
-}
-
-static char
-peek (const ImapReply *r)
-{
-	return r->at < r->text->len ? r->text->str[r->at] : '\0';
-}
+/* ---- Lines ---- */
 
 static Slice
-word_take (ImapReply *r)
+word_take (Slice *rest)
 {
-	const char *start = r->text->str + r->at;
 	gsize size = 0;
-	while (r->at + size < r->text->len && start[size] != ' ')
+	while (size < rest->size && rest->data[size] != ' ' && rest->data[size] != '(')
 		size++;
-	r->at += size;
-	if (peek (r) == ' ')
-		r->at++;
-	return (Slice) {start, size};
+	Slice word = {rest->data, size};
+	while (size < rest->size && rest->data[size] == ' ')
+		size++;
+	*rest = (Slice) {rest->data + size, rest->size - size};
+	return word;
 }
 
 static gboolean
-parse_fail (const ImapReply *r, GError **error, const char *why)
+name_is_one_of (Slice name, const char *const *names, guint n)
 {
-	g_autofree char *near_by = slice_to_utf8 ((Slice) {r->text->str, r->text->len}, 60);
-	return error_fail (error, ERROR_PROTOCOL, "the server sent a response that can't be read (%s, octet %zu): %s", why, r->at, near_by);
-}
-
-static gboolean
-parse_quoted (ImapReply *r, ImapNode *n, GError **error)
-{
-	char *start = r->text->str + ++r->at, *to = start;
-	for (; r->at < r->text->len && peek (r) != '"'; r->at++) {
-		if (peek (r) == '\\' && r->at + 1 < r->text->len)
-			r->at++;
-		*to++ = r->text->str[r->at];
-	}
-	if (r->at >= r->text->len)
-		return parse_fail (r, error, "no closing quote");
-	r->at++;
-	n->kind = NODE_STRING;
-	n->text = (Slice) {start, to - start};
-	return TRUE;
-}
-
-static gboolean
-parse_literal (ImapReply *r, ImapNode *n, GError **error)
-{
-	const char *start = r->text->str + r->at;
-	const char *line = memchr (start, '\n', r->text->len - r->at);
-	gint64 size = line ? literal_announced (r, line - r->text->str - (line[-1] == '\r')) : -1;
-	if (size < 0)
-		return parse_fail (r, error, "bad literal");
-	r->at = line + 1 - r->text->str;
-	if (size > SPOOL_LIMIT) {
-		n->kind = NODE_FILE;
-		n->fd = r->files[r->n_files_read].fd;
-		n->size = r->files[r->n_files_read++].size;
-		return TRUE;
-	}
-	n->kind = NODE_STRING;
-	n->text = (Slice) {r->text->str + r->at, (gsize) size};
-	r->at += size;
-	return r->at <= r->text->len || parse_fail (r, error, "short literal");
-}
-
-/* Brackets belong to the atom with all they hold: BODY[HEADER.FIELDS (X)]<0>. */
-static gboolean
-parse_atom (ImapReply *r, ImapNode *n, GError **error)
-{
-	gsize start = r->at;
-	guint brackets = 0;
-	for (char c; r->at < r->text->len; r->at++) {
-		c = peek (r);
-		if (c == '[')
-			brackets++;
-		else if (c == ']' && brackets > 0)
-			brackets--;
-		else if (!brackets && (c == ' ' || c == '(' || c == ')'))
-			break;
-	}
-	n->kind = NODE_ATOM;
-	n->text = (Slice) {r->text->str + start, r->at - start};
-	return r->at > start || parse_fail (r, error, "empty word");
-}
-
-static gboolean
-parse_list (ImapReply *r, guint list, guint depth, GError **error)
-{
-	guint previous = 0;
-	for (;;) {
-		while (peek (r) == ' ')
-			r->at++;
-		if (r->at >= r->text->len || peek (r) == ')')
-			return TRUE;
-		guint index = r->nodes->len;
-		if (index >= NODES_LIMIT || depth >= DEPTH_LIMIT)
-			return parse_fail (r, error, "too much of it");
-		g_array_set_size (r->nodes, index + 1);
-		ImapNode *n = &g_array_index (r->nodes, ImapNode, index);
-		n->reply = r;
-		char c = peek (r);
-		if (c == '(') {
-			n->kind = NODE_LIST;
-			r->at++;
-			if (!parse_list (r, index, depth + 1, error))
-				return FALSE;
-			if (peek (r) != ')')
-				return parse_fail (r, error, "no closing parenthesis");
-			r->at++;
-		} else if (c == '"' ? !parse_quoted (r, n, error)
-		                    : c == '{' || (c == '~' && r->text->str[r->at + 1] == '{') ? !parse_literal (r, n, error)
-		                                                                            : !parse_atom (r, n, error))
-			return FALSE;
-		ImapNode *nodes = &g_array_index (r->nodes, ImapNode, 0);
-		nodes[list].count++;
-		*(previous ? &nodes[previous].next : &nodes[list].first) = index;
-		previous = index;
-	}
-}
-
-static void
-parse_status (ImapReply *r)
-{
-	const char *rest = r->text->str + r->at;
-	if (*rest == '[') {
-		/* the code ends at the last bracket that closes it: BADCHARSET and PERMANENTFLAGS hold none */
-		const char *end = strchr (rest, ']');
-		if (end) {
-			g_autofree char *code = g_strndup (rest + 1, end - rest - 1);
-			gsize size = strcspn (code, " ");
-			r->code = g_ascii_strup (code, size);
-			r->code_args = g_strdup (code[size] ? code + size + 1 : "");
-			rest = end + 1 + (end[1] == ' ');
-		}
-	}
-	r->human = slice_to_utf8 ((Slice) {rest, strlen (rest)}, 400);
-}
-
-gboolean
-reply_is_status (const ImapResponse *r)
-{
-	static const char *const names[] = {"OK", "NO", "BAD", "BYE", "PREAUTH"};
-	for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-		if (reply_is (r, names[i]))
+	for (guint i = 0; i < n; i++)
+		if (slice_equals_ascii_case (name, names[i]))
 			return TRUE;
 	return FALSE;
 }
 
 static gboolean
-reply_parse (ImapReply *r, GError **error)
+name_is_status (Slice name)
 {
-	r->name = (Slice) {"", 0};
-	r->number = 0;
-	g_array_set_size (r->nodes, 1);
-	g_array_index (r->nodes, ImapNode, 0) = (ImapNode) {.kind = NODE_LIST, .reply = r};
-	r->tag = word_take (r);
+	static const char *const names[] = {"OK", "NO", "BAD", "BYE", "PREAUTH"};
+	return name.size <= 7 && name_is_one_of (name, names, G_N_ELEMENTS (names));
+}
+
+/* Their arguments are numbers only, which need no nodes. */
+static gboolean
+name_is_numbers (Slice name)
+{
+	static const char *const names[] = {"SEARCH", "SORT"};
+	return name.size <= 6 && name_is_one_of (name, names, G_N_ELEMENTS (names));
+}
+
+static gboolean
+name_is_known (Slice name)
+{
+	static const char *const names[] = {"FETCH", "LIST", "LSUB", "XLIST", "STATUS", "FLAGS", "CAPABILITY", "ENABLED", "NAMESPACE", "ESEARCH",
+	                                    "VANISHED", "EXISTS", "RECENT", "EXPUNGE", "ID"};
+	return name_is_one_of (name, names, G_N_ELEMENTS (names));
+}
+
+/* How much text a response may have that begins with @line. */
+static gsize
+text_limit (Slice line)
+{
+	static const char *const names[] = {"SEARCH", "SORT", "ESEARCH", "VANISHED"};
+	word_take (&line);
+	return name_is_one_of (word_take (&line), names, G_N_ELEMENTS (names)) ? IMAP_REPLY_NUMBERS_TEXT : IMAP_REPLY_TEXT;
+}
+
+/* Where the code's closing bracket is: NULL none. A REFERRAL (RFC 2221) may hold the brackets of an IPv6 address. */
+static const char *
+code_end (Slice text)
+{
+	gboolean nests = text.size > 9 && g_ascii_strncasecmp (text.data, "REFERRAL ", 9) == 0, quoted = FALSE;
+	guint depth = 0;
+	for (const char *c = text.data, *end = text.data + text.size; c < end; c++) {
+		if (*c == '"')
+			quoted = !quoted;
+		else if (quoted)
+			c += *c == '\\';
+		else if (*c == '[' && nests)
+			depth++;
+		else if (*c == ']' && depth-- == 0)
+			return c;
+	}
+	/* quotes that don't match: the first bracket it is */
+	return text.size ? memchr (text.data, ']', text.size) : NULL;
+}
+
+static void
+parse_status (ImapReply *r, Slice rest)
+{
+	const char *end = rest.size && *rest.data == '[' ? code_end ((Slice) {rest.data + 1, rest.size - 1}) : NULL;
+	if (end) {
+		Slice code = {rest.data + 1, (gsize) (end - rest.data) - 1};
+		Slice word = {code.data, 0};
+		while (word.size < code.size && code.data[word.size] != ' ')
+			word.size++;
+		gsize args = MIN (word.size + 1, code.size);
+		r->code = g_ascii_strup (word.data, (gssize) word.size);
+		r->code_args = g_strndup (code.data + args, code.size - args);
+		gsize used = (gsize) (end - rest.data) + 1;
+		used += used < rest.size && rest.data[used] == ' ';
+		rest = (Slice) {rest.data + used, rest.size - used};
+	}
+	r->human = slice_to_utf8 (rest, 400);
+}
+
+static gboolean
+parse_values (ImapReply *r, Slice line, GError **error)
+{
+	TreeLiteral literal;
+	switch (imap_tree_read (r->tree, line, slice_equals_ascii_case (r->name, "FETCH"), &literal)) {
+	case TREE_LITERAL:
+		return literal_begin (r, &literal, line, error);
+	case TREE_BAD:
+		if (name_is_known (r->name))
+			return reply_fail (r, line, error);
+		break;
+	case TREE_END:
+		break;
+	}
+	r->whole = TRUE;
+	return TRUE;
+}
+
+static void
+parse_name (ImapReply *r, Slice *rest)
+{
+	guint64 number;
+	r->name = word_take (rest);
+	if (r->kind == REPLY_UNTAGGED && slice_to_number (r->name, &number)) {
+		r->number = number <= G_MAXUINT32 ? (guint32) number : 0;
+		r->name = word_take (rest);
+	}
+}
+
+/* The first line: what kind of response it is decides how the rest is read. */
+static gboolean
+parse_first (ImapReply *r, Slice line, GError **error)
+{
+	Slice rest = line;
+	r->tag = word_take (&rest);
 	r->kind = slice_equals (r->tag, "*") ? REPLY_UNTAGGED : slice_equals (r->tag, "+") ? REPLY_CONTINUATION : REPLY_TAGGED;
 	if (r->kind == REPLY_CONTINUATION) {
-		r->human = g_strdup (r->text->str + MIN (r->at, r->text->len));
+		r->human = slice_dup (rest);
+		r->whole = TRUE;
 		return TRUE;
 	}
-	r->name = word_take (r);
-	if (r->name.size && g_ascii_isdigit (r->name.data[0])) {
-		r->number = slice_number (r->name);
-		r->name = word_take (r);
-	}
-	if (reply_is_status (r)) {
-		parse_status (r);
+	parse_name (r, &rest);
+	r->is_status = name_is_status (r->name);
+	if (r->is_status)
+		parse_status (r, rest);
+	else if (r->kind == REPLY_TAGGED || r->name.size == 0) {
+		g_autofree char *near_by = slice_to_utf8 (line, 60);
+		return error_fail (error, ERROR_PROTOCOL, "the server sent what is no response: %s", near_by);
+	} else if (name_is_numbers (r->name))
+		r->numbers = rest;
+	else
+		return parse_values (r, rest, error);
+	r->whole = TRUE;
+	return TRUE;
+}
+
+static gboolean
+reply_take_line (ImapReply *r, Slice input, gsize *used, GError **error)
+{
+	Slice line;
+	gboolean is_line = imap_tree_take_line (r->tree, input, used, &line);
+	gsize size = imap_tree_text_size (r->tree);
+	if (size > IMAP_REPLY_TEXT && size > (r->started ? IMAP_REPLY_TEXT : text_limit (is_line ? line : imap_tree_pending (r->tree))))
+		return error_fail (error, ERROR_TOO_BIG, "the server sent a response over %u MiB", IMAP_REPLY_TEXT >> 20);
+	if (!is_line)
 		return TRUE;
-	}
-	if (r->kind == REPLY_TAGGED)
-		return parse_fail (r, error, "neither OK, NO nor BAD");
-	if (!parse_list (r, 0, 0, error))
-		return FALSE;
-	return r->at >= r->text->len || parse_fail (r, error, "more behind the end");
+	while (line.size > 0 && line.data[line.size - 1] == '\r')
+		line.size--;
+	if (r->started)
+		return parse_values (r, line, error);
+	if (line.size == 0)
+		return TRUE; /* an empty line between responses means nothing */
+	r->started = TRUE;
+	return parse_first (r, line, error);
 }
 
 gboolean
@@ -412,13 +324,17 @@ imap_reply_feed (ImapReply *r, Slice input, gsize *used_out, gboolean *complete_
 	while (*used_out < input.size && !r->whole) {
 		Slice rest = {input.data + *used_out, input.size - *used_out};
 		gsize used = 0;
-		if (r->literal_left ? !reply_take_literal (r, rest, &used, error) : !reply_take_line (r, rest, &used, error))
+		if (r->literal_left ? !reply_take_literal (r, rest, &used, error) : !reply_take_line (r, rest, &used, error)) {
+			r->whole = TRUE;
 			return FALSE;
+		}
 		*used_out += used;
 	}
 	*complete_out = r->whole;
-	return !r->whole || reply_parse (r, error);
+	return TRUE;
 }
+
+/* ---- What a response says ---- */
 
 ReplyKind
 reply_kind (const ImapResponse *r)
@@ -432,10 +348,22 @@ reply_tag (const ImapResponse *r)
 	return r->tag;
 }
 
+Slice
+reply_name (const ImapResponse *r)
+{
+	return r->name;
+}
+
 gboolean
 reply_is (const ImapResponse *r, const char *name)
 {
 	return slice_equals_ascii_case (r->name, name);
+}
+
+gboolean
+reply_is_status (const ImapResponse *r)
+{
+	return r->is_status;
 }
 
 guint32
@@ -447,7 +375,7 @@ reply_number (const ImapResponse *r)
 const ImapNode *
 reply_arg (const ImapResponse *r, guint i)
 {
-	return node_at (&g_array_index (r->nodes, ImapNode, 0), i);
+	return node_at (imap_tree_root (r->tree), i);
 }
 
 Slice
@@ -493,29 +421,94 @@ reply_human (const ImapResponse *r)
 	return r->human ? r->human : "";
 }
 
-static void
-set_take_text (UidSet *set, Slice text)
+gboolean
+reply_vanished_earlier (const ImapResponse *r)
 {
-	g_autofree char *copy = slice_dup (text);
-	g_auto (UidSet) more = UID_SET_INIT;
-	uid_set_parse (&more, copy, RANGES_LIMIT);
-	uid_set_add_set (set, &more);
+	return node_is_word (node_first (reply_arg (r, 0)), "EARLIER");
 }
 
 void
 reply_take_vanished (const ImapResponse *r, UidSet *set)
 {
 	const ImapNode *first = reply_arg (r, 0);
-	set_take_text (set, node_text (first && first->kind == NODE_LIST ? node_next (first) : first));
+	uid_set_take_text (set, node_text (first && first->kind == NODE_LIST ? node_next (first) : first), IMAP_REPLY_RANGES);
+}
+
+Slice
+reply_numbers (const ImapResponse *r)
+{
+	return r->numbers;
+}
+
+gboolean
+reply_next_number (Slice *rest, guint32 *n_out)
+{
+	const char *c = rest->data, *end = c + rest->size;
+	guint64 n = 0;
+	while (c < end && (*c == ' ' || g_ascii_isdigit (*c)) && n == 0) {
+		for (; c < end && g_ascii_isdigit (*c); c++)
+			n = n <= G_MAXUINT32 ? n * 10 + (guint64) (*c - '0') : n;
+		if (n > G_MAXUINT32)
+			n = 0;
+		c += c < end && *c == ' ';
+	}
+	*rest = (Slice) {c, (gsize) (end - c)};
+	*n_out = (guint32) n;
+	return n > 0;
+}
+
+Slice
+reply_esearch_tag (const ImapResponse *r)
+{
+	const ImapNode *n = reply_arg (r, 0);
+	return node_is_word (node_first (n), "TAG") ? node_text (node_next (node_first (n))) : (Slice) {"", 0};
+}
+
+/* The correlator and UID come first, and a folder's MAILBOX and such (RFC 7377) within the correlator; then pairs. */
+const ImapNode *
+reply_esearch_item (const ImapResponse *r, const char *item)
+{
+	const ImapNode *n = reply_arg (r, 0);
+	if (!reply_is (r, "ESEARCH"))
+		return NULL;
+	if (n && n->kind == NODE_LIST)
+		n = node_next (n);
+	if (node_is_word (n, "UID"))
+		n = node_next (n);
+	for (; n; n = node_next (node_next (n)))
+		if (node_is_word (n, item))
+			return node_next (n);
+	return NULL;
+}
+
+guint64
+reply_search_modseq (const ImapResponse *r)
+{
+	Slice text = r->numbers;
+	if (text.size == 0)
+		return node_number (reply_esearch_item (r, "MODSEQ"));
+	const char *open = memrchr (text.data, '(', text.size);
+	const char *close = open ? memchr (open, ')', (gsize) (text.data + text.size - open)) : NULL;
+	guint64 modseq;
+	if (!close || close - open < 9 || g_ascii_strncasecmp (open, "(MODSEQ ", 8) != 0)
+		return 0;
+	return slice_to_number ((Slice) {open + 8, (gsize) (close - open) - 8}, &modseq) ? modseq : 0;
+}
+
+static void
+take_numbers (Slice rest, UidSet *set)
+{
+	g_auto (ImapSet) written = {0};
+	for (guint32 n; reply_next_number (&rest, &n);)
+		imap_set_append (&written, n);
+	imap_set_resolve (&written, 0, NULL, set);
 }
 
 void
 reply_take_search (const ImapResponse *r, UidSet *set)
 {
-	gboolean extended = reply_is (r, "ESEARCH");
-	for (const ImapNode *n = reply_arg (r, 0); n; n = node_next (n))
-		if (!extended && n->kind == NODE_ATOM)
-			uid_set_add (set, node_number (n));
-		else if (extended && slice_equals_ascii_case (node_text (n), "ALL"))
-			set_take_text (set, node_text (node_next (n)));
+	if (r->numbers.size > 0)
+		take_numbers (r->numbers, set);
+	uid_set_take_text (set, node_text (reply_esearch_item (r, "ALL")), IMAP_REPLY_RANGES);
+	uid_set_take_text (set, node_text (node_at (reply_esearch_item (r, "PARTIAL"), 1)), IMAP_REPLY_RANGES);
 }
