@@ -3,9 +3,6 @@
 #include "store-private.h"
 #include <string.h>
 
-#define LISTING_COLUMNS PLACEMENT_COLUMNS ", m.content, m.received, m.zone, m.size, m.sent, m.message_id, m.subject, m.sender, m.recipients, m.attachment," \
-                        " m.thread, m.object_id"
-
 void
 placement_done (Placement *p)
 {
@@ -219,7 +216,7 @@ store_placements_of (Store *s, gint64 message, GError **error)
 	return NULL;
 }
 
-static Listing
+Listing
 listing_view (DbQuery *q)
 {
 	gsize n;

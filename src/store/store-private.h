@@ -112,3 +112,7 @@ void prepared_set_structure (Prepared *p, MailScanner *scanner);
 /* Placements. */
 Placement placement_view (DbQuery *q); /* of PLACEMENT_COLUMNS; keywords are borrowed from the statement */
 #define PLACEMENT_COLUMNS "p.id, p.folder, p.uid, p.message, p.flags, p.keywords, p.modseq"
+/* Of LISTING_COLUMNS, from placement p and message m; texts are borrowed from the statement. */
+Listing listing_view (DbQuery *q);
+#define LISTING_COLUMNS PLACEMENT_COLUMNS ", m.content, m.received, m.zone, m.size, m.sent, m.message_id, m.subject, m.sender, m.recipients, m.attachment," \
+                        " m.thread, m.object_id"
