@@ -41,12 +41,19 @@ tell (Parser *p, AddressKind kind, const RawAddress *a)
 		p->fn (p->data, kind, a);
 }
 
+/* Several words without an address are a name. */
+static gboolean
+is_only_name (const Parser *p)
+{
+	return !p->has_at && !p->comment->len && (p->quoted || strchr (p->phrase->str, ' '));
+}
+
 /* The address read so far, if any. Without angle brackets the phrase was the local part. */
 static void
 end_address (Parser *p)
 {
 	RawAddress a = {0};
-	if (!p->has_angle && p->phrase->len) {
+	if (!p->has_angle && p->phrase->len && !is_only_name (p)) {
 		g_string_assign (p->local, p->phrase->str);
 		g_string_truncate (p->phrase, 0);
 	}

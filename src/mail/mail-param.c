@@ -111,18 +111,20 @@ read_parameter (Reader *r, char **name_out, char **value_out)
 	return TRUE;
 }
 
+/* "type / subtype" or one word. What follows without a semicolon is taken for parameters. */
 static char *
 read_main (Reader *r)
 {
 	GString *main = g_string_new (NULL);
-	while (!at_end (r) && *r->at != ';') {
-		if (*r->at == '(') {
-			skip_comment (r);
-			continue;
-		}
-		if (!mail_is_blank (*r->at) && *r->at)
-			g_string_append_c (main, g_ascii_tolower (*r->at));
-		r->at++;
+	for (skip_blanks (r); !at_end (r) && *r->at != ';' && *r->at != '='; skip_blanks (r)) {
+		gboolean part_of_type = !main->len || *r->at == '/' || main->str[main->len - 1] == '/';
+		if (!part_of_type)
+			break;
+		do {
+			if (*r->at)
+				g_string_append_c (main, g_ascii_tolower (*r->at));
+			r->at++;
+		} while (!at_end (r) && *r->at != ';' && *r->at != '(' && !mail_is_blank (*r->at));
 	}
 	return g_string_free (main, FALSE);
 }

@@ -136,7 +136,7 @@ is_token (const char *text)
 	return *text && strlen (text) <= 127 && text[strcspn (text, " \t\"\\()<>@,;:[]?=/")] == '\0';
 }
 
-/* "type/subtype", else text/plain, within a digest message/rfc822. */
+/* "type/subtype", else text/plain, within a digest message/rfc822; @main is "" when it can't be read. */
 static void
 set_type (MailScanner *s, MailPart *p, char *main)
 {
@@ -147,7 +147,8 @@ set_type (MailScanner *s, MailPart *p, char *main)
 	if (slash && is_token (main) && is_token (slash + 1)) {
 		p->type = keep_string (s, main);
 		p->subtype = keep_string (s, slash + 1);
-	}
+	} else if (strcmp (main, "text") != 0)
+		*main = '\0';
 	gboolean digest = p->depth && around->is_multipart && strcmp (around->subtype, "digest") == 0 && !s->seen[CONTENT_TYPE];
 	if (!p->type || !p->subtype) {
 		p->type = (char *) (digest ? "message" : "text");
@@ -240,6 +241,10 @@ read_fields (MailScanner *s, MailPart *p)
 	set_encoding (s, p);
 	set_disposition (s, p);
 	set_content_id (s, p);
+	if (s->seen[CONTENT_TYPE] && !*main && (p->filename || mail_encoding_is (p, "base64"))) {
+		p->type = (char *) "application";
+		p->subtype = (char *) "octet-stream";
+	}
 	return g_steal_pointer (&boundary);
 }
 
@@ -333,7 +338,7 @@ try_boundary (MailScanner *s, const char *line, gsize size)
 {
 	gboolean whole = size < BOUNDARY_LINE, last = FALSE;
 	Slice text = without_line_end (line + 2, MIN (size, BOUNDARY_LINE) - 2);
-	if (s->in_header && !s->has_bad && is_own_boundary (s, text))
+	if (s->in_header && is_own_boundary (s, text))
 		end_header (s, s->line_at, s->n_lines);
 	guint found = find_boundary (s, text, whole, &last);
 	if (!found)

@@ -25,7 +25,8 @@ typedef struct {
 	guint64 header;      /* offset of its header's first octet */
 	guint64 body, end;   /* its content is body..end, without the line end before the next boundary */
 	guint64 lines;       /* line ends within body..end */
-	/* lower case; "text" "plain" when absent or unreadable (multipart/digest: "message" "rfc822") */
+	/* lower case; "text" "plain" when absent (multipart/digest: "message" "rfc822"), unreadable (but "application" "octet-stream" when it
+	 * has a filename or is base64), or called multipart but without parts */
 	char *type, *subtype;
 	char *charset;       /* of the Content-Type, NULL */
 	char *encoding;      /* lower case, "7bit" when absent */
