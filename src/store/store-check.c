@@ -410,15 +410,24 @@ same_fields (DbQuery *q, const Prepared *p)
 	       (!p->has_sent || db_int (q, 7) == p->sent);
 }
 
+/* An empty one, or one of another version, is no damage: it is read anew when it is needed. */
+static gboolean
+same_structure (DbQuery *q, const Prepared *p)
+{
+	gsize n, size = 0;
+	const guint8 *kept = db_blob (q, 8, &n), *now = p->structure ? g_bytes_get_data (p->structure, &size) : NULL;
+	return n == 0 || size == 0 || *kept != *now || (n == size && memcmp (kept, now, n) == 0);
+}
+
 static gboolean
 check_fields (Check *c, gint64 content, const Prepared *p, GError **error)
 {
-	DbQuery *q = db_query (c->s->db, "SELECT id, message_id, subject, sender, recipients, attachment, digest, sent FROM message"
+	DbQuery *q = db_query (c->s->db, "SELECT id, message_id, subject, sender, recipients, attachment, digest, sent, structure FROM message"
 	                                 " WHERE content = ?1", "i", content);
 	int r;
 	while ((r = db_step (c->s->db, q, error)) > 0) {
 		gint64 message = db_int (q, 0);
-		if (same_fields (q, p))
+		if (same_fields (q, p) && same_structure (q, p))
 			continue;
 		g_array_append_val (c->stale, message);
 		found (c, "message %" G_GINT64_FORMAT " (%s) has other header fields than its content", message, db_text (q, 2) ? db_text (q, 2) : "");
@@ -561,9 +570,11 @@ refresh (Check *c, gint64 message, GError **error)
 		return FALSE;
 	g_autoptr (Prepared) p = prepare_bytes (octets, 0, 0);
 	static const char sql[] = "UPDATE message SET message_id = ?2, subject = ?3, sender = ?4, recipients = ?5, attachment = ?6, digest = ?7,"
-	                          " sent = ?8 WHERE id = ?1";
-	return db_run (c->s->db, sql, error, p->has_sent ? "issssIii" : "issssIin", message, p->message_id, p->subject, p->sender, p->recipients,
-	               p->attachment != 0, (gint64) p->digest, p->sent);
+	                          " structure = ?8, sent = ?9 WHERE id = ?1";
+	gsize n = 0;
+	const void *structure = p->structure ? g_bytes_get_data (p->structure, &n) : NULL;
+	return db_run (c->s->db, sql, error, p->has_sent ? "issssIibi" : "issssIibn", message, p->message_id, p->subject, p->sender, p->recipients,
+	               p->attachment != 0, (gint64) p->digest, structure, n, p->sent);
 }
 
 static gboolean

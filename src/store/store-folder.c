@@ -93,16 +93,30 @@ take (GPtrArray *list, guint i)
 	return f;
 }
 
+/* Names joined by '/'; NULL without error when there is no such folder. */
+static char *
+path_of (Store *s, gint64 folder, GError **error)
+{
+	DbQuery *q = db_query (s->db, "WITH RECURSIVE up (parent, path, depth) AS (SELECT parent, name, 1 FROM folder WHERE id = ?1 UNION ALL"
+	                              " SELECT f.parent, f.name || '/' || up.path, depth + 1 FROM up JOIN folder f ON f.id = up.parent"
+	                              " WHERE depth < ?2) SELECT path FROM up ORDER BY depth DESC LIMIT 1", "iI", folder, FOLDER_DEPTH_MAX);
+	char *path = db_step (s->db, q, error) > 0 ? db_dup (q, 0) : NULL;
+	db_reset (q);
+	return path;
+}
+
 Folder *
 store_folder (Store *s, gint64 id, GError **error)
 {
-	g_autoptr (GPtrArray) list = store_folders (s, error);
-	for (guint i = 0; list && i < list->len; i++)
-		if (((Folder *) list->pdata[i])->id == id)
-			return take (list, i);
-	if (list)
+	if (!store_flush_for_reading (s, error))
+		return NULL;
+	DbQuery *q = db_query (s->db, "SELECT " FOLDER_COLUMNS " FROM folder WHERE id = ?1", "i", id);
+	int r = db_step (s->db, q, error);
+	g_autoptr (Folder) f = r > 0 ? read_folder (q) : NULL;
+	db_reset (q);
+	if (r == 0)
 		error_fail (error, ERROR_NOT_FOUND, "the folder is gone");
-	return NULL;
+	return f && (f->path = path_of (s, id, error)) ? g_steal_pointer (&f) : NULL;
 }
 
 static char *
@@ -163,6 +177,31 @@ check_name (Store *s, gint64 parent, const char *name, gint64 self, GError **err
 	return other == 0 || other == self || error_fail (error, ERROR_EXISTS, "there is a folder '%s' already", name);
 }
 
+/* Levels from the top to @folder (0 for no folder). */
+static gint64
+depth_of (Store *s, gint64 folder)
+{
+	return db_number (s->db, "WITH RECURSIVE up (id, depth) AS (SELECT ?1, 1 WHERE ?1 != 0 UNION ALL SELECT f.parent, depth + 1 FROM up"
+	                         " JOIN folder f ON f.id = up.id WHERE f.parent IS NOT NULL AND depth <= ?2) SELECT MAX (depth) FROM up", 0, "iI",
+	                  folder, FOLDER_DEPTH_MAX);
+}
+
+/* Levels from @folder to the deepest below it, itself included. */
+static gint64
+height_of (Store *s, gint64 folder)
+{
+	return db_number (s->db, "WITH RECURSIVE down (id, height) AS (SELECT ?1, 1 UNION ALL SELECT f.id, height + 1 FROM down"
+	                         " JOIN folder f ON IFNULL (f.parent, 0) = down.id WHERE height <= ?2) SELECT MAX (height) FROM down", 1, "iI", folder,
+	                  FOLDER_DEPTH_MAX);
+}
+
+static gboolean
+check_depth (Store *s, gint64 parent, gint64 levels, GError **error)
+{
+	return depth_of (s, parent) + levels <= FOLDER_DEPTH_MAX ||
+	       error_fail (error, ERROR_TOO_BIG, "a folder can't lie deeper than %d levels", FOLDER_DEPTH_MAX);
+}
+
 /* UIDVALIDITY is the time, but always above every one handed out before. */
 static gboolean
 mint_validity (Store *s, guint32 *validity_out, GError **error)
@@ -180,7 +219,7 @@ store_folder_create (Store *s, const NewFolder *n, gint64 *id_out, GError **erro
 {
 	g_assert (store_in_transaction (s));
 	guint32 validity;
-	if (!check_name (s, n->parent, n->name, 0, error) || !mint_validity (s, &validity, error))
+	if (!check_name (s, n->parent, n->name, 0, error) || !check_depth (s, n->parent, 1, error) || !mint_validity (s, &validity, error))
 		return FALSE;
 	Id128 id = id128_random ();
 	gint64 modseq = (gint64) store_next_modseq (s);
@@ -222,15 +261,12 @@ store_folder_path (Store *s, gint64 folder, GError **error)
 	FolderDelta *d = store_delta (s, folder);
 	if (d->path)
 		return d->path;
-	DbQuery *q = db_query (s->db, "WITH RECURSIVE up (parent, path, depth) AS (SELECT parent, name, 1 FROM folder WHERE id = ?1 UNION ALL"
-	                              " SELECT f.parent, f.name || '/' || up.path, depth + 1 FROM up JOIN folder f ON f.id = up.parent"
-	                              " WHERE depth < 100) SELECT path FROM up ORDER BY depth DESC LIMIT 1", "i", folder);
-	int r = db_step (s->db, q, error);
-	if (r > 0)
-		d->path = db_dup (q, 0);
-	else if (r == 0)
-		error_fail (error, ERROR_NOT_FOUND, "the folder is gone");
-	db_reset (q);
+	GError *e = NULL;
+	d->path = path_of (s, folder, &e);
+	if (!d->path && !e)
+		error_fail (&e, ERROR_NOT_FOUND, "the folder is gone");
+	if (e)
+		g_propagate_error (error, e);
 	return d->path;
 }
 
@@ -266,6 +302,8 @@ store_folder_rename (Store *s, gint64 id, gint64 parent, const char *name, GErro
 	forget_paths (s);
 	if (is_below (s, parent, id))
 		return error_fail (error, ERROR_USAGE, "a folder can't be moved below itself");
+	if (!check_depth (s, parent, height_of (s, id), error))
+		return FALSE;
 	gint64 modseq = (gint64) store_next_modseq (s);
 	if (!db_run (s->db, "UPDATE folder SET parent = NULLIF (?2, 0), name = ?3, modseq = ?4, changed_modseq = ?4 WHERE id = ?1", error, "iisi",
 	             id, parent, name, modseq))
