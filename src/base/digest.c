@@ -2,8 +2,10 @@
 #include "digest.h"
 #include <gnutls/gnutls.h>
 #include <gnutls/crypto.h>
-#include <sys/random.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 struct Digest {
 	gnutls_hash_hd_t hash;
@@ -38,25 +40,32 @@ digest_end (Digest *d, guint8 digest_out[DIGEST_SIZE])
 	g_free (d);
 }
 
-/* One system call serves 64 ids: first synchronisation mints one for each message. */
+/* One system call serves 64 ids: first synchronisation mints one for each message. A child process does not go on with its parent's. */
 static GMutex pool_lock;
 static guint8 pool[64 * ID_SIZE];
 static gsize pool_left;
+static pid_t pool_of;
+
+static void
+fill_pool (void)
+{
+	for (gsize got = 0; got < sizeof pool;) {
+		ssize_t n = getrandom (pool + got, sizeof pool - got, 0);
+		if (n < 0 && errno != EINTR)
+			g_error ("the kernel gives no random numbers");
+		got += n > 0 ? (gsize) n : 0;
+	}
+	pool_left = sizeof pool;
+	pool_of = getpid ();
+}
 
 Id128
 id128_random (void)
 {
 	Id128 id;
 	g_mutex_lock (&pool_lock);
-	if (pool_left == 0) {
-		for (gsize got = 0; got < sizeof pool;) {
-			ssize_t n = getrandom (pool + got, sizeof pool - got, 0);
-			if (n < 0)
-				g_error ("the kernel gives no random numbers");
-			got += (gsize) n;
-		}
-		pool_left = sizeof pool;
-	}
+	if (pool_left == 0 || pool_of != getpid ())
+		fill_pool ();
 	pool_left -= ID_SIZE;
 	memcpy (id.bytes, pool + pool_left, ID_SIZE);
 	g_mutex_unlock (&pool_lock);

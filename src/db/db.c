@@ -17,6 +17,7 @@ struct Db {
 	char *path;
 	GHashTable *statements; /* SQL text by address -> Statement */
 	const char *began_at;   /* NULL: no transaction */
+	gboolean read_only;
 	GError *unprepared;     /* of the last statement that did not prepare; shown at its step */
 	GError *failure;        /* the first one in this transaction */
 };
@@ -95,6 +96,19 @@ db_exec (Db *db, const char *sql, GError **error)
 	return sqlite3_exec (db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || db_fail (db, "running a statement", error);
 }
 
+/* Only a file that is empty becomes one of ours: what else is in it, the caller has to find out first. */
+static gboolean
+set_up_for_writing (Db *db, GError **error)
+{
+	int pages = -1;
+	sqlite3_stmt *q;
+	if (sqlite3_prepare_v2 (db->handle, "PRAGMA page_count", -1, &q, NULL) == SQLITE_OK && sqlite3_step (q) == SQLITE_ROW)
+		pages = sqlite3_column_int (q, 0);
+	if (sqlite3_finalize (q) != SQLITE_OK || pages < 0)
+		return db_fail (db, "opening", error);
+	return db_exec (db, pages ? "PRAGMA secure_delete=FAST;" : "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA secure_delete=FAST;", error);
+}
+
 static gboolean
 set_up (Db *db, gboolean read_only, GError **error)
 {
@@ -102,7 +116,7 @@ set_up (Db *db, gboolean read_only, GError **error)
 	                             "PRAGMA cache_size=-2048; PRAGMA wal_autocheckpoint=256;";
 	sqlite3_extended_result_codes (db->handle, 1);
 	sqlite3_busy_timeout (db->handle, 30000);
-	if (!read_only && !db_exec (db, "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA secure_delete=FAST;", error))
+	if (!read_only && !set_up_for_writing (db, error))
 		return FALSE;
 	/* The last one reads a page: damage and missing rights show here, not at the first use. */
 	return db_exec (db, always, error) && db_exec (db, "SELECT COUNT (*) FROM sqlite_schema", error);
@@ -159,6 +173,7 @@ db_open (const char *path, gboolean read_only, gboolean create, GError **error)
 	}
 	Db *db = g_new0 (Db, 1);
 	db->path = g_strdup (path);
+	db->read_only = read_only;
 	db->statements = g_hash_table_new (NULL, NULL);
 	gboolean ok = read_only ? open_read_only (db, error)
 	                        : open_handle (db, SQLITE_OPEN_READWRITE, error) && set_up (db, FALSE, error);
@@ -409,6 +424,8 @@ db_begin_at (Db *db, const char *where, GError **error)
 {
 	if (db->began_at)
 		g_error ("transaction begun at %s while that of %s is open", where, db->began_at);
+	if (db->read_only)
+		return error_fail (error, ERROR_NO_PERMISSION, "the store %s was opened for reading only", db->path);
 	if (!db_run (db, "BEGIN IMMEDIATE", error, ""))
 		return FALSE;
 	db->began_at = where;

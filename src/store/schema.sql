@@ -1,5 +1,6 @@
--- The store's schema, version 2 (store.c has the way from older ones). One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
--- definition. It is built into the program. Tables marked TRUTH can't be rebuilt; those marked DERIVED can.
+-- The store's schema, version 2. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
+-- definition. It is built into the program. Who changes it writes the way from the version before into store.c (migrations), and a new
+-- version number once the one here was released. Tables marked TRUTH can't be rebuilt; those marked DERIVED can.
 --
 -- Invariants (store_check verifies them):
 --   1. meta.modseq is the highest modseq anywhere; every change to a folder or a placement took the next number.

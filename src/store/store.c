@@ -44,7 +44,11 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	      "ALTER TABLE meta ADD COLUMN content_octets INTEGER NOT NULL DEFAULT 0;"
 	      "ALTER TABLE meta ADD COLUMN stored_octets INTEGER NOT NULL DEFAULT 0;"
 	      "UPDATE meta SET (contents, content_octets, stored_octets) = (" STORED_COUNTS ");"
-	      "CREATE INDEX pending_origin ON pending (origin) WHERE origin IS NOT NULL;",
+	      "CREATE INDEX pending_origin ON pending (origin) WHERE origin IS NOT NULL;"
+	      "ALTER TABLE removed ADD COLUMN base_flags INTEGER;"
+	      "ALTER TABLE removed ADD COLUMN base_keywords TEXT;"
+	      "CREATE INDEX removed_change ON removed (message) WHERE base_flags IS NOT NULL;"
+	      "ALTER TABLE hold RENAME COLUMN approved TO decision;",
 };
 
 static gboolean
@@ -68,7 +72,7 @@ bring_up_to_date (Store *s, gboolean read_only, GError **error)
 	if (application != STORE_APPLICATION_ID && db_number (s->db, "SELECT COUNT (*) FROM sqlite_schema", 1, ""))
 		return error_fail (error, ERROR_CONFLICT, "%s is a database, but not a store of outpost", s->path);
 	if (version == STORE_SCHEMA_VERSION)
-		return TRUE;
+		return read_only || db_exec (s->db, "PRAGMA journal_mode=WAL", error); /* no change, unless another program took it away */
 	if (version > STORE_SCHEMA_VERSION)
 		return error_fail (error, ERROR_CONFLICT, "the store %s was written by a newer outpost (schema %" G_GINT64_FORMAT
 		                   ", this one knows %d): use that one", s->path, version, STORE_SCHEMA_VERSION);
