@@ -48,7 +48,11 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	      "ALTER TABLE removed ADD COLUMN base_flags INTEGER;"
 	      "ALTER TABLE removed ADD COLUMN base_keywords TEXT;"
 	      "CREATE INDEX removed_change ON removed (message) WHERE base_flags IS NOT NULL;"
-	      "ALTER TABLE hold RENAME COLUMN approved TO decision;",
+	      "ALTER TABLE hold RENAME COLUMN approved TO decision;"
+	      "CREATE INDEX message_received ON message (received, size, attachment);"
+	      "DROP TABLE fts;"
+	      "CREATE VIRTUAL TABLE fts USING fts5 (body, subject, sender, recipients, attachment, content='', columnsize=0, tokenize='ascii');"
+	      "UPDATE meta SET indexed_message = 0;",
 };
 
 static gboolean

@@ -119,7 +119,7 @@ described (Store *s)
 	sqlite3_stmt *q;
 	static const char sql_text[] = "SELECT t.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk || ' ' || IFNULL (c.dflt_value, '')"
 	                               " FROM sqlite_schema t JOIN pragma_table_xinfo (t.name) c WHERE t.type = 'table' UNION ALL SELECT 'index ' ||"
-	                               " tbl_name || ' ' || name || ' ' || IFNULL (sql, '') FROM sqlite_schema WHERE type = 'index' ORDER BY 1";
+	                               " tbl_name || ' ' || name || ' ' || IFNULL (sql, '') FROM sqlite_schema WHERE type = 'index' OR name = 'fts' ORDER BY 1";
 	assert_int_equal (sqlite3_prepare_v2 (db_handle (store_db (s)), sql_text, -1, &q, NULL), SQLITE_OK);
 	while (sqlite3_step (q) == SQLITE_ROW)
 		g_string_append_printf (text, "%s\n", sqlite3_column_text (q, 0));
