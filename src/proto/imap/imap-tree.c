@@ -10,10 +10,10 @@
 static const struct {
 	gsize chunk, kept;
 	guint blocks;
-} memory[2] = {{64u << 10, 2u << 20, 32}, {2048, 8192, 1}}; /* tolerant, strict */
+} memory[2] = {{64u << 10, 2u << 20, 32}, {2048, 0, 0}}; /* tolerant, strict */
 
 /* Of octets, besides ImapWord: what a word is read up to. */
-enum { IN_TOLERANT = 128, IN_STRICT = 256, IN_SECTION = 512 };
+enum { IN_TOLERANT = 128, IN_STRICT = 256, IN_SECTION = 512, WORDS = IN_TOLERANT - 1 };
 
 typedef struct Chunk Chunk;
 struct Chunk {
@@ -416,6 +416,13 @@ word_may_end (const ImapTree *t)
 	return t->at == t->end || *t->at == ' ' || *t->at == '(' || *t->at == ')' || (*t->at == ']' && t->frames[t->depth].is_section);
 }
 
+/* Of a word with a backslash before what has @kinds. */
+static guint16
+flag_words (Slice word, guint16 kinds)
+{
+	return (word.size > 1 && kinds & WORD_FLAG) || slice_equals (word, "\\*") ? WORD_FLAG : 0;
+}
+
 static TreeStep
 read_word (ImapTree *t)
 {
@@ -427,13 +434,11 @@ read_word (ImapTree *t)
 		return TREE_BAD;
 	const char *start = t->at;
 	gboolean is_flag = *t->at == '\\';
-	if (is_flag)
-		t->at++;
-	const char *rest = t->at;
+	t->at += is_flag;
 	guint16 kinds = octets_pass (t, t->frames[t->depth].is_section ? IN_SECTION : t->strict ? IN_STRICT : IN_TOLERANT);
 	if (is_flag)
-		kinds = t->at > rest && (kinds & WORD_FLAG || (t->at == rest + 1 && *rest == '*')) ? WORD_FLAG : 0;
-	n->words = kinds & (WORD_ATOM | WORD_ASTRING | WORD_PATTERN | WORD_SET | WORD_NUMBER | WORD_TAG | WORD_FLAG);
+		kinds = flag_words ((Slice) {start, (gsize) (t->at - start)}, kinds);
+	n->words = kinds & WORDS;
 	n->text = (Slice) {start, (gsize) (t->at - start)};
 	if (n->text.size == 0 || (t->strict && (!word_may_end (t) || n->words == 0)))
 		return tree_fail (t, "an octet that no word may hold");
@@ -642,6 +647,17 @@ gboolean
 node_is_nil (const ImapNode *n)
 {
 	return !n || node_is_word (n, "NIL");
+}
+
+guint
+slice_words (Slice s)
+{
+	gboolean is_flag = s.size > 0 && *s.data == '\\';
+	guint16 kinds = s.size > 0 ? G_MAXUINT16 : 0;
+	octets_init ();
+	for (gsize i = is_flag; i < s.size; i++)
+		kinds &= octets[(guchar) s.data[i]];
+	return (is_flag ? flag_words (s, kinds) : kinds) & WORDS;
 }
 
 gboolean

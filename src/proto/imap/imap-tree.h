@@ -62,6 +62,8 @@ Slice node_stem (const ImapNode *n);
 gboolean node_has_section (const ImapNode *n);
 const ImapNode *node_section (const ImapNode *n);
 gboolean node_partial (const ImapNode *n, guint32 *from_out, guint32 *size_out);
+/* The kinds of words that @s would make as a bare word: 0 none. */
+guint slice_words (Slice s);
 /* Digits only, at most 2^64-1. */
 gboolean slice_to_number (Slice s, guint64 *number_out);
 

@@ -8,38 +8,14 @@
 #include <unistd.h>
 #include "tree-text.h"
 
-/* What comes of @input, fed in pieces of @piece octets: a line a response. Errors as "! message". */
-static char *
-read_all (Slice input, gsize piece)
-{
-	g_autoptr (ImapReply) r = imap_reply_new ();
-	g_autoptr (GError) error = NULL;
-	GString *text = g_string_new (NULL);
-	gsize used;
-	for (gsize at = 0; at < input.size; at += used) {
-		gboolean complete;
-		/* a copy of its very size: reading on behind it is then seen */
-		gsize size = MIN (piece, input.size - at);
-		g_autofree char *copy = g_memdup2 (input.data + at, size);
-		if (!imap_reply_feed (r, (Slice) {copy, size}, &used, &complete, &error)) {
-			g_string_append_printf (text, "! %s", error->message);
-			break;
-		}
-		g_autofree char *one = complete ? reply_text_of (r) : NULL;
-		if (one)
-			g_string_append_printf (text, "%s%s", text->len ? "\n" : "", one);
-	}
-	return g_string_free (text, FALSE);
-}
-
 static void
 expect (Slice input, const char *want)
 {
 	for (gsize piece = 1; piece <= MIN (input.size, 200); piece++) {
-		g_autofree char *got = read_all (input, piece);
+		g_autofree char *got = replies_text (input, piece);
 		assert_string_equal (got, want);
 	}
-	g_autofree char *got = read_all (input, input.size);
+	g_autofree char *got = replies_text (input, input.size);
 	assert_string_equal (got, want);
 }
 
