@@ -74,9 +74,12 @@ store_bind_folder (Store *s, const FolderBinding *b, GError **error)
 	                          " base_parent = excluded.base_parent, base_name = excluded.base_name, uidvalidity = excluded.uidvalidity,"
 	                          " uidnext = excluded.uidnext, highestmodseq = excluded.highestmodseq, messages = excluded.messages,"
 	                          " complete = excluded.complete, pushed_modseq = excluded.pushed_modseq, selectable = excluded.selectable";
+	/* Two folders may have swapped names: the other one's binding is renewed later in the same transaction, or its name is gone. */
+	static const char displace[] = "UPDATE folder_binding SET remote_name = randomblob (16) WHERE remote_name = ?2 AND folder != ?1";
 	const char delimiter[2] = {b->delimiter, '\0'};
 	g_assert (store_in_transaction (s));
-	return db_run (s->db, sql, error, "ibssisiiiiIiI", b->folder, b->remote_name, strlen (b->remote_name), b->delimiter ? delimiter : NULL,
+	return db_run (s->db, displace, error, "ib", b->folder, b->remote_name, strlen (b->remote_name)) &&
+	       db_run (s->db, sql, error, "ibssisiiiiIiI", b->folder, b->remote_name, strlen (b->remote_name), b->delimiter ? delimiter : NULL,
 	               b->remote_id, b->base_parent, b->base_name, (gint64) b->uidvalidity, (gint64) b->uidnext, (gint64) b->highestmodseq,
 	               (gint64) b->messages, b->complete != 0, (gint64) b->pushed_modseq, b->selectable != 0);
 }
