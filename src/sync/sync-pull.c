@@ -239,6 +239,8 @@ apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const Folder
 	b->uidnext = last->uidnext_now;
 	b->highestmodseq = last->highestmodseq_now;
 	b->messages = last->messages_now;
+	if (last->id_now && !b->remote_id)
+		b->remote_id = g_strdup (last->id_now);
 	b->complete = !f->held && uid_set_is_empty (&f->wanted);
 	f->hinted_total = last->messages_now;
 	return store_bind_folder (run->store, b, error);

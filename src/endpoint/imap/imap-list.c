@@ -77,6 +77,16 @@ listing_take_list (Listing *l, const ImapResponse *r)
 	f->delimiter = delimiter.size == 1 ? delimiter.data[0] : 0;
 }
 
+/* RFC 8474 section 7 */
+static gboolean
+is_object_id (Slice id)
+{
+	for (gsize i = 0; i < id.size; i++)
+		if (!g_ascii_isalnum (id.data[i]) && id.data[i] != '-' && id.data[i] != '_')
+			return FALSE;
+	return id.size > 0 && id.size <= 255;
+}
+
 static void
 listing_take_status (Listing *l, const ImapResponse *r)
 {
@@ -96,7 +106,7 @@ listing_take_status (Listing *l, const ImapResponse *r)
 			f->uidvalidity = node_number (value);
 		else if (slice_equals_ascii_case (item, "HIGHESTMODSEQ"))
 			f->highestmodseq = node_number (value);
-		else if (slice_equals_ascii_case (item, "MAILBOXID") && node_count (value) > 0 && !f->id)
+		else if (slice_equals_ascii_case (item, "MAILBOXID") && !f->id && is_object_id (node_text (node_at (value, 0))))
 			f->id = slice_dup (node_text (node_at (value, 0)));
 	}
 }
@@ -128,12 +138,20 @@ listing_answered (gpointer data, const ImapAnswer *a, GError **error)
 	return TRUE;
 }
 
+/* Cyrus up to 3.6 at least answers STATUS MAILBOXID with octets of freed memory, other ones each time; in SELECT it is right. */
+static gboolean
+lies_about_ids (ImapSession *s)
+{
+	const char *software = imap_session_software (s);
+	return software && strstr (software, "Cyrus");
+}
+
 static char *
 status_items (ImapSession *s)
 {
 	return g_strdup_printf ("(MESSAGES UIDNEXT UIDVALIDITY%s%s)",
 	                        imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC") ? " HIGHESTMODSEQ" : "",
-	                        imap_session_can (s, "OBJECTID") ? " MAILBOXID" : "");
+	                        imap_session_can (s, "OBJECTID") && !lies_about_ids (s) ? " MAILBOXID" : "");
 }
 
 static void
