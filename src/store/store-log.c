@@ -43,6 +43,18 @@ store_run_end (Store *s, gint64 run, gint64 now, const char *result, const char 
 	return db_changes (s->db) == 1 || error_fail (error, ERROR_NOT_FOUND, "there is no run %" G_GINT64_FORMAT " in the log", run);
 }
 
+gboolean
+store_run_repeat (Store *s, gint64 now, const char *result, const char *err, guint lines, const char *facts, gboolean *repeated_out,
+                  GError **error)
+{
+	g_assert (store_in_transaction (s));
+	gboolean ok = db_run (s->db, "UPDATE run SET ended = ?1, facts = ?5 WHERE id = (SELECT MAX (id) FROM run) AND result = ?2 AND error IS ?3"
+	                             " AND (SELECT COUNT (*) FROM run_line l WHERE l.run = run.id) = ?4", error, "issis", now, result, err,
+	                      (gint64) lines, facts);
+	*repeated_out = ok && db_changes (s->db) > 0;
+	return ok;
+}
+
 GPtrArray *
 store_runs (Store *s, guint limit, GError **error)
 {

@@ -197,6 +197,10 @@ void run_free (Run *r);
 gboolean store_run_begin (Store *s, gint64 now, gint64 *run_out, GError **error);
 gboolean store_run_line (Store *s, gint64 run, gint64 time, gboolean detail, const char *text, GError **error);
 gboolean store_run_end (Store *s, gint64 run, gint64 now, const char *result, const char *err, const char *facts, GError **error);
+/* The last run ended now once more with the same outcome and nothing to tell: only its end and facts are renewed, if it is of @result and
+ * @err (NULL: none) and its lines are @lines in number. *repeated_out FALSE: it is not, and nothing was done. */
+gboolean store_run_repeat (Store *s, gint64 now, const char *result, const char *err, guint lines, const char *facts, gboolean *repeated_out,
+                           GError **error);
 GPtrArray *store_runs (Store *s, guint limit, GError **error); /* newest first */
 typedef void (*RunLineFn) (gpointer data, gint64 time, gboolean detail, const char *text);
 gboolean store_run_lines (Store *s, gint64 run, RunLineFn fn, gpointer data, GError **error);

@@ -64,6 +64,17 @@ facts_json (const SyncRun *run)
 	                        r->traffic.flights);
 }
 
+#define IDLE_LINES 3 /* Synchronizing Mailbox, Synchronizing Hierarchy, Done; a failure to connect has two */
+
+static gboolean
+log_repeats (SyncRun *run, const char *result, const char *failure, const char *facts, gboolean *repeated_out, GError **error)
+{
+	*repeated_out = FALSE;
+	if (!run->options->fold_idle || run->run != 0 || run->unwritten->len > IDLE_LINES)
+		return TRUE;
+	return store_run_repeat (run->store, sync_now (), result, failure, run->unwritten->len, facts, repeated_out, error);
+}
+
 gboolean
 sync_log_end (SyncRun *run, const GError *failure, GError **error)
 {
@@ -76,8 +87,10 @@ sync_log_end (SyncRun *run, const GError *failure, GError **error)
 	else
 		sync_log (run, "Done");
 	g_autofree char *facts = facts_json (run);
-	return store_begin (run->store, error) && sync_log_write (run, error) &&
-	       store_run_end (run->store, run->run, sync_now (), result, failure ? failure->message : NULL, facts, error) &&
+	const char *text = failure ? failure->message : NULL;
+	gboolean repeated;
+	return store_begin (run->store, error) && log_repeats (run, result, text, facts, &repeated, error) &&
+	       (repeated || (sync_log_write (run, error) && store_run_end (run->store, run->run, sync_now (), result, text, facts, error))) &&
 	       sync_commit (run, error);
 }
 

@@ -29,6 +29,7 @@ typedef struct {
 	guint guard_messages;        /* deletion guard: a run that would remove more than this many ... */
 	guint guard_percent;         /* ... and more than this share of a folder, or all of it (over one message), holds */
 	guint keep_removed_days;
+	gboolean fold_idle; /* runs that only repeat the last one, and had nothing to do, share its place in the log: for watching */
 	void (*progress) (gpointer data, const SyncProgress *p); /* at most some times a second; NULL */
 	void (*line) (gpointer data, gint64 time, gboolean detail, const char *text); /* each line of the log as it is written; NULL */
 	gpointer data;
