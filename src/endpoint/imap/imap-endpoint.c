@@ -5,6 +5,9 @@
 
 #define DEFAULT_CONNECTIONS 4
 #define TRIES_LIMIT 3
+#define FURTHER_PAUSE_S 600 /* after the server wanted no further connection */
+
+int imap_retry_pause_ms = 1000;
 
 static void
 traffic_add (EndpointTraffic *sum, EndpointTraffic t)
@@ -49,9 +52,12 @@ endpoint_session_further (ImapEndpoint *e, guint i)
 		return NULL;
 	if (e->sessions[i] && imap_session_is_dead (e->sessions[i]))
 		endpoint_session_drop (e, i);
-	if (!e->sessions[i])
-		/* the reason does not matter: one connection does it all, only slower */
-		e->sessions[i] = imap_session_open (&e->settings, e->known, e->cancel, NULL);
+	gint64 now = g_get_monotonic_time ();
+	if (e->sessions[i] || (e->further_failed && now - e->further_failed < FURTHER_PAUSE_S * G_USEC_PER_SEC))
+		return e->sessions[i];
+	/* the reason does not matter: one connection does it all, only slower */
+	e->sessions[i] = imap_session_open (&e->settings, e->known, e->cancel, NULL);
+	e->further_failed = e->sessions[i] ? 0 : now;
 	return e->sessions[i];
 }
 
@@ -62,7 +68,7 @@ endpoint_retry (ImapEndpoint *e, guint *tries, GError **error)
 		return FALSE;
 	for (guint i = 0; i < IMAP_CONNECTIONS_LIMIT; i++)
 		endpoint_session_drop (e, i);
-	int wait_ms = (*tries == 1 ? 0 : 1000) + g_random_int_range (0, 250);
+	int wait_ms = (*tries == 1 ? 0 : imap_retry_pause_ms) + g_random_int_range (0, 1 + imap_retry_pause_ms / 4);
 	if (net_wait (NULL, 0, NULL, 0, wait_ms, e->cancel, NULL) < 0)
 		return FALSE;
 	g_clear_error (error);

@@ -79,7 +79,7 @@ static gboolean
 evidence_send (ImapSession *s, EvidenceCall *call, const char *set, GError **error)
 {
 	g_autofree char *text = g_strdup_printf ("UID FETCH %s (UID FLAGS INTERNALDATE RFC822.SIZE%s%s BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])", set,
-	                                         imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC") ? " MODSEQ" : "",
+	                                         imap_session_has_condstore (s) ? " MODSEQ" : "",
 	                                         fetch_id_item (s));
 	imap_session_send (s, text, evidence_hear, evidence_answered, call);
 	return imap_session_settle (s, COMMANDS_IN_FLIGHT, error);

@@ -160,6 +160,10 @@ block_hear (gpointer data, const ImapResponse *r, GError **error)
 	Wanted *w = &b->t->wanted[b->request];
 	const ImapNode *body = reply_is (r, "FETCH") ? fetch_body (r) : NULL;
 	guint32 uid = body ? (guint32) node_number (fetch_item (r, "UID")) : 0;
+	if (body && node_count (reply_arg (r, 0)) % 2 != 0) {
+		error_fail (error, ERROR_PROTOCOL, "the server's answer for message %u of folder '%s' is garbled", uid, w->r->name);
+		return IMAP_FAILED;
+	}
 	if (!body || w->refused || !uid_set_contains (&b->uids, uid) || uid_set_contains (&w->delivered, uid))
 		return IMAP_PASSED;
 	FetchedMessage m = {.request = b->request};
@@ -225,7 +229,7 @@ block_send (Transfer *t, guint lane, Block *b)
 	g_autoptr (GString) text = g_string_new ("UID FETCH ");
 	uid_set_format (&b->uids, text);
 	g_string_append_printf (text, " (UID FLAGS INTERNALDATE RFC822.SIZE%s%s BODY.PEEK[])",
-	                        imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC") ? " MODSEQ" : "",
+	                        imap_session_has_condstore (s) ? " MODSEQ" : "",
 	                        fetch_id_item (s));
 	imap_session_send (s, text->str, block_hear, block_answered, b);
 	b->lane = lane;
@@ -320,6 +324,15 @@ fetch_once (Transfer *t, GError **error)
 	return ok;
 }
 
+static guint64
+transfer_delivered (const Transfer *t)
+{
+	guint64 n = 0;
+	for (guint i = 0; i < t->n; i++)
+		n += uid_set_count (&t->wanted[i].delivered);
+	return n;
+}
+
 gboolean
 imap_fetch (Endpoint *endpoint, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error)
 {
@@ -329,8 +342,14 @@ imap_fetch (Endpoint *endpoint, FetchRequest *requests, guint n, FetchSink sink,
 	for (guint i = 0; i < n; i++)
 		wanted[i].r = &requests[i];
 	gboolean ok = TRUE;
-	for (guint tries = 0; ok && !fetch_once (&t, &local);)
+	guint64 before = 0;
+	for (guint tries = 0; ok && !fetch_once (&t, &local);) {
+		/* a bad line may break often in a long transfer: what counts is whether it gets on */
+		guint64 now = transfer_delivered (&t);
+		tries = now > before ? 0 : tries;
+		before = now;
 		ok = !t.sink_failed && endpoint_retry (t.e, &tries, &local);
+	}
 	for (guint i = 0; i < n; i++) {
 		if (ok)
 			request_finish (&wanted[i]);

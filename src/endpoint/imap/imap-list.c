@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define FOLDERS_LIMIT 100000
+#define NAME_LIMIT 2000
 #define STATUS_IN_FLIGHT 100
 
 typedef struct {
@@ -35,12 +36,24 @@ name_of (Slice wire)
 	return slice_equals_ascii_case (wire, "INBOX") ? g_strdup ("INBOX") : g_strndup (wire.data, wire.size);
 }
 
+/* A quoted string can't hold line ends or NUL, and a name with them is no folder that anybody means. */
+static gboolean
+name_can_be_said (Slice wire)
+{
+	for (gsize i = 0; i < wire.size; i++)
+		if ((guchar) wire.data[i] < ' ' || wire.data[i] == 0x7f)
+			return FALSE;
+	return wire.size > 0 && wire.size <= NAME_LIMIT;
+}
+
 static RemoteFolder *
 listing_folder (Listing *l, Slice wire, gboolean create)
 {
+	if (!name_can_be_said (wire))
+		return NULL;
 	g_autofree char *name = name_of (wire);
 	RemoteFolder *f = g_hash_table_lookup (l->by_name, name);
-	if (f || !create || !*name || l->folders->len >= FOLDERS_LIMIT)
+	if (f || !create || l->folders->len >= FOLDERS_LIMIT)
 		return f;
 	f = g_new0 (RemoteFolder, 1);
 	f->name = g_steal_pointer (&name);
@@ -62,6 +75,12 @@ folder_take_attribute (RemoteFolder *f, const char *attribute)
 		f->role = g_strdup (role);
 }
 
+static char
+delimiter_of (const ImapNode *n)
+{
+	return !node_is_nil (n) && node_text (n).size == 1 ? *node_text (n).data : 0;
+}
+
 static void
 listing_take_list (Listing *l, const ImapResponse *r)
 {
@@ -73,8 +92,7 @@ listing_take_list (Listing *l, const ImapResponse *r)
 		g_autofree char *attribute = slice_dup (node_text (node_at (attributes, i)));
 		folder_take_attribute (f, attribute);
 	}
-	Slice delimiter = node_is_nil (reply_arg (r, 1)) ? (Slice) {NULL, 0} : reply_text (r, 1);
-	f->delimiter = delimiter.size == 1 ? delimiter.data[0] : 0;
+	f->delimiter = delimiter_of (reply_arg (r, 1));
 }
 
 /* RFC 8474 section 7 */
@@ -150,15 +168,8 @@ static char *
 status_items (ImapSession *s)
 {
 	return g_strdup_printf ("(MESSAGES UIDNEXT UIDVALIDITY%s%s)",
-	                        imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC") ? " HIGHESTMODSEQ" : "",
+	                        imap_session_has_condstore (s) ? " HIGHESTMODSEQ" : "",
 	                        imap_session_can (s, "OBJECTID") && !lies_about_ids (s) ? " MAILBOXID" : "");
-}
-
-static void
-enable_send (ImapSession *s)
-{
-	if (imap_session_enable (s))
-		imap_session_send (s, imap_session_can (s, "QRESYNC") ? "ENABLE QRESYNC" : "ENABLE CONDSTORE", NULL, NULL, NULL);
 }
 
 static gboolean
@@ -210,17 +221,32 @@ folder_order (gconstpointer a, gconstpointer b)
 	return f_inbox != g_inbox ? (f_inbox ? -1 : 1) : strcmp (f->name, g->name);
 }
 
+static void
+listing_drop_foreign (Listing *l)
+{
+	for (guint i = l->folders->len; i > 0; i--) {
+		RemoteFolder *f = l->folders->pdata[i - 1];
+		if (name_is_personal (&l->e->space, f->name, f->selectable))
+			continue;
+		g_hash_table_remove (l->by_name, f->name);
+		g_ptr_array_remove_index (l->folders, i - 1);
+	}
+}
+
 /* An INBOX that LIST forgot (some servers list it only when subscribed) is there all the same. */
 static void
 listing_finish (Listing *l)
 {
 	listing_folder (l, (Slice) {"INBOX", 5}, l->folders->len > 0);
+	listing_drop_foreign (l);
 	for (guint i = 0; i < l->folders->len; i++) {
 		RemoteFolder *f = l->folders->pdata[i];
 		if (strcmp (f->name, "INBOX") == 0) {
 			g_free (f->role);
 			f->role = g_strdup ("inbox");
 		}
+		if (!l->e->space.delimiter) /* NAMESPACE was refused, or wrong */
+			l->e->space.delimiter = f->delimiter;
 		folder_place (f, &l->e->space, f->delimiter);
 	}
 	g_ptr_array_sort (l->folders, folder_order);
@@ -246,10 +272,10 @@ list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
 		return FALSE;
 	g_auto (Listing) l;
 	listing_init (&l, e);
-	enable_send (s);
+	imap_session_enable (s);
 	if (!e->space_known && !endpoint_learn_space (e, s, error))
 		return FALSE;
-	gboolean extended = imap_session_can (s, "LIST-EXTENDED") || imap_session_can (s, "IMAP4REV2");
+	gboolean extended = imap_session_can (s, "LIST-EXTENDED");
 	if (extended && !list_extended (&l, s, error))
 		return FALSE;
 	if ((!extended || l.refused) && !list_plain (&l, s, error))
@@ -277,18 +303,27 @@ imap_list (Endpoint *endpoint, GPtrArray **folders_out, GError **error)
 	return TRUE;
 }
 
+/* ("INBOX." "."): the first personal one is where new folders go. */
+static void
+space_take (NameSpace *space, const ImapNode *n, gboolean personal)
+{
+	g_autofree char *prefix = slice_dup (node_text (node_at (n, 0)));
+	if (node_count (n) < 2)
+		return;
+	if (personal && !space->personal)
+		name_space_set (space, prefix, delimiter_of (node_at (n, 1)));
+	name_space_add (space, prefix, personal);
+}
+
 static ImapHeard
 space_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	ImapEndpoint *e = data;
-	const ImapNode *personal = reply_arg (r, 0);
 	if (!reply_is (r, "NAMESPACE"))
 		return IMAP_PASSED;
-	if (node_count (personal) == 0 || node_count (node_at (personal, 0)) < 2)
-		return IMAP_TAKEN;
-	g_autofree char *prefix = slice_dup (node_text (node_at (node_at (personal, 0), 0)));
-	const ImapNode *delimiter = node_at (node_at (personal, 0), 1);
-	name_space_set (&e->space, prefix, node_is_nil (delimiter) || node_text (delimiter).size != 1 ? 0 : *node_text (delimiter).data);
+	for (guint kind = 0; kind < 3; kind++)
+		for (const ImapNode *n = node_first (reply_arg (r, kind)); n; n = node_next (n))
+			space_take (&e->space, n, kind == 0);
 	return IMAP_TAKEN;
 }
 
@@ -297,23 +332,30 @@ static ImapHeard
 root_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	ImapEndpoint *e = data;
-	if (!reply_is (r, "LIST") || reply_text (r, 2).size > 0)
+	/* Gmail calls the root by the delimiter */
+	if (!reply_is (r, "LIST") || (reply_text (r, 2).size > 0 && !slice_equals (reply_text (r, 2), "/")))
 		return IMAP_PASSED;
-	if (!node_is_nil (reply_arg (r, 1)) && reply_text (r, 1).size == 1)
-		name_space_set (&e->space, "", *reply_text (r, 1).data);
+	name_space_set (&e->space, "", delimiter_of (reply_arg (r, 1)));
 	return IMAP_TAKEN;
+}
+
+static gboolean
+space_answered (gpointer data, const ImapAnswer *a, GError **error)
+{
+	((ImapEndpoint *) data)->space_known = TRUE;
+	return TRUE;
 }
 
 /* Goes out in the same write as the LIST that follows: nothing waits here. */
 gboolean
 endpoint_learn_space (ImapEndpoint *e, ImapSession *s, GError **error)
 {
-	if (!e->space.prefix)
-		name_space_set (&e->space, "", 0);
-	if (imap_session_can (s, "NAMESPACE") || imap_session_can (s, "IMAP4REV2"))
-		imap_session_send (s, "NAMESPACE", space_hear, NULL, e);
+	name_space_clear (&e->space);
+	name_space_set (&e->space, "", 0);
+	e->space.utf8 = imap_session_is_rev2_only (s);
+	if (imap_session_can (s, "NAMESPACE"))
+		imap_session_send (s, "NAMESPACE", space_hear, space_answered, e);
 	else
-		imap_session_send (s, "LIST \"\" \"\"", root_hear, NULL, e);
-	e->space_known = TRUE;
+		imap_session_send (s, "LIST \"\" \"\"", root_hear, space_answered, e);
 	return TRUE;
 }

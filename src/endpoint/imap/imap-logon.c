@@ -37,7 +37,7 @@ session_hear_greeting (ImapSession *s)
 static gboolean
 session_await_greeting (ImapSession *s, GError **error)
 {
-	gint64 end = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
+	gint64 end = g_get_monotonic_time () + MIN (60000, imap_silence_ms) * G_GINT64_CONSTANT (1000);
 	while (!s->greeted) {
 		if (g_get_monotonic_time () > end)
 			return error_fail (error, ERROR_TEMPORARY, "the server %s has not greeted for a minute: is this an IMAP port?",
@@ -232,17 +232,35 @@ session_log_on (ImapSession *s, GError **error)
 	return ok && session_learn_capabilities (s, error);
 }
 
+/* With capabilities of an earlier session. A refusal may be due to them: then once more with those of today. */
+static gboolean
+session_log_on_remembered (ImapSession *s, GError **error)
+{
+	g_autoptr (GError) refusal = NULL;
+	g_autofree char *remembered = g_strdup (imap_session_capabilities (s));
+	if (session_log_on (s, &refusal))
+		return TRUE;
+	gboolean again = (error_is (refusal, ERROR_NO_PERMISSION) || error_is (refusal, ERROR_PROTOCOL)) && !imap_session_is_dead (s);
+	s->capabilities_fresh = FALSE;
+	if (again && !session_learn_capabilities (s, error))
+		return FALSE;
+	if (again && strcmp (remembered, imap_session_capabilities (s)) != 0)
+		return session_log_on (s, error);
+	g_propagate_error (error, g_steal_pointer (&refusal));
+	return FALSE;
+}
+
 static gboolean
 session_start (ImapSession *s, const char *known, GError **error)
 {
 	if (!session_await_greeting (s, error) || !session_start_tls (s, error))
 		return FALSE;
 	/* Capabilities remembered spare the question, but never decide what the server says itself, and never before TLS. */
-	if (!s->capabilities_fresh && known && strstr (known, "AUTH=")) {
+	gboolean used = !s->capabilities_fresh && known && strstr (known, "AUTH=");
+	if (used)
 		session_set_capabilities (s, known);
-		s->capabilities_fresh = TRUE;
-	}
-	if (!session_learn_capabilities (s, error) || !session_log_on (s, error))
+	gboolean ok = used ? session_log_on_remembered (s, error) : session_learn_capabilities (s, error) && session_log_on (s, error);
+	if (!ok)
 		return FALSE;
 	s->log_on_flights = net_conn_stats (s->conn).flights;
 	return TRUE;
@@ -265,7 +283,7 @@ imap_session_open (const ImapSettings *settings, const char *known, Cancel *canc
 	s->conn = conn;
 	s->cancel = cancel;
 	s->settings = settings;
-	s->silence_ms = SILENCE_MS;
+	s->silence_ms = imap_silence_ms;
 	s->capabilities = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 	s->capability_text = g_string_new (NULL);
 	s->trace_in = g_string_new (NULL);

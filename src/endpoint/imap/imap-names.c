@@ -36,9 +36,49 @@ name_space_set (NameSpace *space, const char *prefix, char delimiter)
 }
 
 void
+name_space_add (NameSpace *space, const char *prefix, gboolean personal)
+{
+	GPtrArray **list = personal ? &space->personal : &space->foreign;
+	if (!*list)
+		*list = g_ptr_array_new_with_free_func (g_free);
+	g_ptr_array_add (*list, g_strdup (prefix));
+}
+
+void
 name_space_clear (NameSpace *space)
 {
 	g_clear_pointer (&space->prefix, g_free);
+	g_clear_pointer (&space->personal, g_ptr_array_unref);
+	g_clear_pointer (&space->foreign, g_ptr_array_unref);
+}
+
+/* Length of the longest prefix in @list that @name has, -1 none. *leads_out: @name is a prefix without its delimiter. */
+static gssize
+longest_prefix (const GPtrArray *list, const char *name, gboolean *leads_out)
+{
+	gssize longest = -1;
+	for (guint i = 0; list && i < list->len; i++) {
+		const char *prefix = list->pdata[i];
+		gsize size = strlen (prefix);
+		if (strncmp (name, prefix, size) == 0)
+			longest = MAX (longest, (gssize) size);
+		*leads_out |= size > 1 && strlen (name) == size - 1 && strncmp (name, prefix, size - 1) == 0;
+	}
+	return longest;
+}
+
+gboolean
+name_is_personal (const NameSpace *space, const char *name, gboolean selectable)
+{
+	gboolean leads = FALSE;
+	if (g_ascii_strcasecmp (name, "INBOX") == 0)
+		return TRUE;
+	gssize personal = longest_prefix (space->personal, name, &leads);
+	gssize foreign = longest_prefix (space->foreign, name, &leads);
+	if (leads && !selectable)
+		return FALSE;
+	/* a namespace without prefix has what no other claims */
+	return foreign < 0 || personal >= foreign;
 }
 
 /* What of @name stands for the namespace and not for a folder: its length. */
@@ -65,7 +105,8 @@ folder_place (RemoteFolder *f, const NameSpace *space, char delimiter)
 		last = NULL;
 	if (last && last > f->name + start)
 		f->parent = g_strndup (f->name, last - f->name);
-	f->leaf = leaf_decode (last ? last + 1 : f->name + start);
+	const char *leaf = last ? last + 1 : f->name + start;
+	f->leaf = space->utf8 ? slice_to_utf8 ((Slice) {leaf, strlen (leaf)}, 3 * strlen (leaf) + 1) : leaf_decode (leaf);
 }
 
 char *
@@ -82,7 +123,7 @@ folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, 
 		            parent && !space->delimiter ? ": it has no folders in folders" : "");
 		return NULL;
 	}
-	g_autofree char *wire = leaf_encode (leaf);
+	g_autofree char *wire = space->utf8 ? g_strdup (leaf) : leaf_encode (leaf);
 	if (parent)
 		return g_strdup_printf ("%s%c%s", parent, space->delimiter, wire);
 	return g_strconcat (space->prefix ? space->prefix : "", wire, NULL);

@@ -3,13 +3,19 @@
 #pragma once
 #include "endpoint.h"
 
-/* The personal namespace. @prefix ends in the delimiter ("INBOX.") or is empty. */
+/* The personal namespace, and where those of others lie. @prefix ends in the delimiter ("INBOX.") or is empty. */
 typedef struct {
-	char *prefix; /* owned; never NULL after names_space_init */
+	char *prefix; /* owned; NULL: not set */
 	char delimiter; /* 0: flat */
+	gboolean utf8;  /* names are UTF-8 on the wire (IMAP4rev2 alone), else modified UTF-7 */
+	GPtrArray *personal, *foreign; /* prefixes (owned), NULL none */
 } NameSpace;
 void name_space_set (NameSpace *space, const char *prefix, char delimiter);
+/* Adds a prefix below which names are somebody else's, or (@personal) the user's own. */
+void name_space_add (NameSpace *space, const char *prefix, gboolean personal);
 void name_space_clear (NameSpace *space);
+/* FALSE: @name belongs to other users, is shared, or only leads to a namespace's folders (@selectable FALSE). */
+gboolean name_is_personal (const NameSpace *space, const char *name, gboolean selectable);
 
 /* Fills parent, leaf and delimiter of @f from its wire name. */
 void folder_place (RemoteFolder *f, const NameSpace *space, char delimiter);

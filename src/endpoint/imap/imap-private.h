@@ -8,6 +8,9 @@
 #include "imap-states.h"
 #include "net-conn.h"
 
+/* For tests, which have less time: silence of a server that counts as the connection's end; pause between tries. */
+extern int imap_silence_ms, imap_retry_pause_ms;
+
 typedef struct ImapSession ImapSession;
 typedef struct ImapCommand ImapCommand;
 
@@ -42,9 +45,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapSession, imap_session_free)
 void imap_session_logout (ImapSession *s);
 
 gboolean imap_session_can (const ImapSession *s, const char *capability);
-/* TRUE once a session: ENABLE is worth sending, and the caller does it. */
-gboolean imap_session_enable (ImapSession *s);
-gboolean imap_session_has_qresync (const ImapSession *s); /* enabled */
+/* IMAP4rev2 without IMAP4rev1: names of folders are UTF-8. */
+gboolean imap_session_is_rev2_only (const ImapSession *s);
+/* Sends ENABLE once a session, if it is worth it; nothing waits. */
+void imap_session_enable (ImapSession *s);
+gboolean imap_session_has_condstore (const ImapSession *s);
+gboolean imap_session_has_qresync (const ImapSession *s); /* enabled, or not yet refused */
 const char *imap_session_capabilities (const ImapSession *s);
 const char *imap_session_software (const ImapSession *s);
 NetConn *imap_session_conn (ImapSession *s);
@@ -97,7 +103,7 @@ typedef struct {
 	EndpointTraffic past; /* of sessions that are gone */
 	NameSpace space;
 	gboolean space_known, keywords_any;
-	guint failures; /* to connect, in a row */
+	gint64 further_failed; /* monotonic; 0 never */
 	/* watch */
 	gboolean notify_on, notify_refused, idle_refused;
 	gboolean tree_changed;    /* heard since the last list */

@@ -6,15 +6,19 @@
 #include <string.h>
 
 #define FOLDERS_IN_FLIGHT 100
-#define SET_TEXT_LIMIT 8000
+#define SET_TEXT_LIMIT 7000
+#define SEARCH_BLOCK 50000 /* UIDs that a server without ESEARCH names in one line */
 
 typedef struct Inquiry Inquiry;
 /* One folder's way through the flights. */
 typedef struct {
 	Inquiry *inquiry;
 	FolderQuery *q;
-	guint index; /* in the call, for the selected folder */
-	guint32 exists;
+	guint32 exists;       /* now */
+	guint32 at_select;    /* EXISTS then */
+	guint32 expunged;     /* since */
+	gboolean searched;    /* the server has answered a search */
+	gboolean plain;       /* the server understands no parameter of SELECT, whatever it announced */
 	guint64 uidnext;
 	gboolean nomodseq, selected;
 	gboolean done; /* all answers are in */
@@ -28,6 +32,7 @@ struct Inquiry {
 	ImapSession *s;
 	Asked *asked;
 	guint n;
+	Asked *open; /* whose SELECT was the last that was sent */
 };
 
 static void
@@ -39,7 +44,8 @@ asked_reset (Asked *a)
 	q->highestmodseq_now = 0;
 	q->changed_identity = q->all_states = q->has_all_uids = FALSE;
 	q->states = remote_states_new ();
-	a->exists = a->max_uid = 0;
+	a->exists = a->max_uid = a->at_select = a->expunged = 0;
+	a->searched = FALSE;
 	a->uidnext = 0;
 	a->nomodseq = a->selected = a->failed = FALSE;
 }
@@ -74,6 +80,24 @@ asked_take_state (Asked *a, const ImapResponse *r)
 	g_array_append_val (a->q->states, state);
 }
 
+static void
+asked_take_expunges (Asked *a, guint64 n)
+{
+	a->exists -= (guint32) MIN (n, a->exists);
+	a->expunged += (guint32) n;
+}
+
+/* RFC 7162 3.2.10: with EARLIER it is about the past, and no longer counted in EXISTS. */
+static void
+asked_take_vanished (Asked *a, const ImapResponse *r)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	reply_take_vanished (r, &uids);
+	uid_set_add_set (&a->q->vanished, &uids);
+	if (reply_arg (r, 0) && reply_arg (r, 0)->kind != NODE_LIST)
+		asked_take_expunges (a, uid_set_count (&uids));
+}
+
 static ImapHeard
 asked_hear (gpointer data, const ImapResponse *r, GError **error)
 {
@@ -87,15 +111,16 @@ asked_hear (gpointer data, const ImapResponse *r, GError **error)
 			asked_take_code (a, r);
 	} else if (reply_is (r, "EXISTS"))
 		a->exists = reply_number (r);
-	else if (reply_is (r, "EXPUNGE")) /* the count sinks, the UID is not told: asked again with the set of all */
-		a->exists -= a->exists > 0;
+	else if (reply_is (r, "EXPUNGE"))
+		asked_take_expunges (a, 1);
 	else if (reply_is (r, "FETCH"))
 		asked_take_state (a, r);
 	else if (reply_is (r, "VANISHED"))
-		reply_take_vanished (r, &q->vanished);
-	else if (reply_is (r, "SEARCH") || reply_is (r, "ESEARCH"))
+		asked_take_vanished (a, r);
+	else if (reply_is (r, "SEARCH") || reply_is (r, "ESEARCH")) {
+		a->searched = TRUE;
 		reply_take_search (r, &q->all_uids);
-	else
+	} else
 		return IMAP_PASSED;
 	return IMAP_TAKEN;
 }
@@ -106,6 +131,11 @@ asked_selected (gpointer data, const ImapAnswer *answer, GError **error)
 	Asked *a = data;
 	FolderQuery *q = a->q;
 	a->failed = answer->outcome != IMAP_OK;
+	if (answer->outcome == IMAP_BAD && !a->plain && imap_session_has_condstore (a->inquiry->s)) {
+		a->failed = FALSE;
+		a->plain = TRUE;
+		return TRUE;
+	}
 	if (imap_answer_is_temporary (answer))
 		return imap_answer_fail (answer, error, "folder '%s' can't be opened now", q->name);
 	if (a->failed) {
@@ -116,7 +146,7 @@ asked_selected (gpointer data, const ImapAnswer *answer, GError **error)
 		return TRUE;
 	}
 	a->selected = TRUE;
-	q->messages_now = a->exists;
+	q->messages_now = a->at_select = a->exists;
 	q->changed_identity = q->uidvalidity && q->uidvalidity != q->uidvalidity_now;
 	return TRUE;
 }
@@ -135,7 +165,7 @@ asked_answered (gpointer data, const ImapAnswer *answer, GError **error)
 static gboolean
 asked_by_qresync (const Asked *a)
 {
-	return a->q->kind == QUERY_CHANGES && a->q->uidvalidity && a->q->highestmodseq && imap_session_has_qresync (a->inquiry->s);
+	return !a->plain && a->q->kind == QUERY_CHANGES && a->q->uidvalidity && a->q->highestmodseq && imap_session_has_qresync (a->inquiry->s);
 }
 
 static void
@@ -154,26 +184,42 @@ asked_send_select (Asked *a)
 				g_string_truncate (text, size);
 		}
 		g_string_append (text, "))");
-	} else if (imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC"))
+	} else if (imap_session_has_condstore (s) && !a->plain)
 		g_string_append (text, " (CONDSTORE)");
+	a->selected = a->failed = FALSE;
+	a->inquiry->open = a;
 	imap_session_send (s, text->str, asked_hear, asked_selected, a);
 }
 
-/* In the same flight, since it needs nothing from SELECT's answer. */
 static void
-asked_send_search (Asked *a)
+asked_send_search (Asked *a, const char *what)
 {
-	ImapSession *s = a->inquiry->s;
+	g_autofree char *text = g_strconcat ("UID SEARCH ", what, NULL);
 	a->all_uids = TRUE;
-	imap_session_send (s, imap_session_can (s, "ESEARCH") ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL", asked_hear,
-	                   asked_answered, a);
+	imap_session_send (a->inquiry->s, text, asked_hear, asked_answered, a);
+}
+
+/* All UIDs. Without ESEARCH they come one by one, and a line should not grow without bound. */
+static void
+asked_send_searches (Asked *a)
+{
+	if (imap_session_can (a->inquiry->s, "ESEARCH")) {
+		asked_send_search (a, "RETURN (ALL) ALL");
+		return;
+	}
+	if (a->exists <= SEARCH_BLOCK)
+		asked_send_search (a, "ALL");
+	for (guint32 from = 1; a->exists > SEARCH_BLOCK && from <= a->exists; from += SEARCH_BLOCK) {
+		g_autofree char *block = g_strdup_printf ("%u:%u", from, MIN (from + SEARCH_BLOCK - 1, a->exists));
+		asked_send_search (a, block);
+	}
 }
 
 /* SELECT has told it all. */
 static gboolean
 asked_is_complete (const Asked *a)
 {
-	return a->failed || a->q->changed_identity || a->all_uids || (asked_by_qresync (a) && !a->nomodseq);
+	return a->failed || a->q->changed_identity || (a->all_uids && a->selected) || (asked_by_qresync (a) && !a->nomodseq);
 }
 
 /* What SELECT left open, when @a's folder is the selected one. */
@@ -184,6 +230,7 @@ asked_send_rest (Asked *a)
 	FolderQuery *q = a->q;
 	gboolean since = q->kind == QUERY_CHANGES && q->highestmodseq && q->highestmodseq_now && !a->nomodseq;
 	g_array_set_size (q->states, 0);
+	uid_set_clear (&q->all_uids);
 	a->all_uids = TRUE;
 	a->all_states = q->kind == QUERY_CHANGES && !since;
 	if (a->exists == 0)
@@ -195,7 +242,21 @@ asked_send_rest (Asked *a)
 		imap_session_send (s, q->highestmodseq_now ? "UID FETCH 1:* (FLAGS MODSEQ)" : "UID FETCH 1:* (FLAGS)", asked_hear,
 		                   asked_answered, a);
 	if (!a->all_states)
-		asked_send_search (a);
+		asked_send_searches (a);
+}
+
+/* The server named fewer messages than there are: what it did not name would count as removed. Removals that it had not told by then
+ * explain it, and so do those it never tells within a command; a second look, with a NOOP behind, leaves them no room. */
+static gboolean
+asked_is_short (Asked *a)
+{
+	FolderQuery *q = a->q;
+	if (!a->all_uids || a->failed || q->changed_identity || q->error)
+		return FALSE;
+	if (a->all_states)
+		states_sort (q->states);
+	guint64 named = a->all_states ? q->states->len : uid_set_count (&q->all_uids);
+	return named + a->expunged < a->at_select || (a->at_select > a->expunged && !a->all_states && !a->searched);
 }
 
 static void
@@ -203,7 +264,7 @@ asked_finish (Asked *a)
 {
 	FolderQuery *q = a->q;
 	a->done = TRUE;
-	if (a->failed)
+	if (a->failed || q->error)
 		return;
 	if (q->changed_identity) {
 		g_array_set_size (q->states, 0);
@@ -225,24 +286,25 @@ asked_finish (Asked *a)
 	endpoint_told (a->inquiry->e, q->name, &state);
 }
 
-/* Folders whose SELECT was not enough are selected again, this time with all their commands behind it. */
+/* Folders whose SELECT was not enough are selected again, this time with all their commands behind it; first the one that still is. */
 static gboolean
 inquiry_rest (Inquiry *all, GError **error)
 {
-	guint last = all->n;
-	for (guint i = 0; i < all->n; i++)
-		if (all->asked[i].selected)
-			last = i; /* this one is still selected */
+	Asked *open = all->open && all->open->selected ? all->open : NULL;
+	guint first = open ? (guint) (open - all->asked) : 0;
 	for (guint k = 0; k < all->n; k++) {
-		Asked *a = &all->asked[last < all->n ? (last + k) % all->n : k];
+		Asked *a = &all->asked[(first + k) % all->n];
 		if (a->done || asked_is_complete (a))
 			continue;
-		if (k > 0) {
-			guint32 exists = a->exists;
+		guint32 exists = a->exists;
+		gboolean known = a->selected;
+		if (a != open)
 			asked_send_select (a);
-			a->exists = exists;
-		}
-		asked_send_rest (a);
+		a->exists = exists;
+		if (!known && !imap_session_settle (all->s, 0, error))
+			return FALSE;
+		if (!a->failed && !a->q->changed_identity)
+			asked_send_rest (a);
 		if (!imap_session_settle (all->s, FOLDERS_IN_FLIGHT, error))
 			return FALSE;
 	}
@@ -252,14 +314,16 @@ inquiry_rest (Inquiry *all, GError **error)
 static gboolean
 inquiry_select (Inquiry *all, GError **error)
 {
+	gboolean esearch = imap_session_can (all->s, "ESEARCH");
 	for (guint i = 0; i < all->n; i++) {
-		if (all->asked[i].done)
+		Asked *a = &all->asked[i];
+		if (a->done)
 			continue;
-		asked_reset (&all->asked[i]);
-		all->asked[i].all_uids = all->asked[i].all_states = FALSE;
-		asked_send_select (&all->asked[i]);
-		if (all->asked[i].q->kind == QUERY_UIDS)
-			asked_send_search (&all->asked[i]);
+		asked_reset (a);
+		a->all_uids = a->all_states = FALSE;
+		asked_send_select (a);
+		if (a->q->kind == QUERY_UIDS && esearch) /* needs nothing from SELECT's answer */
+			asked_send_searches (a);
 		if (!imap_session_settle (all->s, FOLDERS_IN_FLIGHT, error))
 			return FALSE;
 	}
@@ -267,16 +331,39 @@ inquiry_select (Inquiry *all, GError **error)
 }
 
 static gboolean
+inquiry_second_look (Inquiry *all, GError **error)
+{
+	for (guint i = 0; i < all->n; i++) {
+		Asked *a = &all->asked[i];
+		if (a->done || !asked_is_short (a))
+			continue;
+		asked_reset (a);
+		asked_send_select (a);
+		if (!imap_session_settle (all->s, 0, error))
+			return FALSE;
+		if (a->failed || a->q->changed_identity)
+			continue;
+		asked_send_rest (a);
+		imap_session_send (all->s, "NOOP", asked_hear, NULL, a);
+		if (!imap_session_settle (all->s, 0, error))
+			return FALSE;
+		if (asked_is_short (a))
+			error_fail (&a->q->error, ERROR_REFUSED, "the server says that folder '%s' has %u messages and names only some of them", a->q->name,
+			            a->at_select);
+	}
+	return TRUE;
+}
+
+static gboolean
 query_once (ImapEndpoint *e, Asked *asked, guint n, GError **error)
 {
-	Inquiry all = {e, endpoint_session (e, error), asked, n};
+	Inquiry all = {e, endpoint_session (e, error), asked, n, NULL};
 	if (!all.s)
 		return FALSE;
-	if (imap_session_enable (all.s))
-		imap_session_send (all.s, imap_session_can (all.s, "QRESYNC") ? "ENABLE QRESYNC" : "ENABLE CONDSTORE", NULL, NULL, NULL);
+	imap_session_enable (all.s);
 	for (guint i = 0; i < n; i++)
 		asked[i].inquiry = &all;
-	if (!inquiry_select (&all, error) || !inquiry_rest (&all, error))
+	if (!inquiry_select (&all, error) || !inquiry_rest (&all, error) || !inquiry_second_look (&all, error))
 		return FALSE;
 	for (guint i = 0; i < n; i++)
 		if (!asked[i].done)
@@ -292,7 +379,6 @@ imap_query (Endpoint *endpoint, FolderQuery *queries, guint n, GError **error)
 	g_autoptr (GError) local = NULL;
 	for (guint i = 0; i < n; i++) {
 		asked[i].q = &queries[i];
-		asked[i].index = i;
 	}
 	for (guint tries = 0; n > 0 && !query_once (e, asked, n, &local);)
 		if (!endpoint_retry (e, &tries, &local)) {

@@ -10,6 +10,16 @@ session_parser_clear (ImapSession *s)
 	g_clear_pointer (&s->continuation_text, g_free);
 }
 
+/* What RFC 9051 (appendix E) has made part of the protocol. A server that speaks the older protocol too names each by itself. */
+static void
+add_capabilities_of_rev2 (GHashTable *capabilities)
+{
+	static const char *const words[] = {"NAMESPACE", "UNSELECT", "UIDPLUS", "ESEARCH", "SEARCHRES", "ENABLE", "IDLE", "SASL-IR",
+	                                    "LIST-EXTENDED", "LIST-STATUS", "MOVE", "LITERAL-", "SPECIAL-USE", "STATUS=SIZE"};
+	for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+		g_hash_table_add (capabilities, g_strdup (words[i]));
+}
+
 void
 session_set_capabilities (ImapSession *s, const char *text)
 {
@@ -18,6 +28,8 @@ session_set_capabilities (ImapSession *s, const char *text)
 	for (guint i = 0; words[i]; i++)
 		if (*words[i])
 			g_hash_table_add (s->capabilities, g_ascii_strup (words[i], -1));
+	if (imap_session_is_rev2_only (s))
+		add_capabilities_of_rev2 (s->capabilities);
 	g_string_assign (s->capability_text, text);
 }
 
@@ -109,5 +121,5 @@ session_parse (ImapSession *s, GError **error)
 		if (!ok || (complete && !session_dispatch (s, s->reply, error)))
 			return FALSE;
 	}
-	return !s->bye || g_queue_is_empty (&s->commands) || session_break (s, error);
+	return !s->bye || session_break (s, error);
 }

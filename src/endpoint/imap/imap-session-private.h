@@ -3,14 +3,12 @@
 #pragma once
 #include "imap-private.h"
 
-#define SILENCE_MS 120000
-
 struct ImapSession {
 	NetConn *conn;
 	Cancel *cancel;
 	const ImapSettings *settings;
 	ImapReply *reply; /* being read */
-	gboolean enabled;
+	gboolean enabled, enable_refused;
 
 	GQueue commands; /* of ImapCommand, oldest first */
 	guint last_tag;

@@ -10,6 +10,8 @@
 #define TAG_PREFIX "o"
 #define TURN_MS 10000 /* silence is looked at so often */
 
+int imap_silence_ms = 120000;
+
 struct ImapCommand {
 	guint number;
 	char *what; /* first word */
@@ -90,18 +92,37 @@ imap_session_can (const ImapSession *s, const char *capability)
 }
 
 gboolean
+imap_session_is_rev2_only (const ImapSession *s)
+{
+	return imap_session_can (s, "IMAP4REV2") && !imap_session_can (s, "IMAP4REV1");
+}
+
+static gboolean
+enable_answered (gpointer data, const ImapAnswer *a, GError **error)
+{
+	((ImapSession *) data)->enable_refused = a->outcome != IMAP_OK;
+	return TRUE;
+}
+
+void
 imap_session_enable (ImapSession *s)
 {
-	gboolean first = !s->enabled && imap_session_can (s, "ENABLE") &&
-	                 (imap_session_can (s, "QRESYNC") || imap_session_can (s, "CONDSTORE"));
-	s->enabled |= first;
-	return first;
+	if (s->enabled || !imap_session_can (s, "ENABLE") || !imap_session_has_condstore (s))
+		return;
+	s->enabled = TRUE;
+	imap_session_send (s, imap_session_can (s, "QRESYNC") ? "ENABLE QRESYNC" : "ENABLE CONDSTORE", NULL, enable_answered, s);
+}
+
+gboolean
+imap_session_has_condstore (const ImapSession *s)
+{
+	return imap_session_can (s, "CONDSTORE") || imap_session_can (s, "QRESYNC");
 }
 
 gboolean
 imap_session_has_qresync (const ImapSession *s)
 {
-	return s->enabled && imap_session_can (s, "QRESYNC");
+	return s->enabled && !s->enable_refused && imap_session_can (s, "QRESYNC");
 }
 
 guint64
@@ -119,7 +140,7 @@ imap_session_append_limit (const ImapSession *s)
 gboolean
 imap_session_is_dead (const ImapSession *s)
 {
-	return s->broken || net_conn_at_end (s->conn);
+	return s->broken || s->bye || net_conn_at_end (s->conn);
 }
 
 EndpointTraffic
@@ -152,7 +173,7 @@ imap_session_set_observer (ImapSession *s, ImapObserver observer, gpointer data)
 void
 imap_session_set_silence (ImapSession *s, int ms)
 {
-	s->silence_ms = ms < 0 ? SILENCE_MS : ms;
+	s->silence_ms = ms < 0 ? imap_silence_ms : ms;
 	s->last_heard = g_get_monotonic_time ();
 }
 
@@ -334,12 +355,13 @@ imap_sessions_turn (ImapSession **sessions, guint n, struct pollfd *extra, guint
 	NetConn *conns[IMAP_CONNECTIONS_LIMIT] = {NULL};
 	g_assert (n <= G_N_ELEMENTS (conns));
 	Cancel *cancel = NULL;
+	int turn_ms = MIN (TURN_MS, imap_silence_ms);
 	gboolean got = FALSE;
 	for (guint i = 0; i < n; i++) {
 		conns[i] = sessions[i] ? sessions[i]->conn : NULL;
 		cancel = sessions[i] ? sessions[i]->cancel : cancel;
 	}
-	if (net_wait (conns, n, extra, n_extra, timeout_ms < 0 ? TURN_MS : MIN (timeout_ms, TURN_MS), cancel, error) < 0)
+	if (net_wait (conns, n, extra, n_extra, timeout_ms < 0 ? turn_ms : MIN (timeout_ms, turn_ms), cancel, error) < 0)
 		return FALSE;
 	for (guint i = 0; i < n; i++)
 		if (sessions[i] && (!session_read (sessions[i], &got, error) || !session_check_silence (sessions[i], error)))
@@ -407,7 +429,7 @@ imap_session_start_deflate (ImapSession *s, GError **error)
 void
 imap_session_logout (ImapSession *s)
 {
-	if (s->broken || s->commands.length > 0)
+	if (imap_session_is_dead (s) || s->commands.length > 0)
 		return;
 	imap_session_send (s, "LOGOUT", NULL, NULL, NULL);
 	net_conn_flush (s->conn, NULL);

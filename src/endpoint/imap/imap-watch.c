@@ -226,7 +226,7 @@ lane_send_select (WatchLane *lane)
 {
 	g_autoptr (GString) text = g_string_new ("EXAMINE ");
 	text_add_name (text, lane->name);
-	if (imap_session_can (lane->s, "CONDSTORE") || imap_session_can (lane->s, "QRESYNC"))
+	if (imap_session_has_condstore (lane->s))
 		g_string_append (text, " (CONDSTORE)");
 	lane->state = (FolderState) {0};
 	imap_session_send (lane->s, text->str, lane_hear_select, lane_selected, lane);
@@ -270,7 +270,7 @@ lane_send_done (WatchLane *lane)
 	if (!lane->idling || lane->ending)
 		return;
 	lane->ending = TRUE;
-	imap_session_set_silence (lane->s, ANSWER_MS);
+	imap_session_set_silence (lane->s, MIN (ANSWER_MS, imap_silence_ms));
 	net_conn_write (imap_session_conn (lane->s), "DONE\r\n", 6);
 }
 
@@ -279,7 +279,7 @@ lane_speak (WatchLane *lane, GError **error)
 {
 	lane->spoke = clock_ms (CLOCK_BOOTTIME);
 	lane_send_done (lane);
-	imap_session_set_silence (lane->s, ANSWER_MS);
+	imap_session_set_silence (lane->s, MIN (ANSWER_MS, imap_silence_ms));
 	if (!lane_may_idle (lane))
 		imap_session_send (lane->s, "NOOP", lane_hear, NULL, lane);
 	if (!imap_session_settle (lane->s, 0, error))

@@ -4,7 +4,9 @@
 #include <glib.h>
 
 /* @expect: regular expression for the client's line behind its tag; NULL: no line is read. @reply: sent as it is, with %T replaced
- * by the last tag read; NULL closes the connection. @size: octets of @reply where it holds NULs, 0: up to its end. */
+ * by the last tag read and %P by the one before; NULL closes the connection. @size: octets of @reply where it holds NULs, 0: up to its end,
+ * FAKE_CLOSE: up to its end, then the connection is closed. */
+#define FAKE_CLOSE G_MAXSIZE
 typedef struct {
 	const char *expect, *reply;
 	gsize size;
