@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define COMMANDS_IN_FLIGHT 32
+#define NAMED_LIMIT 20000000
 #define ID_LIMIT 998 /* as in the store, so that both sides cut alike */
 
 typedef struct {
@@ -52,6 +53,11 @@ evidence_hear (gpointer data, const ImapResponse *r, GError **error)
 	if (state.uid < call->from || (call->uids && !uid_set_contains (call->uids, state.uid)) || uid_set_contains (&call->seen, state.uid)) {
 		g_free (state.keywords);
 		return IMAP_PASSED;
+	}
+	if (call->evidence->len >= NAMED_LIMIT) {
+		g_free (state.keywords);
+		error_fail (error, ERROR_PROTOCOL, "the server names ever more messages of folder '%s'", call->name);
+		return IMAP_FAILED;
 	}
 	uid_set_add (&call->seen, state.uid);
 	RemoteEvidence e = {.uid = state.uid, .size = node_number (fetch_item (r, "RFC822.SIZE")), .message_id = message_id_of (node_text (header)),

@@ -13,6 +13,7 @@ typedef struct {
 	GHashTable *by_name;   /* wire name -> RemoteFolder, borrowed */
 	gboolean lsub;         /* LIST does not tell subscriptions */
 	gboolean refused;      /* the server said BAD to what its capabilities promised */
+	gboolean too_many;
 } Listing;
 
 static void
@@ -53,7 +54,8 @@ listing_folder (Listing *l, Slice wire, gboolean create)
 		return NULL;
 	g_autofree char *name = name_of (wire);
 	RemoteFolder *f = g_hash_table_lookup (l->by_name, name);
-	if (f || !create || l->folders->len >= FOLDERS_LIMIT)
+	l->too_many |= l->folders->len >= FOLDERS_LIMIT;
+	if (f || !create || l->too_many)
 		return f;
 	f = g_new0 (RemoteFolder, 1);
 	f->name = g_steal_pointer (&name);
@@ -280,6 +282,8 @@ list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
 		return FALSE;
 	if ((!extended || l.refused) && !list_plain (&l, s, error))
 		return FALSE;
+	if (l.too_many) /* the rest would seem to be gone */
+		return error_fail (error, ERROR_TOO_BIG, "the server lists over %d folders", FOLDERS_LIMIT);
 	if (l.folders->len == 0)
 		return error_fail (error, ERROR_PROTOCOL, "the server lists no folder at all, not even INBOX");
 	listing_finish (&l);

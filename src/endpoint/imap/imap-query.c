@@ -7,6 +7,7 @@
 
 #define FOLDERS_IN_FLIGHT 100
 #define SET_TEXT_LIMIT 7000
+#define NAMED_LIMIT 20000000 /* messages of a folder, ranges of UIDs: more than any folder, less than what memory can't hold */
 #define SEARCH_BLOCK 50000 /* UIDs that a server without ESEARCH names in one line */
 
 typedef struct Inquiry Inquiry;
@@ -122,7 +123,10 @@ asked_hear (gpointer data, const ImapResponse *r, GError **error)
 		reply_take_search (r, &q->all_uids);
 	} else
 		return IMAP_PASSED;
-	return IMAP_TAKEN;
+	if (q->states->len <= NAMED_LIMIT && q->all_uids.n_ranges <= NAMED_LIMIT && q->vanished.n_ranges <= NAMED_LIMIT)
+		return IMAP_TAKEN;
+	error_fail (error, ERROR_PROTOCOL, "the server names ever more messages of folder '%s'", q->name);
+	return IMAP_FAILED;
 }
 
 static gboolean

@@ -107,6 +107,8 @@ talk_play (Peer *p)
 		if (!row->reply)
 			return;
 		reply_send (p, row);
+		if (row->produce)
+			row->produce (p->fd);
 		if (row->size == FAKE_CLOSE)
 			return;
 	}

@@ -10,6 +10,7 @@
 typedef struct {
 	const char *expect, *reply;
 	gsize size;
+	void (*produce) (int fd); /* what follows the reply, NULL: nothing. Ends when sending fails. */
 } FakeRow;
 /* Rows up to one with neither text. One connection plays one conversation. */
 typedef const FakeRow *FakeTalk;
