@@ -10,6 +10,7 @@
 
 #define LINES_MAX 20 /* of one kind; what is more is counted */
 #define MENDS_MAX 6
+#define ROUNDS 3
 
 typedef struct {
 	const char *find;            /* rows of one text; NULL: found in C */
@@ -113,7 +114,7 @@ static const Rule rules[] = {
 	 " GROUP BY object_id HAVING COUNT (*) > 1",
 	 {"UPDATE message SET object_id = randomblob (16) WHERE length (object_id) != 16 OR id NOT IN (SELECT MIN (id) FROM message GROUP BY object_id)"},
 	 "messages got new ids"},
-	{"SELECT printf ('a removed message (%d, of folder %s) is not there', id, folder_path) FROM removed WHERE NOT EXISTS (SELECT 1 FROM message m"
+	{"SELECT printf ('a removed message (%d, of folder %s) is not there', message, folder_path) FROM removed WHERE NOT EXISTS (SELECT 1 FROM message m"
 	 " WHERE m.id = removed.message)",
 	 {"DELETE FROM removed WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.id = removed.message)"},
 	 "removed messages that are not there were forgotten"},
@@ -224,7 +225,7 @@ typedef struct {
 static void
 say (Check *c, const char *text)
 {
-	if (!c->silent && c->report)
+	if (c->report)
 		c->report (c->data, text);
 }
 
@@ -236,7 +237,8 @@ found (Check *c, const char *format, ...)
 	g_autofree char *text = g_strdup_vprintf (format, args);
 	va_end (args);
 	c->findings++;
-	say (c, text);
+	if (!c->silent)
+		say (c, text);
 }
 
 /* What a part of the check may meet without ending all of it. */
@@ -274,7 +276,7 @@ append_places (Check *c, gint64 message, GString *text)
 	while (db_step (c->s->db, q, NULL) > 0) {
 		gint64 folder = db_int (q, 0);
 		const char *path = g_hash_table_lookup (c->paths, &folder);
-		g_string_append_printf (text, ", UID %u of folder '%s'", (guint) db_int (q, 1), path ? path : "?");
+		g_string_append_printf (text, ", UID %" G_GINT64_FORMAT " of folder '%s'", db_int (q, 1), path ? path : "?");
 	}
 }
 
@@ -305,8 +307,7 @@ sql_uses (sqlite3_context *context, int n, sqlite3_value **values)
 	Check *c = sqlite3_user_data (context);
 	gint64 content = sqlite3_value_int64 (values[0]);
 	g_autofree char *text = uses_of (c, content);
-	if (!c->silent) /* a rule names only damaged ones */
-		g_array_append_val (c->damaged, content);
+	g_array_append_val (c->damaged, content); /* a rule names only damaged ones */
 	sqlite3_result_text (context, text, -1, SQLITE_TRANSIENT);
 }
 
@@ -349,7 +350,7 @@ collect (Check *c, const char *sql, guint *n_out, GError **error)
 		else
 			c->findings++;
 	}
-	if (n > LINES_MAX) {
+	if (n > LINES_MAX && !c->silent) {
 		g_autofree char *more = g_strdup_printf ("... and %u more of this kind", n - LINES_MAX);
 		say (c, more);
 	}
@@ -695,17 +696,26 @@ mend_all (Check *c, GError **error)
 /* ---- */
 
 static gboolean
+find_again (Check *c, gboolean deep, GError **error)
+{
+	c->silent = TRUE;
+	c->findings = 0;
+	c->pages = c->index_damaged = FALSE;
+	g_array_set_size (c->damaged, 0);
+	g_array_set_size (c->stale, 0);
+	return find_all (c, deep, error);
+}
+
+/* Mending one thing can bring another to light. */
+static gboolean
 check_and_mend (Check *c, gboolean deep, gboolean repair, GError **error)
 {
 	if (!find_all (c, deep, error))
 		return FALSE;
-	if (!repair || c->findings == 0)
-		return TRUE;
-	if (!mend_all (c, error))
-		return FALSE;
-	c->findings = 0;
-	c->silent = TRUE;
-	return find_all (c, deep, error);
+	for (int round = 0; repair && c->findings && round < ROUNDS; round++)
+		if (!mend_all (c, error) || !find_again (c, FALSE, error))
+			return FALSE;
+	return !repair || !deep || c->findings || find_again (c, TRUE, error);
 }
 
 gboolean

@@ -5,7 +5,7 @@
 #include <sys/statvfs.h>
 
 #define RECOMPRESS_AT_ONCE 500
-#define REWRITE_FROM 16 /* pages: fewer free ones are not worth it */
+#define REWRITE_SHARE 50 /* fewer than one free page of so many is not worth it */
 
 /* ---- Contents stored before the dictionary was trained ---- */
 
@@ -79,7 +79,7 @@ rewrite_file (Store *s, GError **error)
 	struct statvfs fs;
 	gint64 pages = db_number (s->db, "PRAGMA page_count", 0, ""), free = db_number (s->db, "PRAGMA freelist_count", 0, "");
 	gint64 size = db_number (s->db, "PRAGMA page_size", 0, "");
-	if (free < REWRITE_FROM)
+	if (free * REWRITE_SHARE < pages)
 		return TRUE;
 	/* once in the temporary file, once in the log beside the store */
 	if (statvfs (s->path, &fs) == 0 && (gint64) (fs.f_bavail * fs.f_frsize) < 2 * (pages - free) * size)
