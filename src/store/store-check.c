@@ -43,13 +43,20 @@ typedef struct {
 #define FIRST_OF_CYCLE "id IN (SELECT start FROM up WHERE start = at) AND NOT EXISTS (SELECT 1 FROM up WHERE start = folder.id AND at < start)"
 #define TO_THE_TOP "UPDATE folder SET parent = NULL, modseq = ?1, name = CASE WHEN EXISTS (SELECT 1 FROM folder o WHERE o.parent IS NULL AND" \
                    " o.id != folder.id AND o.name = folder.name) THEN name || ' (' || id || ')' ELSE name END WHERE "
+/* What FTS5 itself writes for an empty index, since it may refuse to open a damaged one; then its own word, so that it takes notice. */
+#define EMPTY_INDEX "DELETE FROM fts_data", "DELETE FROM fts_idx", "INSERT INTO fts_data VALUES (1, x''), (10, x'00000000000000')", \
+                    "INSERT INTO fts (fts) VALUES ('delete-all')", "UPDATE meta SET indexed_message = 0"
 #define CHUNKS "((size + 1048575) / 1048576)"
 
 static const Rule rules[] = {
 	/* The store */
 	{"SELECT 'the mailbox id is damaged' FROM meta WHERE length (mailbox_id) != 16 UNION ALL"
-	 " SELECT printf ('the role ''%s'' is unknown', role) FROM meta WHERE role NOT IN ('replica', 'home') UNION ALL"
-	 " SELECT printf ('%d identities instead of one', COUNT (*)) FROM meta HAVING COUNT (*) != 1"},
+	 " SELECT 'the store''s identity is gone' WHERE NOT EXISTS (SELECT 1 FROM meta)",
+	 {"UPDATE meta SET mailbox_id = randomblob (16) WHERE length (mailbox_id) != 16",
+	  "INSERT INTO meta (id, mailbox_id, role, created, modseq, indexed_message) SELECT 1, randomblob (16), 'replica',"
+	  " CAST (strftime ('%s') AS INTEGER), 1, -1 WHERE NOT EXISTS (SELECT 1 FROM meta)"},
+	 "the mailbox got a new id"},
+	{"SELECT printf ('the role ''%s'' is unknown', role) FROM meta WHERE role NOT IN ('replica', 'home')"},
 	{"SELECT printf ('the counter of the change sequence is %d, but there are changes up to %d', modseq, " HIGHEST_MODSEQ ")"
 	 " FROM meta WHERE modseq < " HIGHEST_MODSEQ, {"UPDATE meta SET modseq = " HIGHEST_MODSEQ}, "the counter was raised"},
 	{"SELECT printf ('table %s would use ids again: next %d, highest %d', name, seq + 1, highest) FROM ("
@@ -64,8 +71,8 @@ static const Rule rules[] = {
 	  "UPDATE sqlite_sequence SET seq = MAX (seq, IFNULL ((SELECT MAX (id) FROM placement), 0),"
 	  " IFNULL ((SELECT MAX (placement) FROM placement_binding), 0)) WHERE name = 'placement'"}, "the next ids were raised"},
 	{"SELECT printf ('messages are said to be indexed up to %d, but the last one is %d', indexed_message, last) FROM (SELECT indexed_message,"
-	 " IFNULL ((SELECT seq FROM sqlite_sequence WHERE name = 'message'), 0) AS last FROM meta) WHERE indexed_message > last",
-	 {"INSERT INTO fts (fts) VALUES ('delete-all')", "UPDATE meta SET indexed_message = 0"}, "the full-text index was emptied: it is built anew"},
+	 " IFNULL ((SELECT seq FROM sqlite_sequence WHERE name = 'message'), 0) AS last FROM meta) WHERE indexed_message > last OR indexed_message < 0",
+	 {EMPTY_INDEX}, "the full-text index was emptied: it is built anew"},
 
 	/* Folders */
 	{"SELECT printf ('folder %d (%s) lies below folder %d, which is not there', id, name, parent) FROM folder WHERE parent IS NOT NULL AND"
@@ -549,7 +556,7 @@ mend_settle (Check *c, gconstpointer data, GError **error)
 static gboolean
 mend_index (Check *c, gconstpointer data, GError **error)
 {
-	static const char *const sql[] = {"INSERT INTO fts (fts) VALUES ('delete-all')", "UPDATE meta SET indexed_message = 0"};
+	static const char *const sql[] = {EMPTY_INDEX};
 	return run_all (c, sql, G_N_ELEMENTS (sql), FALSE, error);
 }
 

@@ -42,17 +42,20 @@ read_folder (DbQuery *q)
 	return f;
 }
 
+/* A folder that a damage put below itself ends at its own name. */
 static void
 set_path (Folder *f, GHashTable *by_id, int depth)
 {
 	if (f->path)
 		return;
+	f->path = g_strdup (f->name);
 	Folder *parent = f->parent && depth < FOLDER_DEPTH_MAX ? g_hash_table_lookup (by_id, &f->parent) : NULL;
-	if (parent) {
-		set_path (parent, by_id, depth + 1);
-		f->path = g_strconcat (parent->path, "/", f->name, NULL);
-	} else
-		f->path = g_strdup (f->name);
+	if (!parent)
+		return;
+	set_path (parent, by_id, depth + 1);
+	char *path = g_strconcat (parent->path, "/", f->name, NULL);
+	g_free (f->path);
+	f->path = path;
 }
 
 static int

@@ -35,7 +35,7 @@ struct Store {
 	Db *db;
 	char *path;
 	Id128 mailbox_id;
-	gboolean reading;
+	gboolean reading, for_repair;
 	int lock_fd; /* -1: no synchronisation lock */
 
 	/* of the transaction */

@@ -91,21 +91,34 @@ bring_up_to_date (Store *s, gboolean read_only, GError **error)
 }
 
 static gboolean
+damaged_identity (const Store *s, GError **error)
+{
+	return error_fail (error, ERROR_CORRUPT, "the store %s has a damaged identity: run 'outpost store check'", s->path);
+}
+
+static gboolean
 read_meta (Store *s, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT mailbox_id FROM meta", "");
+	DbQuery *q = db_query (s->db, "SELECT mailbox_id FROM meta WHERE length (mailbox_id) = ?1", "I", ID_SIZE);
 	int r = db_step (s->db, q, error);
 	if (r == 0)
-		error_fail (error, ERROR_CORRUPT, "the store %s has no identity: run 'outpost store check'", s->path);
-	if (r <= 0)
-		return FALSE;
-	gsize size;
-	const void *id = db_blob (q, 0, &size);
-	gboolean ok = size == ID_SIZE;
-	if (ok)
-		memcpy (s->mailbox_id.bytes, id, ID_SIZE);
+		damaged_identity (s, error);
+	gsize size = 0;
+	const void *id = r > 0 ? db_blob (q, 0, &size) : NULL;
+	memcpy (s->mailbox_id.bytes, id ? id : "", size);
 	db_reset (q);
-	return ok || error_fail (error, ERROR_CORRUPT, "the store %s has a damaged identity: run 'outpost store check'", s->path);
+	return r > 0;
+}
+
+/* Messages can be read and checked without it; nothing can be synchronised. */
+static gboolean
+read_identity (Store *s, gboolean lenient, GError **error)
+{
+	g_autoptr (GError) e = NULL;
+	if (read_meta (s, &e) || (lenient && error_is (e, ERROR_CORRUPT)))
+		return TRUE;
+	g_propagate_error (error, g_steal_pointer (&e));
+	return FALSE;
 }
 
 static void
@@ -133,9 +146,10 @@ store_open (const char *path, StoreOpen flags, GError **error)
 	s->db = db;
 	s->path = g_strdup (path);
 	s->lock_fd = -1;
+	s->for_repair = (flags & STORE_FOR_REPAIR) != 0;
 	s->deltas = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) delta_free);
 	s->ddicts = g_hash_table_new_full (NULL, NULL, NULL, free_ddict);
-	if (!bring_up_to_date (s, read_only, error) || !read_meta (s, error)) {
+	if (!bring_up_to_date (s, read_only, error) || !read_identity (s, read_only || (flags & STORE_FOR_REPAIR), error)) {
 		store_close (s);
 		return NULL;
 	}
@@ -161,19 +175,26 @@ store_close (Store *s)
 
 /* ---- Transactions ---- */
 
+static gboolean
+read_modseq (Store *s, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT modseq FROM meta", "");
+	int r = db_step (s->db, q, error);
+	s->modseq = r > 0 ? (guint64) db_int (q, 0) : 0;
+	db_reset (q);
+	return r > 0 || (r == 0 && (s->for_repair || damaged_identity (s, error)));
+}
+
 gboolean
 store_begin (Store *s, GError **error)
 {
 	g_assert (!s->reading);
 	if (!db_begin (s->db, error))
 		return FALSE;
-	gint64 modseq = db_number (s->db, "SELECT modseq FROM meta", -1, "");
-	if (modseq < 0) {
-		db_fail (s->db, "reading the counter", error);
+	if (!read_modseq (s, error)) {
 		store_rollback (s);
 		return FALSE;
 	}
-	s->modseq = (guint64) modseq;
 	s->modseq_changed = FALSE;
 	s->cdict_looked = FALSE;
 	return TRUE;

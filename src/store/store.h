@@ -19,6 +19,7 @@ typedef struct Store Store;
 typedef enum {
 	STORE_READ_ONLY = 1 << 0,
 	STORE_CREATE = 1 << 1, /* make it if absent; EXISTS is no error */
+	STORE_FOR_REPAIR = 1 << 2, /* also with a damaged identity (else only for reading): for store_check */
 } StoreOpen;
 
 /* Opens the store at @path; migrates an older schema (unless read-only: then an older one is CONFLICT); refuses a newer one. A new

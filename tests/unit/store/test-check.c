@@ -42,7 +42,8 @@ static const struct {
 	const char *name, *damage, *found;
 	gboolean mended;
 } cases[] = {
-	{"identity", "UPDATE meta SET mailbox_id = x'00'", "the mailbox id is damaged", FALSE},
+	{"identity", "UPDATE meta SET mailbox_id = x'00'", "the mailbox id is damaged", TRUE},
+	{"no identity", "DELETE FROM meta", "the store's identity is gone", TRUE},
 	{"role", "UPDATE meta SET role = 'king'", "the role 'king' is unknown", FALSE},
 	{"counter", "UPDATE meta SET modseq = 3", "the counter of the change sequence is 3, but there are changes up to", TRUE},
 	{"ids again", "UPDATE sqlite_sequence SET seq = 2 WHERE name = 'placement'", "table placement would use ids again: next 3, highest", TRUE},
@@ -109,7 +110,7 @@ static const struct {
 	{"sent", "UPDATE message SET sent = 5 WHERE id = 1", "message 1 (number 1) has other header fields", TRUE},
 	{"digest", "UPDATE message SET digest = 5 WHERE id = 1", "message 1 (number 1) has other header fields", TRUE},
 	{"structure", "UPDATE message SET structure = CAST (structure || x'00' AS BLOB) WHERE id = 1", "message 1 (number 1) has other header fields", TRUE},
-	{"full-text index", "UPDATE fts_data SET block = x'00' WHERE id = 10", "the full-text index is damaged", TRUE},
+	{"full-text index", "DELETE FROM fts_data WHERE id = 10", "the full-text index is damaged", TRUE},
 };
 
 /* What must not change by a check or a repair: messages that the damage did not hit. */
@@ -137,6 +138,9 @@ one_case (Fixture *f, gsize i)
 	plant_store (f->s);
 	assert_clean (f->s);
 	sql (f->s, cases[i].damage);
+	store_close (f->s); /* nothing is remembered */
+	f->s = NULL;
+	f->s = must_open (f->path, STORE_FOR_REPAIR);
 	guint readable = readable_messages (f->s);
 	guint64 modseq = store_modseq (f->s);
 	if (findings (f->s, TRUE, FALSE, text) == 0 || !strstr (text->str, cases[i].found))
@@ -175,11 +179,14 @@ every_damage_at_once_is_mended (void **state)
 			db_exec (store_db (f->s), cases[i].damage, &e);
 			g_clear_error (&e);
 		}
-	db_exec (store_db (f->s), "PRAGMA foreign_keys=ON", NULL);
+	store_close (f->s);
+	f->s = NULL;
+	f->s = must_open (f->path, STORE_FOR_REPAIR);
 	assert_true (findings (f->s, TRUE, FALSE, NULL) > 30);
 	if (findings (f->s, TRUE, TRUE, NULL)) {
 		findings (f->s, TRUE, FALSE, text);
-		fail_msg ("%s", text->str);
+		print_error ("%s", text->str);
+		fail ();
 	}
 	assert_clean (f->s);
 }
@@ -288,6 +295,33 @@ a_check_can_be_stopped (void **state)
 	begin (f->s); /* nothing is left open */
 	commit (f->s);
 	assert_true (findings (f->s, FALSE, FALSE, NULL) > 0);
+}
+
+static void
+without_an_identity_a_store_is_only_read_and_repaired (void **state)
+{
+	static const char *const damages[] = {"DELETE FROM meta", "UPDATE meta SET mailbox_id = x'00'"};
+	for (gsize i = 0; i < G_N_ELEMENTS (damages); i++) {
+		void *fixture;
+		GError *e = NULL;
+		fixture_set_up (&fixture);
+		Fixture *f = fixture;
+		plant_store (f->s);
+		guint readable = readable_messages (f->s);
+		sql (f->s, damages[i]);
+		g_clear_pointer (&f->s, store_close);
+		f->s = store_open (f->path, 0, &e);
+		must_fail (f->s != NULL, &e, ERROR_CORRUPT, "outpost store check");
+		f->s = must_open (f->path, STORE_READ_ONLY);
+		assert_int_equal (readable_messages (f->s), readable);
+		g_clear_pointer (&f->s, store_close);
+		f->s = must_open (f->path, STORE_FOR_REPAIR);
+		assert_int_equal (findings (f->s, TRUE, TRUE, NULL), 0);
+		g_clear_pointer (&f->s, store_close);
+		f->s = must_open (f->path, 0);
+		assert_int_equal (readable_messages (f->s), readable);
+		fixture_tear_down (&fixture);
+	}
 }
 
 static void
@@ -516,6 +550,7 @@ main (void)
 		cmocka_unit_test (removals_that_nobody_asked_for_never_reach_the_home),
 		WITH_STORE (of_one_kind_the_first_are_shown_and_all_are_counted),
 		WITH_STORE (a_check_can_be_stopped),
+		cmocka_unit_test (without_an_identity_a_store_is_only_read_and_repaired),
 		WITH_STORE (reading_only_finds_but_can_not_mend),
 		cmocka_unit_test (a_damaged_page_of_contents_costs_only_its_messages),
 		cmocka_unit_test (a_damaged_page_of_an_index_is_made_anew),
