@@ -168,7 +168,9 @@ read_at (Parser *p)
 static void
 open_angle (Parser *p)
 {
-	if (p->has_at && !p->in_angle) { /* "a@b <c@d>": the first is the name */
+	if (p->has_angle && !p->in_angle) { /* a comma is missing */
+		end_address (p);
+	} else if (p->has_at && !p->in_angle) { /* "a@b <c@d>": the first is the name */
 		g_string_append_printf (p->phrase, "@%s", p->domain->str);
 		g_string_truncate (p->domain, 0);
 	}

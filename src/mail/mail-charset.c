@@ -60,6 +60,17 @@ typedef struct {
 	gboolean zero;
 } Look;
 
+/* The last character of @size octets at @at is cut. */
+static gboolean
+is_cut (const guchar *at, gsize size)
+{
+	gsize n = at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc2 ? 2 : 0;
+	for (gsize i = 1; i < size; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return FALSE;
+	return at[0] < 0xf5 && n > size;
+}
+
 static Look
 look_at (const char *at, gsize size)
 {
@@ -70,7 +81,7 @@ look_at (const char *at, gsize size)
 		if (c >= 0x80) {
 			n = utf8_sequence ((const guchar *) at + i, size - i);
 			k.sequences += n > 0;
-			k.broken += n == 0 && size - i > 3; /* a sequence cut at the end is no witness */
+			k.broken += n == 0 && !(k.sequences && size - i < 4 && is_cut ((const guchar *) at + i, size - i));
 		}
 		k.escape |= c == 0x1b;
 		k.zero |= c == 0;

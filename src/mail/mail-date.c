@@ -28,12 +28,14 @@ static guint
 read_tokens (Slice text, Token tokens[TOKENS_MAX])
 {
 	guint n = 0, comments = 0;
+	gboolean colon = FALSE;
 	for (gsize i = 0; i < text.size && n < TOKENS_MAX;) {
 		char c = text.data[i];
 		comments += c == '(';
 		if (comments)
 			comments -= c == ')';
 		if (comments || !g_ascii_isalnum (c)) {
+			colon |= c == ':';
 			i++;
 			continue;
 		}
@@ -47,6 +49,9 @@ read_tokens (Slice text, Token tokens[TOKENS_MAX])
 		t.size = i - start;
 		t.digits = t.is_number ? (guint) t.size : 0;
 		t.after = i < text.size ? text.data[i] : ' ';
+		if (colon && n) /* blanks and comments may stand beside a colon */
+			t.before = tokens[n - 1].after = ':';
+		colon = FALSE;
 		tokens[n++] = t;
 	}
 	return n;

@@ -90,13 +90,15 @@ mail_line_ends (const char *octets, gsize size)
 static const char *
 next_line (const FieldReader *r, const char *at)
 {
-	const char *lf = memchr (at, '\n', (gsize) (r->end - at));
-	if (r->ends == LINES_CR) {
-		const char *cr = memchr (at, '\r', (gsize) ((lf ? lf : r->end) - at));
-		if (cr)
-			return cr + 1 < r->end && cr[1] == '\n' ? cr + 2 : cr + 1;
+	if (r->ends != LINES_CR) {
+		const char *lf = memchr (at, '\n', (gsize) (r->end - at));
+		return lf ? lf + 1 : r->end;
 	}
-	return lf ? lf + 1 : r->end;
+	while (at < r->end && *at != '\r' && *at != '\n')
+		at++;
+	if (at == r->end)
+		return at;
+	return *at == '\r' && at + 1 < r->end && at[1] == '\n' ? at + 2 : at + 1;
 }
 
 void

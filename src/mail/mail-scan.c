@@ -495,14 +495,15 @@ eol_size (const MailScanner *s, const char *at, const char *end, char before)
 	return at[1] == '\n' ? 2 : 1;
 }
 
+/* NULL: none. Two searches for CR and LF would look through the same octets again for each line. */
 static const char *
 find_line_end (const MailScanner *s, const char *at, const char *end)
 {
-	const char *lf = memchr (at, '\n', (gsize) (end - at));
 	if (s->ends == LINES_LF)
-		return lf;
-	const char *cr = memchr (at, '\r', (gsize) ((lf ? lf : end) - at));
-	return cr ? cr : lf;
+		return memchr (at, '\n', (gsize) (end - at));
+	while (at < end && *at != '\r' && *at != '\n')
+		at++;
+	return at < end ? at : NULL;
 }
 
 static void

@@ -398,10 +398,12 @@ walk_leaf (Walk *w, guint i)
 	const MailPart *p = mail_structure_part (w->m, i);
 	gboolean attached = mail_part_is_attachment (w->m, i);
 	append_name (w, i);
-	if (w->out->len >= w->max || (attached && !w->searching))
+	if (w->out->len >= w->max)
 		return TRUE;
 	if (strcmp (p->type, "message") == 0 && (strcmp (p->subtype, "rfc822") == 0 || strcmp (p->subtype, "global") == 0))
 		return walk_encoded_message (w, p);
+	if (attached && !w->searching)
+		return TRUE;
 	if (!is_text (p) || (is_report (p) && !w->searching))
 		return TRUE;
 	g_autofree char *text = part_text (p, w->reader, w->data, w->max - w->out->len, w->names, w->error);
