@@ -152,18 +152,19 @@ read_numeric_date (const Token *t, guint left, Found *f)
 {
 	char between = t->after;
 	if (f->month || f->year || left < 3 || !t[1].is_number || !t[2].is_number || t[1].before != between || t[1].after != between ||
-	    !strchr ("-/.", between))
+	    !strchr ("-/.", between) || t[1].digits > 2)
 		return 0;
-	if (t->digits == 4) {
+	if (t->digits == 4 && t[2].digits <= 2) {
 		f->year = t->value;
 		f->month = t[1].value;
 		f->day = t[2].value;
-	} else {
+	} else if (t->digits <= 2 && t[2].digits >= 2 && t[2].digits <= 4) {
 		gboolean day_first = between == '.' || t->value > 12;
 		f->year = full_year (&t[2]);
 		f->month = day_first ? t[1].value : t->value;
 		f->day = day_first ? t->value : t[1].value;
-	}
+	} else
+		return 0;
 	return 3;
 }
 
@@ -266,8 +267,7 @@ mail_next_id (Slice *rest, Slice *id_out)
 
 /* "Re:", "Fwd:" and what programs write in the language of their user. */
 static const char *const reply_words[] = {"re", "fw", "fwd", "aw", "antw", "antwort", "wg", "sv", "vs", "vb", "odp", "ynt", "rif", "res", "enc",
-                                          "tr", "rv", "r\xc3\xa9" "f", "\xe5\x9b\x9e\xe5\xa4\x8d", "\xe7\xad\x94\xe5\xa4\x8d",
-                                          "\xe8\xbd\xac\xe5\x8f\x91"};
+                                          "tr", "rv", "réf", "回复", "答复", "转发"};
 
 static const char *
 skip_spaces (const char *at)
@@ -303,7 +303,7 @@ skip_reply (const char *at)
 		end = blob ? blob : end;
 		if (*end == ':')
 			return skip_spaces (end + 1);
-		if (g_str_has_prefix (end, "\xef\xbc\x9a")) /* the colon of Chinese writing */
+		if (g_str_has_prefix (end, "：")) /* the colon of Chinese writing */
 			return skip_spaces (end + 3);
 	}
 	return NULL;

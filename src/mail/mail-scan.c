@@ -523,8 +523,6 @@ feed_lines (MailScanner *s, const char *data, gsize size)
 {
 	const char *at = data, *end = data + size;
 	guint64 base = s->offset;
-	if (size == 0)
-		return;
 	if (s->held_cr) {
 		gboolean lf = *at == '\n';
 		s->held_cr = FALSE;
@@ -592,6 +590,8 @@ mail_scanner_free (MailScanner *s)
 void
 mail_scanner_feed (MailScanner *s, const void *octets, gsize size)
 {
+	if (size == 0)
+		return;
 	if (!s->start) {
 		feed_lines (s, octets, size);
 		return;
@@ -602,7 +602,7 @@ mail_scanner_feed (MailScanner *s, const void *octets, gsize size)
 	} else
 		s->ends = mail_line_ends (octets, size);
 	if (s->ends == LINES_UNKNOWN) {
-		if (!s->start->len && size)
+		if (!s->start->len)
 			g_byte_array_append (s->start, octets, (guint) size); /* few, else they would tell */
 		return;
 	}
@@ -613,7 +613,8 @@ mail_scanner_feed (MailScanner *s, const void *octets, gsize size)
 		octets = (const char *) octets + taken;
 		size -= taken;
 	}
-	feed_lines (s, octets, size);
+	if (size)
+		feed_lines (s, octets, size);
 }
 
 /* What is called multipart but has no parts is a text: people see its octets. */
@@ -637,7 +638,8 @@ mail_scanner_end (MailScanner *s)
 	if (s->start) {
 		g_autoptr (GByteArray) start = g_steal_pointer (&s->start);
 		s->ends = LINES_LF;
-		feed_lines (s, (const char *) start->data, start->len);
+		if (start->len)
+			feed_lines (s, (const char *) start->data, start->len);
 	}
 	if (s->held_cr)
 		end_line (s, "", 0, 1);
