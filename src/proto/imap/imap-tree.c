@@ -324,12 +324,13 @@ octets_pass (ImapTree *t, guint16 upto)
 	return kinds;
 }
 
-/* The words that have a section, bracket included: its length; 0: none of them here. */
+/* The words that have a section, bracket included: its length; 0: none of them here. In a response they are items of the one list
+ * and nothing deeper: there may be a keyword of such a name. */
 static gsize
 section_stem (const ImapTree *t)
 {
 	static const char *const stems[] = {"BODY[", "BODY.PEEK[", "BINARY[", "BINARY.PEEK[", "BINARY.SIZE["};
-	if ((*t->at | 0x20) != 'b')
+	if ((*t->at | 0x20) != 'b' || (!t->strict && t->depth != 1))
 		return 0;
 	for (guint i = 0; i < G_N_ELEMENTS (stems); i++) {
 		gsize size = strlen (stems[i]);

@@ -265,6 +265,7 @@ mistakes_that_servers_make (void **state)
 		{"* LIST () \"/\" a]b[c", NULL},
 		{"* LIST () \"/\" BODY[x", NULL},
 		{"* FLAGS ([x] BODY[ a[b)", NULL},
+		{"* 1 FETCH (FLAGS (BODY[ a]) UID 3)", NULL},
 		{"* OK [PERMANENTFLAGS ([x ] y", "* OK {PERMANENTFLAGS|([x } y"},
 		/* the end of a text that looks like a literal */
 		{"* OK there are {5}", NULL},
