@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running a query: first every set of messages it names; from those the messages that can match at all. If they are few, each is
+ * looked up and they are sorted. If they are many, all messages are walked from the newest on until there are enough; conditions on
+ * placements have sifted them before by one pass over the table. */
+#include "search-private.h"
+#include <string.h>
+
+/* Looking one up costs about as much as walking over 15. */
+#define DIRECT_MAX 2500u
+#define STEPS_A_CHECK 256u
+
+typedef struct {
+	Store *s;
+	Db *db;
+	const SearchQuery *q;
+	Bits **sets;      /* by slot */
+	Bits **undecided; /* by slot: of messages whose text is not read; NULL: none */
+	GPtrArray *texts; /* borrowed nodes: sets of text */
+	gboolean asks_placements;
+	Cancel *cancel;
+	guint steps, left; /* left: listings still to give */
+	ListingFn fn;
+	gpointer data;
+	gboolean stopped;
+} Search;
+
+enum { KNOW_TEXT = 1, KNOW_PLACEMENT = 2, KNOW_ROW = 4 };
+
+/* What is known of a placement, or of a message and none of its placements. */
+typedef struct {
+	guint known;
+	gint64 message, placement, folder, received, size;
+	guint flags;
+	const char *keywords;
+	gboolean attachment;
+} Row;
+
+static gboolean
+go_on (Search *r, GError **error)
+{
+	return ++r->steps % STEPS_A_CHECK || cancel_check (r->cancel, error);
+}
+
+/* ---- Asking the tree ---- */
+
+static gboolean
+has_keyword (const char *keywords, const char *wanted)
+{
+	gsize n = strlen (wanted);
+	while (keywords && *keywords) {
+		gsize size = strcspn (keywords, " ");
+		if (size == n && g_ascii_strncasecmp (keywords, wanted, n) == 0)
+			return TRUE;
+		keywords += size + (keywords[size] == ' ');
+	}
+	return FALSE;
+}
+
+static Answer
+ask_set (const Search *r, const Node *n, const Row *row)
+{
+	if (n->match && !(row->known & KNOW_TEXT))
+		return MAYBE;
+	if (bits_has (r->sets[n->slot], row->message))
+		return YES;
+	return bits_has (r->undecided[n->slot], row->message) ? MAYBE : NO;
+}
+
+static Answer
+ask_leaf (const Search *r, const Node *n, const Row *row)
+{
+	gboolean of_row = n->type == NODE_RECEIVED || n->type == NODE_SIZE || n->type == NODE_ATTACHMENT;
+	if (!(row->known & (of_row ? KNOW_ROW : KNOW_PLACEMENT)))
+		return MAYBE;
+	switch (n->type) {
+	case NODE_FOLDER:
+		return bits_has (r->sets[n->slot], row->folder) ? YES : NO;
+	case NODE_FLAGS:
+		return (row->flags & n->mask) == n->value ? YES : NO;
+	case NODE_KEYWORD:
+		return has_keyword (row->keywords, n->text) ? YES : NO;
+	case NODE_RECEIVED:
+		return row->received >= n->lo && row->received < n->hi ? YES : NO;
+	case NODE_SIZE:
+		return row->size >= n->lo && row->size < n->hi ? YES : NO;
+	default:
+		return row->attachment ? YES : NO;
+	}
+}
+
+static Answer
+ask (const Search *r, const Node *n, const Row *row)
+{
+	Answer answer = n->type == NODE_AND ? YES : NO;
+	switch (n->type) {
+	case NODE_AND:
+		for (guint i = 0; i < n->children->len && answer != NO; i++)
+			answer = MIN (answer, ask (r, n->children->pdata[i], row));
+		return answer;
+	case NODE_OR:
+		for (guint i = 0; i < n->children->len && answer != YES; i++)
+			answer = MAX (answer, ask (r, n->children->pdata[i], row));
+		return answer;
+	case NODE_NOT:
+		return YES - ask (r, n->children->pdata[0], row);
+	case NODE_ALL:
+		return YES;
+	case NODE_SET:
+		return ask_set (r, n, row);
+	default:
+		return ask_leaf (r, n, row);
+	}
+}
+
+/* ---- Sets ---- */
+
+/* Adds the first column of all rows. */
+static gboolean
+collect (Search *r, DbQuery *q, Bits *into, GError **error)
+{
+	int step;
+	while ((step = db_step (r->db, q, error)) > 0) {
+		bits_add (into, db_int (q, 0));
+		if (!go_on (r, error)) {
+			db_reset (q);
+			return FALSE;
+		}
+	}
+	return step == 0;
+}
+
+static gboolean
+fill_set (Search *r, const Node *n, GError **error)
+{
+	Bits *into = r->sets[n->slot];
+	if (n->match) {
+		g_ptr_array_add (r->texts, (gpointer) n);
+		return collect (r, db_query (r->db, "SELECT rowid FROM fts WHERE fts MATCH ?1", "s", n->match), into, error);
+	}
+	if (n->text)
+		return collect (r, db_query (r->db, "SELECT id FROM message WHERE message_id = ?1", "s", n->text), into, error);
+	return collect (r, db_query (r->db, "SELECT id FROM message WHERE thread = (SELECT thread FROM message WHERE id = (SELECT message FROM"
+	                                    " placement WHERE id = ?1))", "i", n->placement), into, error);
+}
+
+static const char *
+role_of (const char *name)
+{
+	static const struct {
+		const char *name, *role;
+	} aliases[] = {{"spam", "junk"}, {"bin", "trash"}, {"draft", "drafts"}, {"starred", "flagged"}};
+	for (gsize i = 0; i < G_N_ELEMENTS (aliases); i++)
+		if (strcmp (name, aliases[i].name) == 0)
+			return aliases[i].role;
+	return name;
+}
+
+typedef enum { BY_NAME, BY_LAST_LEVELS } FolderMatch;
+
+/* Folders called @wanted (folded) and those below, but below the inbox, where some servers keep everything. */
+static guint
+add_folders (Bits *into, const GPtrArray *folders, const char *wanted, FolderMatch how)
+{
+	guint n = 0;
+	g_autofree char *below = g_strconcat (wanted, "/", NULL), *last = g_strconcat ("/", wanted, NULL), *inside = g_strconcat ("/", below, NULL);
+	gboolean inbox = strcmp (wanted, "inbox") == 0;
+	for (guint i = 0; i < folders->len; i++) {
+		const Folder *f = folders->pdata[i];
+		g_autofree char *path = words_fold_name (f->path);
+		gboolean fits = how == BY_NAME ? strcmp (path, wanted) == 0 || g_strcmp0 (f->role, role_of (wanted)) == 0 ||
+		                                 (!inbox && g_str_has_prefix (path, below))
+		                               : g_str_has_suffix (path, last) || strstr (path, inside) != NULL;
+		if (fits) {
+			bits_add (into, f->id);
+			n++;
+		}
+	}
+	return n;
+}
+
+static gboolean
+fill_folders (Search *r, const Node *n, GError **error)
+{
+	Bits *into = r->sets[n->slot];
+	g_autoptr (GPtrArray) folders = store_folders (r->s, error);
+	g_autofree char *wanted = words_fold_name (n->text);
+	gsize size = strlen (wanted);
+	if (!folders)
+		return FALSE;
+	if (size > 1 && wanted[size - 1] == '/')
+		wanted[size - 1] = '\0';
+	if (add_folders (into, folders, wanted, BY_NAME) || add_folders (into, folders, wanted, BY_LAST_LEVELS) || n->optional)
+		return TRUE;
+	g_autoptr (Folder) f = store_folder_by_path (r->s, n->text, error);
+	if (f)
+		bits_add (into, f->id);
+	return f != NULL;
+}
+
+static gboolean
+fill (Search *r, const Node *n, GError **error)
+{
+	r->asks_placements |= n->type == NODE_FOLDER || n->type == NODE_FLAGS || n->type == NODE_KEYWORD;
+	if (n->type == NODE_SET || n->type == NODE_FOLDER) {
+		r->sets[n->slot] = bits_new ();
+		return n->type == NODE_SET ? fill_set (r, n, error) : fill_folders (r, n, error);
+	}
+	for (guint i = 0; n->children && i < n->children->len; i++)
+		if (!fill (r, n->children->pdata[i], error))
+			return FALSE;
+	return TRUE;
+}
+
+/* ---- Placements of one message ---- */
+
+/* Newest first: "received DESC, message DESC, placement DESC" is the order everywhere. Walked with next_placement. */
+static DbQuery *
+placements_of (Search *r, gint64 message)
+{
+	return db_query (r->db, "SELECT p.id, p.folder, p.flags, p.keywords, m.received, m.size, m.attachment FROM message m"
+	                        " JOIN placement p ON p.message = m.id WHERE m.id = ?1 ORDER BY p.id DESC", "i", message);
+}
+
+static int
+next_placement (Search *r, DbQuery *q, gint64 message, guint known, Row *row, GError **error)
+{
+	int step = db_step (r->db, q, error);
+	if (step > 0)
+		*row = (Row){.known = known | KNOW_PLACEMENT | KNOW_ROW, .message = message, .placement = db_int (q, 0), .folder = db_int (q, 1),
+		             .flags = (guint) db_int (q, 2), .keywords = db_text (q, 3), .received = db_int (q, 4), .size = db_int (q, 5),
+		             .attachment = db_int (q, 6) != 0};
+	return step;
+}
+
+/* ---- The tail beyond the index ---- */
+
+static void
+note_answers (Search *r, const Doc *d, gint64 message)
+{
+	for (guint i = 0; i < r->texts->len; i++) {
+		const Node *n = r->texts->pdata[i];
+		Answer answer = doc_ask (d, n->children->pdata[0]);
+		if (answer == MAYBE && !r->undecided[n->slot])
+			r->undecided[n->slot] = bits_new ();
+		if (answer != NO)
+			bits_add (answer == YES ? r->sets[n->slot] : r->undecided[n->slot], message);
+	}
+}
+
+/* Whether its text can make a difference. */
+static gboolean
+is_open (Search *r, gint64 message, gboolean *open_out, GError **error)
+{
+	DbQuery *q = placements_of (r, message);
+	Row row;
+	int step;
+	*open_out = FALSE;
+	while (!*open_out && (step = next_placement (r, q, message, 0, &row, error)) != 0) {
+		if (step < 0)
+			return FALSE;
+		*open_out = ask (r, r->q->root, &row) != NO;
+	}
+	db_reset (q);
+	return TRUE;
+}
+
+static gboolean
+read_tail_message (Search *r, gint64 id, gboolean whole, GError **error)
+{
+	gboolean open;
+	if (!is_open (r, id, &open, error))
+		return FALSE;
+	if (!open)
+		return TRUE;
+	g_autoptr (Message) m = store_message (r->s, id, error);
+	g_autoptr (Doc) d = !m ? NULL : whole ? doc_read (r->s, m, error) : doc_of_row (m);
+	if (d)
+		note_answers (r, d, id);
+	return d != NULL;
+}
+
+static gboolean
+read_tail (Search *r, GError **error)
+{
+	DbQuery *q = db_query (r->db, "SELECT id FROM message WHERE id > (SELECT indexed_message FROM meta) ORDER BY id DESC", "");
+	int step = 0;
+	for (guint n = 0; r->texts->len && (step = db_step (r->db, q, error)) > 0; n++)
+		if (!cancel_check (r->cancel, error) || !read_tail_message (r, db_int (q, 0), n < SEARCH_TAIL_MAX, error)) {
+			step = -1;
+			break;
+		}
+	db_reset (q);
+	return step == 0;
+}
+
+/* ---- Candidates ---- */
+
+static void
+unite (Search *r, const Node *n, Bits *into)
+{
+	if (n->type == NODE_SET) {
+		bits_add_all (into, r->sets[n->slot]);
+		if (r->undecided[n->slot])
+			bits_add_all (into, r->undecided[n->slot]);
+		return;
+	}
+	for (guint i = 0; n->children && i < n->children->len; i++)
+		unite (r, n->children->pdata[i], into);
+}
+
+/* The messages that can match by the sets alone; NULL: any can, since one that is in no set can. */
+static Bits *
+candidates (Search *r)
+{
+	Row row = {.known = KNOW_TEXT, .message = -1};
+	if (ask (r, r->q->root, &row) != NO)
+		return NULL;
+	g_autoptr (Bits) united = bits_new ();
+	Bits *found = bits_new ();
+	unite (r, r->q->root, united);
+	for (row.message = 0; bits_next (united, &row.message);)
+		if (ask (r, r->q->root, &row) != NO)
+			bits_add (found, row.message);
+	return found;
+}
+
+/* Those of @among (NULL: of all) that can match by their placements. NULL: error. */
+static Bits *
+sift (Search *r, const Bits *among, GError **error)
+{
+	g_autoptr (Bits) found = bits_new ();
+	DbQuery *q = db_query (r->db, "SELECT message, folder, flags, keywords FROM placement", "");
+	int step;
+	while ((step = db_step (r->db, q, error)) > 0) {
+		Row row = {.known = KNOW_TEXT | KNOW_PLACEMENT, .message = db_int (q, 0)};
+		if (!go_on (r, error)) {
+			db_reset (q);
+			return NULL;
+		}
+		if (among && !bits_has (among, row.message))
+			continue;
+		row.folder = db_int (q, 1);
+		row.flags = (guint) db_int (q, 2);
+		row.keywords = db_text (q, 3);
+		if (ask (r, r->q->root, &row) != NO)
+			bits_add (found, row.message);
+	}
+	return step == 0 ? g_steal_pointer (&found) : NULL;
+}
+
+/* ---- Giving ---- */
+
+static gboolean
+give (Search *r, gint64 placement, GError **error)
+{
+	DbQuery *q = db_query (r->db, "SELECT " LISTING_COLUMNS " FROM placement p JOIN message m ON m.id = p.message WHERE p.id = ?1", "i", placement);
+	int step = db_step (r->db, q, error);
+	if (step > 0) {
+		Listing l = listing_view (q);
+		r->stopped = !r->fn (r->data, &l) || --r->left == 0; /* no limit: 0, which wraps around */
+	}
+	db_reset (q);
+	return step >= 0;
+}
+
+static gboolean
+give_message (Search *r, gint64 message, GError **error)
+{
+	DbQuery *q = placements_of (r, message);
+	Row row;
+	int step = 0;
+	while (!r->stopped && (step = next_placement (r, q, message, KNOW_TEXT, &row, error)) > 0)
+		if (ask (r, r->q->root, &row) == YES && !give (r, row.placement, error)) {
+			step = -1;
+			break;
+		}
+	db_reset (q);
+	return step >= 0;
+}
+
+typedef struct {
+	gint64 received, message, placement;
+} Found;
+
+static int
+newest_first (gconstpointer a, gconstpointer b)
+{
+	const Found *x = a, *y = b;
+	if (x->received != y->received)
+		return x->received > y->received ? -1 : 1;
+	if (x->message != y->message)
+		return x->message > y->message ? -1 : 1;
+	return x->placement > y->placement ? -1 : 1;
+}
+
+static gboolean
+look_up (Search *r, gint64 message, GArray *found, GError **error)
+{
+	DbQuery *q = placements_of (r, message);
+	Row row;
+	int step;
+	while ((step = next_placement (r, q, message, KNOW_TEXT, &row, error)) > 0)
+		if (ask (r, r->q->root, &row) == YES) {
+			Found f = {row.received, row.message, row.placement};
+			g_array_append_val (found, f);
+		}
+	return step == 0;
+}
+
+static gboolean
+give_few (Search *r, const Bits *few, GError **error)
+{
+	g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (Found));
+	for (gint64 id = 0; bits_next (few, &id);)
+		if (!go_on (r, error) || !look_up (r, id, found, error))
+			return FALSE;
+	g_array_sort (found, newest_first);
+	for (guint i = 0; i < found->len && !r->stopped; i++)
+		if (!give (r, g_array_index (found, Found, i).placement, error))
+			return FALSE;
+	return TRUE;
+}
+
+/* The times that the whole query is limited to. */
+static void
+limits (const Node *n, gint64 *lo, gint64 *hi)
+{
+	if (n->type == NODE_RECEIVED) {
+		*lo = MAX (*lo, n->lo);
+		*hi = MIN (*hi, n->hi);
+	}
+	for (guint i = 0; n->type == NODE_AND && i < n->children->len; i++)
+		limits (n->children->pdata[i], lo, hi);
+}
+
+/* @among NULL: all. */
+static gboolean
+walk (Search *r, const Bits *among, GError **error)
+{
+	gint64 lo = G_MININT64, hi = G_MAXINT64;
+	limits (r->q->root, &lo, &hi);
+	DbQuery *q = db_query (r->db, "SELECT id, received, size, attachment FROM message WHERE received >= ?1 AND"
+	                              " received < ?2 ORDER BY received DESC, id DESC", "ii", lo, hi);
+	int step = 0;
+	while (!r->stopped && (step = db_step (r->db, q, error)) > 0) {
+		Row row = {.known = KNOW_TEXT | KNOW_ROW, .message = db_int (q, 0)};
+		gboolean ok = go_on (r, error);
+		if (ok && among && !bits_has (among, row.message))
+			continue;
+		row.received = db_int (q, 1);
+		row.size = db_int (q, 2);
+		row.attachment = db_int (q, 3) != 0;
+		if (!ok || (ask (r, r->q->root, &row) != NO && !give_message (r, row.message, error))) {
+			step = -1;
+			break;
+		}
+	}
+	db_reset (q);
+	return step >= 0;
+}
+
+static gboolean
+give_all (Search *r, GError **error)
+{
+	g_autoptr (Bits) among = candidates (r);
+	if (r->asks_placements && (!among || bits_count (among) > DIRECT_MAX)) {
+		Bits *sifted = sift (r, among, error);
+		bits_free (among);
+		among = sifted;
+		if (!among)
+			return FALSE;
+	}
+	return among && bits_count (among) <= DIRECT_MAX ? give_few (r, among, error) : walk (r, among, error);
+}
+
+/* ---- From outside ---- */
+
+static void
+search_done (Search *r)
+{
+	for (guint i = 0; i < r->q->n_slots; i++) {
+		bits_free (r->sets[i]);
+		bits_free (r->undecided[i]);
+	}
+	g_free (r->sets);
+	g_free (r->undecided);
+	g_ptr_array_unref (r->texts);
+}
+
+gboolean
+search_run (Store *s, const SearchQuery *q, guint limit, Cancel *cancel, ListingFn fn, gpointer data, GError **error)
+{
+	Search r = {.s = s, .db = store_db (s), .q = q, .cancel = cancel, .left = limit, .fn = fn, .data = data};
+	gboolean own = !s->reading && !store_in_transaction (s);
+	if (!cancel_check (cancel, error) || (own && !store_read_begin (s, error)))
+		return FALSE;
+	r.sets = g_new0 (Bits *, q->n_slots);
+	r.undecided = g_new0 (Bits *, q->n_slots);
+	r.texts = g_ptr_array_new ();
+	gboolean ok = fill (&r, q->root, error) && read_tail (&r, error) && give_all (&r, error);
+	search_done (&r);
+	if (own)
+		store_read_end (s);
+	return ok;
+}

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include "mailbox.h"
+#include "search-private.h"
+
+#define NOW 1716984000 /* Wednesday 2024-05-29 12:00:00 UTC */
+#define N_MAILS 20u
+
+static char *dir;
+
+static void
+must (gboolean ok, GError *error)
+{
+	if (!ok)
+		fail_msg ("%s", error ? error->message : "failed");
+}
+
+/* A store of its own for each test; closed and removed at its end. */
+typedef struct {
+	char *path;
+	Store *s;
+} Box;
+
+static Box
+box (guint index_after)
+{
+	static guint n;
+	Box b = {g_strdup_printf ("%s/%u.store", dir, n++), NULL};
+	b.s = mailbox_make (b.path, index_after);
+	return b;
+}
+
+static void
+box_done (Box *b)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	store_close (b->s);
+	for (gsize i = 0; i < G_N_ELEMENTS (suffixes); i++) {
+		g_autofree char *file = g_strconcat (b->path, suffixes[i], NULL);
+		g_unlink (file);
+	}
+	g_free (b->path);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Box, box_done)
+
+static gboolean
+note_name (gpointer data, const Listing *l)
+{
+	GString *out = data;
+	const char *at = l->message.message_id ? strchr (l->message.message_id, '@') : NULL;
+	g_string_append_printf (out, "%s%.*s", out->len ? " " : "", at ? (int) (at - l->message.message_id) : 1, at ? l->message.message_id : "?");
+	return TRUE;
+}
+
+/* Names of what is found, in order; the error's text if it fails. */
+static char *
+names_of (Store *s, const char *query, guint limit)
+{
+	g_autoptr (GError) error = NULL;
+	g_autoptr (SearchQuery) q = search_query_parse (query, NOW, &error);
+	GString *out = g_string_new (NULL);
+	if (!q || !search_run (s, q, limit, NULL, note_name, out, &error))
+		g_string_printf (out, "error: %s", error->message);
+	return g_string_free (out, FALSE);
+}
+
+static const struct {
+	const char *query, *names;
+} rows[] = {
+	/* words, anywhere */
+	{"budget", "reply budget"},
+	{"BUDGET report", "reply budget"},
+	{"\"annual report\"", "reply budget"},
+	{"\"report annual\"", ""},
+	{"\"report is annual\"", "reply"},
+	{"quart*", "reply budget"},
+	{"quart", ""},
+	{"\"the thi*\"", "reply budget"},
+	{"isn't", "reply"},
+	{"don't", "reply"},
+	{"4711", "budget"},
+	{"4711-A", "budget"},
+	{"\"4711 A\"", "budget"},
+	{"1,234.56", "budget"},
+	{"1234", ""},
+	{"10:30", "budget"},
+	{"nosuchword", ""},
+	/* addresses */
+	{"ada@example.org", "draft reply budget forward files html thai korean japanese chinese arabic hebrew greek russian german radio big"},
+	{"from:ada", "draft budget forward files"},
+	{"from:ada@example.org -subject:budget", "draft forward files"},
+	{"from:example.net", "reply"},
+	{"to:bob", "budget files"},
+	{"to:dan", "reply"},
+	{"cc:elsewhere.test", "reply"},
+	{"to:eve", "draft"},
+	{"to:amis", "french"},
+	{"list:amis.lists.example.fr", "french"},
+	{"from:\"Ada Berg\"", "budget"},
+	{"from:(bob OR chloe)", "reply french"},
+	{"from:{bob chloe}", "reply french"},
+	/* columns */
+	{"subject:budget", "reply budget"},
+	{"subject:report", ""},
+	{"body:annual", "reply budget"},
+	{"body:quarter", ""},
+	{"subject:(budget -re)", "budget"},
+	/* languages */
+	{"müller", "german"},
+	{"MULLER", "german"},
+	{"jörg", "german"},
+	{"strasse", "german"},
+	{"Übersicht", "files german"},
+	{"subject:\"Grüße aus München\"", "german"},
+	{"ete decide", "french"},
+	{"d'attendre", "french"},
+	{"hotel", "french"},
+	{"oeuvre", "french"},
+	{"совещание", "russian"},
+	{"пожалуйста", "russian"},
+	{"отчет", "russian"},
+	{"ДМИТРИЙ", "russian"},
+	{"συναντηση", "greek"},
+	{"προυπολογισμο*", "greek"},
+	{"οδός", "greek"},
+	{"הפגישה", "hebrew"},
+	{"subject:פגישה", "hebrew"},
+	{"שלום", "hebrew"},
+	{"محمد", "arabic"},
+	{"احمد", ""},
+	{"واحمد", "arabic"},
+	{"الاجتماع 25", "arabic"},
+	{"预算", "chinese"},
+	{"予算", "japanese"},
+	{"会议", "chinese"},
+	{"会议室", "chinese"},
+	{"季度的预算", "chinese"},
+	{"会", "japanese chinese"},
+	{"会室", ""},
+	{"\"会议 室\"", ""},
+	{"疫苗", "chinese"},
+	{"covid疫苗", "chinese"},
+	{"subject:预算会议", "chinese"},
+	{"東京", "japanese"},
+	{"サーバ", "japanese"},
+	{"ｻｰﾊﾞ", "japanese"},
+	{"京", "japanese"},
+	{"佐藤花子", "japanese"},
+	{"from:花", "japanese"},
+	{"회의", "korean"},
+	{"예산", "korean"},
+	{"회의에서", "korean"},
+	{"ประชุม", "thai"},
+	{"งบประมาณ", "thai"},
+	/* parts */
+	{"parcel", "html"},
+	{"shipped", "html"},
+	{"cafe", "html raw"},
+	{"\"cafe creme\"", "html"},
+	{"invisible", ""},
+	{"scripted", ""},
+	{"treasure", "files"},
+	{"filename:pdf", "files"},
+	{"filename:\"Übersicht 2024.pdf\"", "files"},
+	{"filename:notes*", "files"},
+	{"has:attachment", "forward files"},
+	{"-has:attachment in:sent", ""},
+	{"lighthouse", "forward"},
+	{"edna", "forward"},
+	{"lamp", "forward"},
+	{"firstword", "big"},
+	{"lastword", ""},
+	{"binary", "raw"},
+	/* folders */
+	{"in:archive", "german french big"},
+	{"in:Archive/2023", "french"},
+	{"in:2023", "french"},
+	{"in:archive/", "german french big"},
+	{"in:sent", "forward files"},
+	{"in:drafts", "draft"},
+	{"in:entwurfe", "draft"},
+	{"in:\"Ham Radio\"", "radio"},
+	{"in:projects", "radio"},
+	{"in:inbox -is:read", "budget chinese russian"},
+	{"in:anywhere budget", "reply budget"},
+	{"-in:inbox", "draft forward files german french radio big"},
+	{"in:nowhere", "error: there is no folder"},
+	{"label:nowhere", ""},
+	{"label:archive", "german french big"},
+	/* states */
+	{"is:unread", "budget chinese russian"},
+	{"is:flagged", "french"},
+	{"is:starred", "french"},
+	{"in:starred", "french"},
+	{"is:answered", "reply"},
+	{"is:draft", "draft"},
+	{"is:deleted", "empty"},
+	{"is:forwarded", "files"},
+	{"tag:receipts", "reply german"},
+	{"tag:RECEIPTS tag:$work", "german"},
+	{"tag:receipt", ""},
+	{"tag:unread", "budget chinese russian"},
+	{"tag:sent", "forward files"},
+	{"-tag:receipts subject:budget", "budget"},
+	/* dates and sizes */
+	{"after:2024-05-02", "draft reply"},
+	{"before:2022", "raw empty"},
+	{"date:2024-04", "forward files html"},
+	{"date:2023", "german french"},
+	{"date:2022..2023", "german french radio big"},
+	{"on:2024-03-14", "chinese"},
+	{"newer_than:27d", "draft reply"},
+	{"older_than:2y -is:deleted", "big raw"},
+	{"larger:1M", "big"},
+	{"smaller:100", "empty"},
+	{"size:1M..9M", "big"},
+	/* names of messages */
+	{"thread:1", "reply budget"},
+	{"thread:2", "reply budget"},
+	{"thread:999", ""},
+	{"thread:1 is:answered", "reply"},
+	{"id:<german@test>", "german"},
+	{"id:german", ""},
+	/* combinations */
+	{"budget OR lighthouse", "reply budget forward"},
+	{"budget -re", "budget"},
+	{"budget NOT from:bob", "budget"},
+	{"budget is:unread", "budget"},
+	{"meeting -in:inbox", "radio"},
+	{"(budget OR dipole) (is:unread OR in:projects)", "budget radio"},
+	{"-(budget OR in:inbox OR in:archive)", "draft forward files radio"},
+	{"is:unread OR dipole OR larger:1M", "budget chinese russian radio big"},
+	{"-the -is:unread in:inbox -ada", "raw empty"},
+	{"--budget", "reply budget"},
+	{"* is:flagged", "french"},
+	{"to:ada from:{wei min} date:2024-03", "korean chinese"},
+};
+
+static void
+check_table (guint index_after)
+{
+	g_auto (Box) b = box (index_after);
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
+		g_autofree char *found = names_of (b.s, rows[i].query, 0);
+		gboolean good = g_str_has_prefix (rows[i].names, "error:") ? g_str_has_prefix (found, rows[i].names) : strcmp (found, rows[i].names) == 0;
+		if (!good)
+			fail_msg ("%u of %u indexed: %s\n finds    %s\n not      %s", index_after, N_MAILS, rows[i].query, found, rows[i].names);
+	}
+}
+
+static void
+test_queries_find_what_they_say (void **state)
+{
+	check_table (N_MAILS);
+}
+
+static void
+test_what_is_not_indexed_is_found_all_the_same (void **state)
+{
+	check_table (0);
+	check_table (1);
+	check_table (N_MAILS / 2);
+}
+
+static char *
+first_names (const char *names, guint n)
+{
+	const char *end = names;
+	for (guint i = 0; i < n && *end; i++)
+		end += strcspn (end + (i > 0), " ") + (i > 0);
+	return g_strndup (names, (gsize) (end - names));
+}
+
+static void
+test_a_limit_gives_the_newest (void **state)
+{
+	g_auto (Box) b = box (N_MAILS);
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+		for (guint limit = 1; limit < 4 && !g_str_has_prefix (rows[i].names, "error:"); limit++) {
+			g_autofree char *wanted = first_names (rows[i].names, limit), *found = names_of (b.s, rows[i].query, limit);
+			assert_string_equal (found, wanted);
+		}
+}
+
+static gboolean
+stop_at_once (gpointer data, const Listing *l)
+{
+	++*(guint *) data;
+	return FALSE;
+}
+
+static void
+test_the_caller_may_stop_or_cancel (void **state)
+{
+	g_auto (Box) b = box (N_MAILS / 2);
+	guint n = 0;
+	g_autoptr (GError) error = NULL;
+	g_autoptr (SearchQuery) q = search_query_parse ("ada", NOW, NULL);
+	g_autoptr (Cancel) cancel = cancel_new ();
+	assert_true (search_run (b.s, q, 0, NULL, stop_at_once, &n, NULL));
+	assert_int_equal (n, 1);
+	cancel_trigger (cancel);
+	assert_false (search_run (b.s, q, 0, cancel, stop_at_once, &n, &error));
+	assert_true (error_is (error, ERROR_CANCELLED));
+	g_clear_error (&error);
+	assert_false (search_index (b.s, cancel, NULL, NULL, NULL, &error));
+	assert_true (error_is (error, ERROR_CANCELLED));
+	assert_int_equal (n, 1);
+}
+
+static gint64
+placement_of (Store *s, gint64 message)
+{
+	g_autoptr (GPtrArray) list = store_placements_of (s, message, NULL);
+	return ((Placement *) list->pdata[0])->id;
+}
+
+static void
+test_placements_are_found_each_and_gone_ones_not (void **state)
+{
+	g_auto (Box) b = box (N_MAILS);
+	GError *e = NULL;
+	g_autoptr (Folder) archive = store_folder_by_path (b.s, "Archive", NULL);
+	must (store_begin (b.s, &e) && store_place (b.s, archive->id, 1, FLAG_SEEN, NULL, FALSE, 0, NULL, &e) && store_commit (b.s, &e), e);
+	g_autofree char *both = names_of (b.s, "subject:budget", 0), *one = names_of (b.s, "subject:budget in:archive", 0),
+	                *read = names_of (b.s, "subject:budget is:read", 0), *not = names_of (b.s, "budget in:archive is:unread", 0);
+	assert_string_equal (both, "reply budget budget");
+	assert_string_equal (one, "budget");
+	assert_string_equal (read, "reply budget");
+	assert_string_equal (not, "");
+	must (store_begin (b.s, &e) && store_remove (b.s, placement_of (b.s, 1), "here", &e) &&
+	      store_remove (b.s, placement_of (b.s, 2), "here", &e) && store_commit (b.s, &e), e);
+	g_autofree char *left = names_of (b.s, "subject:budget", 0), *thread = names_of (b.s, "id:reply@test OR id:budget@test", 0);
+	assert_string_equal (left, "budget");
+	assert_string_equal (thread, "budget");
+}
+
+static void
+test_swept_messages_are_not_found (void **state)
+{
+	g_auto (Box) b = box (N_MAILS);
+	GError *e = NULL;
+	guint64 swept;
+	must (store_begin (b.s, &e) && store_remove (b.s, placement_of (b.s, 1), "here", &e) && store_sweep (b.s, G_MAXINT64, &swept, &e) &&
+	      store_commit (b.s, &e), e);
+	assert_int_equal (swept, 1);
+	g_autofree char *found = names_of (b.s, "subject:budget", 0);
+	assert_string_equal (found, "reply");
+}
+
+static void
+test_a_search_sees_its_transaction (void **state)
+{
+	g_auto (Box) b = box (N_MAILS);
+	GError *e = NULL;
+	must (store_begin (b.s, &e) && store_set_flags (b.s, placement_of (b.s, 1), FLAG_SEEN, "fresh", &e), e);
+	g_autofree char *inside = names_of (b.s, "tag:fresh", 0);
+	assert_string_equal (inside, "budget");
+	store_rollback (b.s);
+	must (store_read_begin (b.s, &e), e);
+	g_autofree char *after = names_of (b.s, "tag:fresh", 0);
+	assert_string_equal (after, "");
+	store_read_end (b.s);
+}
+
+/* ---- Indexing ---- */
+
+typedef struct {
+	Store *other;
+	guint64 done, total;
+	guint calls;
+	gboolean forget;
+} Progress;
+
+static void
+note_progress (gpointer data, guint64 done, guint64 total)
+{
+	Progress *p = data;
+	assert_true (done >= p->done && done <= total);
+	p->done = done;
+	p->total = total;
+	p->calls++;
+	if (p->other) { /* nobody holds the store between two batches */
+		GError *e = NULL;
+		must (store_begin (p->other, &e) && store_set_setting (p->other, "written", "between", &e) && store_commit (p->other, &e), e);
+		if (p->forget && p->calls == 1)
+			must (search_forget (p->other, &e), e);
+	}
+}
+
+static void
+test_indexing_tells_how_far_it_is (void **state)
+{
+	g_auto (Box) b = box (5);
+	GError *e = NULL;
+	guint64 pending, indexed;
+	Progress p = {0};
+	must (search_pending (b.s, &pending, &e), e);
+	assert_int_equal (pending, N_MAILS - 5);
+	must (search_index (b.s, NULL, note_progress, &p, &indexed, &e), e);
+	assert_int_equal (indexed, N_MAILS - 5);
+	assert_true (p.calls > 0 && p.done == indexed && p.total == indexed);
+	must (search_pending (b.s, &pending, &e) && search_index (b.s, NULL, NULL, NULL, &indexed, &e), e);
+	assert_int_equal (pending, 0);
+	assert_int_equal (indexed, 0);
+	assert_int_equal (store_indexed_message (b.s), N_MAILS);
+}
+
+static void
+test_the_index_can_be_forgotten_while_it_is_built (void **state)
+{
+	g_auto (Box) b = box (0);
+	g_autoptr (Store) other = store_open (b.path, 0, NULL);
+	GError *e = NULL;
+	guint64 indexed, pending;
+	Progress p = {.other = other, .forget = TRUE};
+	must (search_index (b.s, NULL, note_progress, &p, &indexed, &e) && search_pending (b.s, &pending, &e), e);
+	assert_int_equal (pending, 0);
+	assert_int_equal (indexed, 2 * N_MAILS);
+	g_autofree char *found = names_of (b.s, "budget", 0);
+	assert_string_equal (found, "reply budget");
+}
+
+/* Another process indexes at the same time: no row twice, which FTS5's own check would tell by wrong counts. */
+static gpointer
+index_in_thread (gpointer path)
+{
+	g_autoptr (Store) s = store_open (path, 0, NULL);
+	GError *e = NULL;
+	guint64 indexed;
+	must (search_index (s, NULL, NULL, NULL, &indexed, &e), e);
+	return GUINT_TO_POINTER ((guint) indexed);
+}
+
+static guint
+matches (Store *s, const char *match)
+{
+	return (guint) db_number (store_db (s), "SELECT COUNT (*) FROM fts WHERE fts MATCH ?1", 0, "s", match);
+}
+
+static void
+test_two_may_index_at_once (void **state)
+{
+	g_auto (Box) b = box (0);
+	GError *e = NULL;
+	GThread *t[2];
+	guint sum = 0;
+	for (guint i = 0; i < G_N_ELEMENTS (t); i++)
+		t[i] = g_thread_new ("index", index_in_thread, b.path);
+	for (guint i = 0; i < G_N_ELEMENTS (t); i++)
+		sum += GPOINTER_TO_UINT (g_thread_join (t[i]));
+	assert_int_equal (sum, N_MAILS);
+	assert_int_equal (matches (b.s, "budget"), 2);
+	must (db_run (store_db (b.s), "INSERT INTO fts (fts) VALUES ('integrity-check')", &e, ""), e);
+}
+
+static void
+test_a_damaged_message_does_not_stop_the_index (void **state)
+{
+	g_auto (Box) b = box (0);
+	GError *e = NULL;
+	must (store_begin (b.s, &e) && db_run (store_db (b.s), "UPDATE content SET data = x'00112233' WHERE id = (SELECT content FROM message WHERE"
+	                                                       " message_id = 'budget@test')", &e, "") && store_commit (b.s, &e), e);
+	for (int i = 0; i < 2; i++) {
+		g_autofree char *by_header = names_of (b.s, "subject:quarter", 0), *by_text = names_of (b.s, "thursday", 0);
+		assert_string_equal (by_header, "reply budget");
+		assert_string_equal (by_text, "");
+		must (search_index (b.s, NULL, NULL, NULL, NULL, &e), e);
+	}
+}
+
+/* ---- Snippets ---- */
+
+static void
+test_snippets_show_what_was_found (void **state)
+{
+	static const struct {
+		const char *name, *query, *snippet;
+	} cases[] = {
+		{"budget", "annual", "Dear Bob, please find the [annual] report attached. The meeting is on Thursday at 10:30. Order 4711-A, EUR 1,234.56."},
+		{"budget", "\"annual report\" meeting -x", "Dear Bob, please find the [annual report] attached. The [meeting] is on Thursday at 10:30. Order 4711-A, EUR 1,234.56."},
+		{"budget", "thurs* is:unread", "Bob, please find the annual report attached. The meeting is on [Thursday] at 10:30. Order 4711-A, EUR 1,234.56."},
+		{"budget", "1,234.56", "attached. The meeting is on Thursday at 10:30. Order 4711-A, EUR [1,234.56]."},
+		{"budget", "subject:budget", NULL},
+		{"budget", "-meeting annual", "Dear Bob, please find the [annual] report attached. The meeting is on Thursday at 10:30. Order 4711-A, EUR 1,234.56."},
+		{"budget", "is:unread", NULL},
+		{"french", "ete", "L'[été] dernier, nous avons décidé d'attendre à côté de l'hôtel. Œuvre inachevée."},
+		{"german", "strasse", "Die [Straße] zur Übersicht ist gesperrt. Schöne Grüße!"},
+		{"hebrew", "שלום", "הפגישה על התקציב נדחית. [שָׁלוֹם] לכולם"},
+		{"japanese", "サーバー", "東京の[サーバー]は明日停止します。ご確認ください。"},
+		{"html", "parcel", "Your [parcel] has shipped! Café crème"},
+	};
+	g_auto (Box) b = box (0);
+	for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+		g_autoptr (SearchQuery) q = search_query_parse (cases[i].query, NOW, NULL);
+		g_autofree char *id = g_strconcat (cases[i].name, "@test", NULL);
+		gint64 message = db_number (store_db (b.s), "SELECT id FROM message WHERE message_id = ?1", 0, "s", id);
+		GError *e = NULL;
+		g_autofree char *snippet = search_snippet (b.s, q, message, &e);
+		must (!e, e);
+		for (char *at = snippet; at && *at; at++)
+			*at = *at == '\1' ? '[' : *at == '\2' ? ']' : *at;
+		if (g_strcmp0 (snippet, cases[i].snippet) != 0)
+			fail_msg ("%s in %s\n is  %s\n not %s", cases[i].query, cases[i].name, snippet, cases[i].snippet);
+	}
+}
+
+static void
+test_a_snippet_of_much_text_is_short (void **state)
+{
+	g_auto (Box) b = box (0);
+	gint64 message = db_number (store_db (b.s), "SELECT id FROM message WHERE message_id = 'big@test'", 0, "");
+	g_autoptr (SearchQuery) q = search_query_parse ("long OR log OR filler", NOW, NULL);
+	g_autofree char *snippet = search_snippet (b.s, q, message, NULL);
+	assert_non_null (snippet);
+	assert_true (strlen (snippet) < 300);
+	assert_true (g_utf8_validate (snippet, -1, NULL));
+	GError *e = NULL;
+	assert_null (search_snippet (b.s, q, 999, &e));
+	assert_true (error_is (e, ERROR_NOT_FOUND));
+	g_error_free (e);
+}
+
+int
+main (void)
+{
+	g_setenv ("TZ", "UTC", TRUE);
+	dir = g_dir_make_tmp ("test-search-XXXXXX", NULL);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test (test_queries_find_what_they_say), cmocka_unit_test (test_what_is_not_indexed_is_found_all_the_same),
+		cmocka_unit_test (test_a_limit_gives_the_newest), cmocka_unit_test (test_the_caller_may_stop_or_cancel),
+		cmocka_unit_test (test_placements_are_found_each_and_gone_ones_not), cmocka_unit_test (test_swept_messages_are_not_found),
+		cmocka_unit_test (test_a_search_sees_its_transaction), cmocka_unit_test (test_indexing_tells_how_far_it_is),
+		cmocka_unit_test (test_the_index_can_be_forgotten_while_it_is_built), cmocka_unit_test (test_two_may_index_at_once),
+		cmocka_unit_test (test_a_damaged_message_does_not_stop_the_index), cmocka_unit_test (test_snippets_show_what_was_found),
+		cmocka_unit_test (test_a_snippet_of_much_text_is_short),
+	};
+	int failed = cmocka_run_group_tests (tests, NULL, NULL);
+	g_rmdir (dir);
+	g_free (dir);
+	return failed;
+}
