@@ -38,10 +38,9 @@ steal (GPtrArray *nodes, guint i)
 static Node *
 text_of (Node *n)
 {
-	g_autoptr (Node) owned = n;
-	if (n->type == NODE_NOT)
-		return node_over (NODE_NOT, text_of (steal (n->children, 0)));
-	return steal (n->children, 0);
+	Node *inner = steal (n->children, 0), *text = n->type == NODE_NOT ? node_over (NODE_NOT, text_of (inner)) : inner;
+	node_free (n);
+	return text;
 }
 
 static guint
