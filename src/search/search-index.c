@@ -122,12 +122,42 @@ index_batch (Store *s, Cancel *cancel, guint *read_out, guint *written_out, GErr
 	return TRUE;
 }
 
+/* ---- Rows of messages that are gone ---- */
+
+#define GONE_MIN 1000
+
+/* How many rows the index has got: FTS5 keeps it in front of the record of averages (fts5_index.c, FTS5_AVERAGES_ROWID). */
+static guint64
+rows_in_index (Db *db)
+{
+	gsize size;
+	guint64 n = 0;
+	DbQuery *q = db_query (db, "SELECT block FROM fts_data WHERE id = 1", "");
+	const guint8 *block = db_step (db, q, NULL) > 0 ? db_blob (q, 0, &size) : NULL;
+	for (gsize i = 0; block && i < MIN (size, (gsize) 8); i++) { /* SQLite's varint */
+		n = n << 7 | (block[i] & 0x7f);
+		if (block[i] < 0x80)
+			break;
+	}
+	db_reset (q);
+	return n;
+}
+
+/* A contentless index of this FTS5 can't drop a row. When most of them are of messages that are gone, it is built anew. */
+static gboolean
+forget_if_mostly_gone (Store *s, guint64 pending, GError **error)
+{
+	guint64 rows = rows_in_index (store_db (s)), messages = (guint64) db_number (store_db (s), "SELECT COUNT (*) FROM message", 0, "");
+	guint64 live = messages > pending ? messages - pending : 0;
+	return rows < live + GONE_MIN || rows < 2 * live || search_forget (s, error);
+}
+
 gboolean
 search_index (Store *s, Cancel *cancel, SearchProgress progress, gpointer data, guint64 *indexed_out, GError **error)
 {
 	guint64 total, done = 0;
 	guint read = 0, written = 0;
-	gboolean ok = search_pending (s, &total, error);
+	gboolean ok = search_pending (s, &total, error) && (!total || forget_if_mostly_gone (s, total, error)) && search_pending (s, &total, error);
 	while (ok && (ok = index_batch (s, cancel, &read, &written, error)) && read) {
 		done += written;
 		if (progress)

@@ -279,10 +279,12 @@ read_tail_message (Search *r, gint64 id, gboolean whole, GError **error)
 	return d != NULL;
 }
 
+/* Newest first, whatever the order in which they came here: a first synchronisation brings old mail last. The plus keeps SQLite from
+ * walking all messages by time to find the few. */
 static gboolean
 read_tail (Search *r, GError **error)
 {
-	DbQuery *q = db_query (r->db, "SELECT id FROM message WHERE id > (SELECT indexed_message FROM meta) ORDER BY id DESC", "");
+	DbQuery *q = db_query (r->db, "SELECT id FROM message WHERE id > (SELECT indexed_message FROM meta) ORDER BY +received DESC, id DESC", "");
 	int step = 0;
 	for (guint n = 0; r->texts->len && (step = db_step (r->db, q, error)) > 0; n++)
 		if (!cancel_check (r->cancel, error) || !read_tail_message (r, db_int (q, 0), n < SEARCH_TAIL_MAX, error)) {

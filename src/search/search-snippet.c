@@ -9,6 +9,7 @@
 
 typedef struct {
 	gsize start, end;
+	gboolean pair; /* of characters */
 } Span;
 
 /* The words of a text as a Doc's column has them, with the place of each in both. */
@@ -23,7 +24,7 @@ map_word (gpointer data, const char *word, gsize size, WordKind kind, gsize star
 {
 	Map *m = data;
 	guint32 at = (guint32) m->words->len;
-	Span place = {start, end};
+	Span place = {start, end, kind == WORD_PAIR};
 	g_array_append_val (m->at, at);
 	g_array_append_val (m->places, place);
 	g_string_append_len (m->words, word, (gssize) size);
@@ -62,27 +63,30 @@ word_at (const Map *m, guint32 at)
 	return lo;
 }
 
+/* A word that begins as asked is shown whole, but of a pair its first character only. */
 static void
-find_text (const Map *m, const char *text, GArray *found)
+find_text (const Map *m, const char *original, const Node *n, GArray *found)
 {
-	gsize size = strlen (text);
+	gsize size = strlen (n->text);
 	const char *at = m->words->str;
-	for (guint n = 0; n < MATCHES_MAX && (at = strstr (at, text)); n++, at++) {
-		guint32 first = (guint32) (at - m->words->str) + 1, last = first + (guint32) size - 2;
-		last -= text[size - 1] == ' ';
-		Span s = {g_array_index (m->places, Span, word_at (m, first)).start, g_array_index (m->places, Span, word_at (m, last)).end};
-		g_array_append_val (found, s);
+	for (guint count = 0; count < MATCHES_MAX && (at = strstr (at, n->text)); count++, at++) {
+		guint32 start = (guint32) (at - m->words->str) + 1, end = start + (guint32) size - 2;
+		Span first = g_array_index (m->places, Span, word_at (m, start)), last = g_array_index (m->places, Span, word_at (m, end - !n->prefix));
+		if (n->prefix && last.pair)
+			last.end = (gsize) (g_utf8_next_char (original + last.start) - original);
+		first.end = last.end;
+		g_array_append_val (found, first);
 	}
 }
 
 /* What @n asks for in the text, but not what it excludes. */
 static void
-find_all (const Map *m, const Node *n, GArray *found)
+find_all (const Map *m, const char *original, const Node *n, GArray *found)
 {
 	if (n->type == NODE_TEXT && n->columns & 1u << COLUMN_BODY)
-		find_text (m, n->text, found);
+		find_text (m, original, n, found);
 	for (guint i = 0; n->children && n->type != NODE_NOT && i < n->children->len; i++)
-		find_all (m, n->children->pdata[i], found);
+		find_all (m, original, n->children->pdata[i], found);
 }
 
 static int
@@ -149,7 +153,7 @@ search_snippet (Store *s, const SearchQuery *q, gint64 message, GError **error)
 	Map map;
 	g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (Span));
 	map_init (&map, text);
-	find_all (&map, q->root, found);
+	find_all (&map, text, q->root, found);
 	map_done (&map);
 	g_array_sort (found, by_start);
 	return found->len ? mark_up (text, found) : NULL;

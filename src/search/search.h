@@ -32,15 +32,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SearchQuery, search_query_free)
 
 /* Each placement found once, newest received first; at most @limit (0: all). The listing is borrowed for the call; @fn returns FALSE to
  * stop. Works in a read transaction of its own if none is open. NOT_FOUND for in: with a folder that there is not.
- * Beyond the index the newest SEARCH_TAIL_MAX messages are read whole; of those before them only the header fields of their rows are
+ * Beyond the index the newest SEARCH_TAIL_MAX messages are read whole; of older ones only the header fields of their rows are
  * compared, and what these leave open is not found: when search_pending gives more than that, say so and index. */
 gboolean search_run (Store *s, const SearchQuery *q, guint limit, Cancel *cancel, ListingFn fn, gpointer data, GError **error);
 /* A line around the first match in the text, for lists; what was found is between \x01 and \x02. NULL without error where only fields
  * match. */
 char *search_snippet (Store *s, const SearchQuery *q, gint64 message, GError **error);
 
-/* Brings the index up to date in batches, each one transaction of some 50 ms; the store is free between them. *indexed_out counts
- * messages. Stops within a second of @cancel (CANCELLED; what was done stays). @progress and @indexed_out may be NULL. */
+/* Brings the index up to date in batches, each one transaction of some 50 ms; the store is free between them. When most of its rows
+ * are of messages that are gone, it is built anew. *indexed_out counts messages. Stops within a second of @cancel (CANCELLED; what was done stays). @progress and @indexed_out may be NULL. */
 typedef void (*SearchProgress) (gpointer data, guint64 done, guint64 total);
 gboolean search_index (Store *s, Cancel *cancel, SearchProgress progress, gpointer data, guint64 *indexed_out, GError **error);
 /* Forgets the index; the next search_index builds it anew. */

@@ -364,11 +364,25 @@ test_many_messages_give_the_same (void **state)
 	check_world (*state, LARGE, LARGE, 200);
 }
 
+static Bits *
+newest_messages (World *w, guint n)
+{
+	g_autoptr (GPtrArray) all = g_ptr_array_new ();
+	Bits *out = bits_new ();
+	for (guint i = 0; i < w->mails->len; i++)
+		g_ptr_array_add (all, &g_array_index (w->mails, Mail, i));
+	g_ptr_array_sort (all, newest_first);
+	for (guint i = 0; i < all->len && bits_count (out) < n; i++)
+		bits_add (out, ((Mail *) all->pdata[i])->message);
+	return out;
+}
+
 /* Beyond the tail that is read whole, only what the header says for certain is found, whatever is asked. */
 static void
 test_a_long_tail_is_searched_by_header (void **state)
 {
 	World w = make_world (*state, 7, SEARCH_TAIL_MAX + 200, 0);
+	g_autoptr (Bits) whole = newest_messages (&w, SEARCH_TAIL_MAX - 100); /* some have no placement */
 	guint some = 0;
 	for (guint i = 0; i < 60; i++) {
 		Query *query = any_query (&w, i % 4);
@@ -386,9 +400,9 @@ test_a_long_tail_is_searched_by_header (void **state)
 			gboolean is_found = bits_has (ids, m->placement), fits = matches (query, m);
 			if (is_found && !fits)
 				fail_msg ("%s finds what does not match", text->str);
-			if (!is_found && fits && (m->message > 200 || query->kind == SUBJECT))
+			if (!is_found && fits && (bits_has (whole, m->message) || query->kind == SUBJECT))
 				fail_msg ("%s does not find message %d", text->str, (int) m->message);
-			some += is_found && m->message <= 200;
+			some += is_found && !bits_has (whole, m->message);
 		}
 		query_free (query);
 	}

@@ -353,6 +353,50 @@ test_swept_messages_are_not_found (void **state)
 	assert_string_equal (found, "reply");
 }
 
+static guint
+matches (Store *s, const char *match)
+{
+	return (guint) db_number (store_db (s), "SELECT COUNT (*) FROM fts WHERE fts MATCH ?1", 0, "s", match);
+}
+
+static void
+add_and_index (Store *s, guint n, guint from)
+{
+	GError *e = NULL;
+	g_autoptr (Folder) inbox = store_folder_by_path (s, "INBOX", NULL);
+	must (store_begin (s, &e), e);
+	for (guint i = from; i < from + n; i++) {
+		g_autofree char *text = g_strdup_printf ("Subject: mass %u\r\n\r\nmany\r\n", i);
+		g_autoptr (GBytes) octets = g_bytes_new (text, strlen (text));
+		g_autoptr (Prepared) p = prepare_bytes (octets, i, 0);
+		gint64 message;
+		must (store_add_message (s, p, 0, &message, &e) && store_place (s, inbox->id, message, 0, NULL, FALSE, 0, NULL, &e), e);
+	}
+	must (store_commit (s, &e) && search_index (s, NULL, NULL, NULL, NULL, &e), e);
+}
+
+static void
+test_an_index_of_gone_messages_is_built_anew (void **state)
+{
+	g_auto (Box) b = box (N_MAILS);
+	GError *e = NULL;
+	guint64 swept, indexed;
+	add_and_index (b.s, 1200, 1);
+	assert_int_equal (matches (b.s, "many"), 1200);
+	must (store_begin (b.s, &e), e);
+	for (gint64 id = N_MAILS + 1; id <= N_MAILS + 1200; id++)
+		must (store_remove (b.s, placement_of (b.s, id), "here", &e), e);
+	must (store_sweep (b.s, G_MAXINT64, &swept, &e) && store_commit (b.s, &e), e);
+	assert_int_equal (swept, 1200);
+	must (search_index (b.s, NULL, NULL, NULL, &indexed, &e), e);
+	assert_int_equal (matches (b.s, "many"), 1200); /* no reason to touch it */
+	add_and_index (b.s, 1, 2000);
+	assert_int_equal (matches (b.s, "many"), 1);
+	assert_int_equal (matches (b.s, "budget"), 2);
+	g_autofree char *found = names_of (b.s, "budget OR many", 0);
+	assert_string_equal (found, "reply budget ?");
+}
+
 static void
 test_a_search_sees_its_transaction (void **state)
 {
@@ -437,12 +481,6 @@ index_in_thread (gpointer path)
 	return GUINT_TO_POINTER ((guint) indexed);
 }
 
-static guint
-matches (Store *s, const char *match)
-{
-	return (guint) db_number (store_db (s), "SELECT COUNT (*) FROM fts WHERE fts MATCH ?1", 0, "s", match);
-}
-
 static void
 test_two_may_index_at_once (void **state)
 {
@@ -493,6 +531,9 @@ test_snippets_show_what_was_found (void **state)
 		{"german", "strasse", "Die [Straße] zur Übersicht ist gesperrt. Schöne Grüße!"},
 		{"hebrew", "שלום", "הפגישה על התקציב נדחית. [שָׁלוֹם] לכולם"},
 		{"japanese", "サーバー", "東京の[サーバー]は明日停止します。ご確認ください。"},
+		{"japanese", "京", "東[京]のサーバーは明日停止します。ご確認ください。"},
+		{"japanese", "日停", "東京のサーバーは明[日停]止します。ご確認ください。"},
+		{"budget", "thurs*", "Bob, please find the annual report attached. The meeting is on [Thursday] at 10:30. Order 4711-A, EUR 1,234.56."},
 		{"html", "parcel", "Your [parcel] has shipped! Café crème"},
 	};
 	g_auto (Box) b = box (0);
@@ -535,6 +576,7 @@ main (void)
 		cmocka_unit_test (test_queries_find_what_they_say), cmocka_unit_test (test_what_is_not_indexed_is_found_all_the_same),
 		cmocka_unit_test (test_a_limit_gives_the_newest), cmocka_unit_test (test_the_caller_may_stop_or_cancel),
 		cmocka_unit_test (test_placements_are_found_each_and_gone_ones_not), cmocka_unit_test (test_swept_messages_are_not_found),
+		cmocka_unit_test (test_an_index_of_gone_messages_is_built_anew),
 		cmocka_unit_test (test_a_search_sees_its_transaction), cmocka_unit_test (test_indexing_tells_how_far_it_is),
 		cmocka_unit_test (test_the_index_can_be_forgotten_while_it_is_built), cmocka_unit_test (test_two_may_index_at_once),
 		cmocka_unit_test (test_a_damaged_message_does_not_stop_the_index), cmocka_unit_test (test_snippets_show_what_was_found),
