@@ -69,7 +69,7 @@ add_word (gpointer data, const char *word, gsize size, WordKind kind, gsize star
 /* The end of a run of pairs is the end of the question, not of the run in the text: its last character says nothing that the pair
  * before it doesn't, and alone it is the beginning of any pair. */
 Node *
-node_text (guint columns, const char *text, gsize size)
+node_of_text (guint columns, const char *text, gsize size)
 {
 	gboolean prefix = size && text[size - 1] == '*';
 	Phrase ph = {.text = g_string_new (" ")};

@@ -58,7 +58,7 @@ Node *node_over (NodeType type, Node *child);
 void node_join (Node **group, NodeType type, Node *child);
 
 /* A text leaf for the words of @text, or NULL if it has none. A '*' at its end makes a prefix of the last word. */
-Node *node_text (guint columns, const char *text, gsize size);
+Node *node_of_text (guint columns, const char *text, gsize size);
 
 /* Joins what the text index can answer at once into sets, numbers the slots. Takes @root. */
 SearchQuery *plan_query (Node *root);

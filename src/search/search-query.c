@@ -120,7 +120,7 @@ parse_text (Parser *p, Node **out)
 	if (!quoted && slice_equals (text, "*"))
 		*out = node_new (NODE_ALL);
 	else
-		*out = node_text (p->columns, text.data, text.size);
+		*out = node_of_text (p->columns, text.data, text.size);
 	return !*out || count_term (p, start);
 }
 
