@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs of synchronisation as the command line shows them. */
+#pragma once
+#include "cli-home.h"
+#include "sync.h"
+
+/* One run on cli->store (opened for writing), then the index, with the display that fits where the output goes. @secret: known
+ * already, or NULL. Sets cli->exit_code when something is held. */
+gboolean cli_sync_once (Cli *cli, const char *secret, GError **error);
+/* Runs and waits until stopped (cli-watch.c). */
+gboolean cli_watch (Cli *cli, const SyncOptions *options, GError **error);
+
+/* The display. */
+typedef struct {
+	Cli *cli;
+	gboolean terminal;
+	gint64 started, last_line; /* monotonic, microseconds */
+	guint64 first_octets;
+	gboolean drawn;
+} Display;
+void display_begin (Display *d, Cli *cli);
+void display_sync (gpointer display, const SyncProgress *p);
+void display_line (gpointer display, gint64 time, gboolean detail, const char *text);
+void display_index (gpointer display, guint64 done, guint64 total);
+void display_export (gpointer display, guint64 done, guint64 total);
+void display_end (Display *d);
+/* "1:05:34 text", as design section 8 has it; details are indented. Owned. */
+char *log_line_text (gint64 time, gboolean detail, const char *text);
+json_t *json_of_result (const SyncResult *r);
+
+/* Asks the watcher of @p (cli-control.c): NULL without error when none runs. The answer is one JSON object. */
+json_t *control_ask (const Profile *p, const char *request, Cancel *cancel, GError **error);
+/* The socket that a watcher of @p listens at; -1 with error. *path_out is owned. */
+int control_listen (const Profile *p, char **path_out, GError **error);

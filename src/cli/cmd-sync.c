@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sync: one run, or --watch. */
+#include "cli-sync.h"
+#include "search.h"
+#include <string.h>
+
+static char **folders_option;
+static gboolean watch_option, no_index_option;
+static int guard_messages = -1, guard_percent = -1;
+
+const GOptionEntry sync_options[] = {
+	{"watch", 'w', 0, G_OPTION_ARG_NONE, &watch_option, "Stay, and synchronise whenever something changes here or there", NULL},
+	{"folder", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &folders_option, "Only this folder; may be repeated", "FOLDER"},
+	{"no-index", 0, 0, G_OPTION_ARG_NONE, &no_index_option, "Leave the search index for later (searches still find everything)", NULL},
+	{"guard-messages", 0, 0, G_OPTION_ARG_INT, &guard_messages, "Hold a folder that would lose more than N messages (20) ...", "N"},
+	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10)", "PERCENT"},
+	{NULL},
+};
+
+static void
+fill_options (SyncOptions *o, Cli *cli)
+{
+	*o = (SyncOptions) SYNC_OPTIONS_INIT;
+	o->mailbox = cli->profile->address;
+	o->folders = (const char *const *) folders_option;
+	if (guard_messages >= 0)
+		o->guard_messages = (guint) guard_messages;
+	if (guard_percent >= 0)
+		o->guard_percent = (guint) guard_percent;
+}
+
+/* The mail is safe by now; Ctrl-C here only leaves the rest of the index for later. */
+static gboolean
+index_after (Cli *cli, GError **error)
+{
+	guint64 pending = 0;
+	if (no_index_option || !search_pending (cli->store, &pending, error))
+		return no_index_option;
+	if (pending == 0)
+		return TRUE;
+	Display d;
+	guint64 indexed;
+	display_begin (&d, cli);
+	gboolean ok = search_index (cli->store, cli->cancel, display_index, &d, &indexed, error);
+	display_end (&d);
+	return ok;
+}
+
+static void
+report_run (Cli *cli, const SyncResult *r, const GError *failure)
+{
+	if (cli->json) {
+		json_t *o = json_of_result (r);
+		json_object_set_new (o, "type", json_string ("result"));
+		json_object_set_new (o, "error", failure ? cli_json_text (failure->message) : json_null ());
+		cli_print_json (o);
+	}
+	if (r->held > 0 && !failure) {
+		cli_note (cli, "Something waits for your decision: outpost resolve shows what.");
+		cli->exit_code = EXIT_HELD_BACK;
+	}
+}
+
+gboolean
+cli_sync_once (Cli *cli, const char *secret, GError **error)
+{
+	SyncOptions o;
+	SyncResult r;
+	Display d;
+	GError *failure = NULL;
+	if (!store_lock_sync (cli->store, error))
+		return FALSE;
+	fill_options (&o, cli);
+	o.progress = display_sync;
+	o.line = display_line;
+	o.data = &d;
+	g_autofree char *known = store_setting (cli->store, "capabilities");
+	g_autoptr (Home) home = home_new (cli, cli->profile, known);
+	if (secret)
+		home_set_secret (home, secret);
+	display_begin (&d, cli);
+	gboolean ok = sync_run (cli->store, home->endpoint, &o, cli->cancel, &r, &failure);
+	display_end (&d);
+	ok = ok && home_remember (home, cli->store, &failure);
+	home->endpoint->class->close (home->endpoint);
+	report_run (cli, &r, failure);
+	if (!ok) {
+		g_propagate_error (error, failure);
+		return FALSE;
+	}
+	return index_after (cli, error);
+}
+
+/* A watcher has the store: it is asked to run, and answers when it has. */
+static gboolean
+sync_by_watcher (Cli *cli, gboolean *done_out, GError **error)
+{
+	json_t *answer = control_ask (cli->profile, "sync", cli->cancel, error);
+	*done_out = answer != NULL;
+	if (!answer)
+		return !error || !*error;
+	const char *failure = json_string_value (json_object_get (answer, "error"));
+	gboolean ok = failure == NULL;
+	if (!ok)
+		error_fail (error, ERROR_TEMPORARY, "%s", failure);
+	else if (json_integer_value (json_object_get (answer, "held")) > 0)
+		cli->exit_code = EXIT_HELD_BACK;
+	if (cli->json)
+		cli_print_json (json_incref (answer));
+	else if (ok)
+		cli_note (cli, "The watcher has synchronised; outpost log shows what it did.");
+	json_decref (answer);
+	return ok;
+}
+
+static gboolean
+check_folders (Cli *cli, GError **error)
+{
+	for (char **f = folders_option; f && *f; f++) {
+		g_autoptr (Folder) folder = store_folder_by_path (cli->store, *f, error);
+		if (!folder)
+			return FALSE;
+		g_free (*f);
+		*f = g_strdup (folder->path);
+	}
+	return TRUE;
+}
+
+static gboolean
+open_for_sync (Cli *cli, GError **error)
+{
+	Profile *p = cli_profile (cli, error);
+	if (!p || !cli_make_parents (p->store, error))
+		return FALSE;
+	cli->store = store_open (p->store, STORE_CREATE, error);
+	return cli->store && check_folders (cli, error);
+}
+
+gboolean
+cmd_sync (Cli *cli, char **args, GError **error)
+{
+	gboolean done = FALSE;
+	if (*args)
+		return error_fail (error, ERROR_USAGE, "'%s' is too much here: a folder is named with --folder", *args);
+	if (!open_for_sync (cli, error))
+		return FALSE;
+	if (watch_option) {
+		SyncOptions o;
+		fill_options (&o, cli);
+		return cli_watch (cli, &o, error);
+	}
+	if (!sync_by_watcher (cli, &done, error))
+		return FALSE;
+	return done || cli_sync_once (cli, NULL, error);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs and their help. man/outpost.1 says the same at length. */
+#include "cli.h"
+
+const Verb verbs[] = {
+	{"logon", "ADDRESS", "Log on to a mailbox: makes a profile and an offline store, and starts the first synchronisation",
+	 "The server is found by DNS (RFC 6186) and the provider's settings, unless --server names it. The password is kept in the\n"
+	 "desktop's keyring; without one it comes from --password-command, or is asked for each time.\n\n"
+	 "Examples:\n  outpost logon alice@example.org\n  outpost logon alice@example.org --server imaps://mail.example.org --user alice\n"
+	 "  outpost logon alice@example.org --password-command 'pass show mail/alice'\n"
+	 "  outpost logon alice@gmail.com --token --password-command 'oauth2-token alice'",
+	 logon_options, cmd_logon, 0},
+	{"sync", "", "Bring the offline store and the server to the same state, both ways",
+	 "With --watch it stays, and new mail is here within a second of the server having it. Ctrl-C stops cleanly; the next run goes on.\n\n"
+	 "Examples:\n  outpost sync\n  outpost sync --watch\n  systemctl --user enable --now outpost@alice@example.org",
+	 sync_options, cmd_sync, VERB_JSON},
+	{"status", "", "What is in step, what is pending, how big it all is", "Example:\n  outpost status --json", NULL, cmd_status, VERB_JSON},
+	{"log", "", "The log of the last synchronisations", "Example:\n  outpost log -n 5", log_options, cmd_log, VERB_JSON},
+	{"folders", "", "List the folders", "Example:\n  outpost folders", NULL, cmd_folders, VERB_JSON},
+	{"list", "FOLDER", "List the messages of a folder, newest first",
+	 "The first column is the message's number, which all other verbs take. N: unread, *: flagged, A: answered, D: draft, @: attachment.\n\n"
+	 "Example:\n  outpost list INBOX -n 20",
+	 list_options, cmd_list, VERB_JSON},
+	{"show", "MESSAGE...", "Show messages as text", "Examples:\n  outpost show 1234\n  outpost show 1234 --raw | less", show_options, cmd_show, VERB_JSON},
+	{"search", "QUERY", "Search the whole mailbox; no server is needed",
+	 "Words must all occur; \"a phrase\"; from: to: subject: body: filename: in:FOLDER is:unread is:flagged tag:WORD has:attachment\n"
+	 "before:2024-05-01 after:7d larger:1M; OR, -word, ( ). docs/search.md has it all.\n\n"
+	 "Examples:\n  outpost search 'from:ada invoice after:2024'\n  outpost search --ids is:unread in:Lists | outpost flag - seen",
+	 search_options, cmd_search, VERB_JSON | VERB_DASH_WORDS},
+	{"save", "MESSAGE FILE", "Write a message, or one attachment of it, to a file; - is standard output",
+	 "Examples:\n  outpost save 1234 message.eml\n  outpost save 1234 --part 2 report.pdf", save_options, cmd_save, 0},
+	{"flag", "MESSAGE... FLAG...", "Set flags (seen, answered, flagged, draft) or keywords",
+	 "Examples:\n  outpost flag 1234 1235 seen\n  outpost flag 1234 flagged receipts\n  outpost search --ids from:ada | outpost flag - seen", NULL,
+	 cmd_flag, 0},
+	{"unflag", "MESSAGE... FLAG...", "Take flags or keywords away", "Example:\n  outpost unflag 1234 seen", NULL, cmd_unflag, 0},
+	{"move", "MESSAGE... FOLDER", "Move messages; they get new numbers, which --json tells", "Example:\n  outpost move 1234 1235 Archive/2026", NULL,
+	 cmd_move, VERB_JSON},
+	{"copy", "MESSAGE... FOLDER", "Copy messages", "Example:\n  outpost copy 1234 Projects", NULL, cmd_copy, VERB_JSON},
+	{"delete", "MESSAGE...", "Remove messages; outpost undelete restores them for 30 days",
+	 "Examples:\n  outpost delete 1234\n  outpost delete --trash 1234", delete_options, cmd_delete, VERB_JSON},
+	{"undelete", "[NUMBER...]", "List removed messages, or put some back where they were",
+	 "Examples:\n  outpost undelete\n  outpost undelete 17", undelete_options, cmd_undelete, VERB_JSON},
+	{"add", "FOLDER FILE...", "Put messages from files into a folder; - is standard input", "Example:\n  outpost add Archive old/*.eml", add_options,
+	 cmd_add, VERB_JSON},
+	{"folder create", "FOLDER", "Make a folder, with those above it", "Example:\n  outpost folder create Projects/2026", folder_create_options,
+	 cmd_folder_create, 0},
+	{"folder rename", "FOLDER NEW-PATH", "Rename or move a folder with all that is in it", "Example:\n  outpost folder rename Old Archive/Old", NULL,
+	 cmd_folder_rename, 0},
+	{"folder delete", "FOLDER", "Remove a folder", "Example:\n  outpost folder delete --with-messages Old", folder_delete_options, cmd_folder_delete, 0},
+	{"resolve", "[NUMBER apply|keep]", "Show what waits for your decision, or decide",
+	 "A run that would remove an unusual share of a folder holds it until you say whether to apply the removal or to keep the messages.\n\n"
+	 "Examples:\n  outpost resolve\n  outpost resolve 3 keep\n  outpost resolve --all apply",
+	 resolve_options, cmd_resolve, VERB_JSON},
+	{"profile list", "", "List the profiles", "Example:\n  outpost profile list", NULL, cmd_profile_list, VERB_JSON},
+	{"profile show", "[NAME]", "Show a profile", "Example:\n  outpost profile show alice@example.org", NULL, cmd_profile_show, VERB_JSON},
+	{"profile delete", "NAME", "Delete a profile; its offline store stays", "Example:\n  outpost profile delete alice@example.org",
+	 profile_delete_options, cmd_profile_delete, 0},
+	{"store list", "", "List the offline stores, those without a profile too", "Example:\n  outpost store list", NULL, cmd_store_list, VERB_JSON},
+	{"store check", "", "Check that the offline store is sound", "Example:\n  outpost store check --deep", store_check_options, cmd_store_check,
+	 VERB_JSON},
+	{"store compact", "", "Give back space that is no longer used", "Example:\n  outpost store compact", NULL, cmd_store_compact, VERB_JSON},
+	{"store export", "PATH", "Write all mail as a Maildir, mbox files or a tar of .eml files",
+	 "Examples:\n  outpost store export ~/Maildir-copy\n  outpost store export --format tar - | ssh backup 'cat > mail.tar'", store_export_options,
+	 cmd_store_export, 0},
+	{"store index", "", "Bring the search index up to date, or rebuild it", "Example:\n  outpost store index --rebuild", store_index_options,
+	 cmd_store_index, 0},
+	{NULL},
+};
