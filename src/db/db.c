@@ -460,3 +460,11 @@ db_in_transaction (const Db *db)
 {
 	return db->began_at != NULL;
 }
+
+gboolean
+db_failed (const Db *db, GError **error)
+{
+	if (db->failure)
+		g_propagate_error (error, g_error_copy (db->failure));
+	return db->failure != NULL;
+}

@@ -55,5 +55,8 @@ gboolean db_commit (Db *db, GError **error);
 void db_rollback (Db *db);
 gboolean db_in_transaction (const Db *db);
 
+/* TRUE, with *error set, when something in the transaction has failed; for those who asked by db_number. */
+gboolean db_failed (const Db *db, GError **error);
+
 /* Sets *error from the connection's last error; @doing says what was attempted. Always FALSE. */
 gboolean db_fail (Db *db, const char *doing, GError **error);

@@ -340,6 +340,8 @@ store_take_uid (Store *s, gint64 folder, GError **error)
 	if (d->uidnext == 0)
 		d->uidnext = (guint32) db_number (s->db, "SELECT uidnext FROM folder WHERE id = ?1", 0, "i", folder);
 	d->changed = TRUE;
+	if (db_failed (s->db, error))
+		return 0;
 	if (d->uidnext == 0)
 		error_fail (error, ERROR_NOT_FOUND, "the folder is gone");
 	else if (d->uidnext == G_MAXUINT32)
