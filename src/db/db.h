@@ -16,6 +16,8 @@ Db *db_open (const char *path, gboolean read_only, gboolean create, GError **err
 /* Finalises all statements; asserts that no transaction is open. NULL is allowed. */
 void db_close (Db *db);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Db, db_close)
+/* Gives an existing database a write-ahead log, if it has none. */
+gboolean db_use_wal (Db *db, GError **error);
 /* Page cache of this connection. */
 void db_cache (Db *db, guint kib);
 /* Long statements end with CANCELLED soon after @cancel is triggered; NULL: no longer. */
