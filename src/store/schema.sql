@@ -164,7 +164,9 @@ CREATE TABLE placement_binding (
 	keywords TEXT,                        -- base
 	modseq INTEGER NOT NULL DEFAULT 0,    -- the home's MODSEQ of the base, 0 unknown
 	remote_size INTEGER,                  -- where the home's RFC822.SIZE differs from message.size
-	gone INTEGER NOT NULL DEFAULT 0       -- 1: the placement was removed here
+	gone INTEGER NOT NULL DEFAULT 0,      -- 1: the placement was removed here
+	message INTEGER,                      -- then: which message it was, evidence for finding it again
+	remote_received INTEGER               -- where the home's INTERNALDATE differs from message.received
 ) STRICT;
 CREATE UNIQUE INDEX placement_binding_uid ON placement_binding (folder, remote_uid);
 CREATE INDEX placement_binding_gone ON placement_binding (folder) WHERE gone = 1;

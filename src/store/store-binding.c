@@ -105,7 +105,7 @@ placement_binding_done (PlacementBinding *b)
 static PlacementBinding
 binding_view (DbQuery *q, int at)
 {
-	return (PlacementBinding){db_int (q, at), db_int (q, at + 1), (guint32) db_int (q, at + 2), (guint) db_int (q, at + 3),
+	return (PlacementBinding){db_int (q, at), db_int (q, at + 1), (guint32) MAX (db_int (q, at + 2), 0), (guint) db_int (q, at + 3),
 	                          (char *) db_text (q, at + 4), (guint64) db_int (q, at + 5), (guint64) db_int (q, at + 6),
 	                          db_int (q, at + 7) != 0};
 }
@@ -173,21 +173,141 @@ each_binding (Store *s, DbQuery *q, BindingFn fn, gpointer data, GError **error)
 gboolean
 store_each_binding (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error)
 {
-	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 ORDER BY b.remote_uid", "i",
+	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 AND b.remote_uid > 0 ORDER BY b.remote_uid", "i",
 	                                  folder), fn, data, error);
 }
 
 gboolean
 store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error)
 {
-	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 AND b.gone = 1"
+	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 AND b.gone = 1 AND b.remote_uid > 0"
 	                                         " ORDER BY b.remote_uid", "i", folder), fn, data, error);
+}
+
+/* Strings are borrowed from the statement. */
+static KnownMessage
+known_view (DbQuery *q)
+{
+	return (KnownMessage){db_int (q, 0), db_int (q, 1), db_int (q, 2), db_int (q, 3), (guint64) db_int (q, 4), (guint64) db_int (q, 5),
+	                      (char *) db_text (q, 6), (guint32) db_int (q, 7), (guint) db_int (q, 8), (char *) db_text (q, 9), db_int (q, 10) != 0,
+	                      db_int (q, 11) != 0, db_int (q, 12) != 0};
+}
+
+static gboolean
+each_known (Store *s, DbQuery *q, KnownFn fn, gpointer data, gboolean *go_on, GError **error)
+{
+	int r = 0;
+	while (*go_on && (r = db_step (s->db, q, error)) > 0) {
+		KnownMessage m = known_view (q);
+		*go_on = fn (data, &m);
+	}
+	if (!*go_on)
+		db_reset (q);
+	return r >= 0;
+}
+
+#define KNOWN_COLUMNS "b.placement, m.id, m.content, IFNULL (b.remote_received, m.received), IFNULL (b.remote_size, m.size), m.digest, m.message_id," \
+	              " MAX (b.remote_uid, 0), b.flags, b.keywords, b.gone, 0, b.remote_uid < 0"
+#define KNOWN_TABLES "placement_binding b LEFT JOIN placement p ON p.id = b.placement JOIN message m ON m.id = IFNULL (p.message, b.message)"
+
+gboolean
+store_each_known (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error)
+{
+	static const char bound[] = "SELECT " KNOWN_COLUMNS " FROM " KNOWN_TABLES " WHERE b.folder = ?1 ORDER BY b.remote_uid < 0, ABS (b.remote_uid)";
+	static const char pending[] = "SELECT p.id, m.id, m.content, m.received, m.size, m.digest, m.message_id, 0, p.flags, p.keywords, 0, 1, 0"
+	                              " FROM pending n JOIN placement p ON p.id = n.placement JOIN message m ON m.id = p.message"
+	                              " WHERE n.folder = ?1 ORDER BY p.uid";
+	gboolean go_on = TRUE;
+	return each_known (s, db_query (s->db, bound, "i", folder), fn, data, &go_on, error) &&
+	       each_known (s, db_query (s->db, pending, "i", folder), fn, data, &go_on, error);
+}
+
+gboolean
+store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gboolean *found_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT " KNOWN_COLUMNS " FROM " KNOWN_TABLES " WHERE b.folder = ?1 AND b.remote_uid = ?2", "ii", folder,
+	                       (gint64) uid);
+	int r = db_step (s->db, q, error);
+	*found_out = r > 0;
+	if (r > 0) {
+		*m = known_view (q);
+		m->message_id = g_strdup (m->message_id);
+		m->keywords = g_strdup (m->keywords);
+	}
+	db_reset (q);
+	return r >= 0;
+}
+
+gboolean
+store_canaries (Store *s, gint64 folder, UidSet *uids_out, GError **error)
+{
+	static const char *const sql[] = {
+		"SELECT MIN (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid > 0",
+		"SELECT MIN (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid >="
+		" (SELECT (MIN (remote_uid) + MAX (remote_uid)) / 2 FROM placement_binding WHERE folder = ?1 AND remote_uid > 0)",
+		"SELECT MAX (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid > 0 AND remote_uid <"
+		" (SELECT MAX (remote_uid) FROM placement_binding WHERE folder = ?1)",
+		"SELECT MAX (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid > 0",
+	};
+	for (guint i = 0; i < G_N_ELEMENTS (sql); i++) {
+		DbQuery *q = db_query (s->db, sql[i], "i", folder);
+		int r = db_step (s->db, q, error);
+		if (r > 0 && db_int (q, 0) > 0)
+			uid_set_add (uids_out, (guint32) db_int (q, 0));
+		db_reset (q);
+		if (r < 0)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* An awaited binding has its old UID below zero: the order is kept, and no UID of the home is ever equal to it. */
+gboolean
+store_await_all (Store *s, gint64 folder, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	/* those awaited before give way: their old UIDs may be the same numbers */
+	return db_run (s->db, "UPDATE placement_binding SET remote_uid = remote_uid - 4294967296 WHERE folder = ?1 AND remote_uid < 0", error, "i",
+	               folder) &&
+	       db_run (s->db, "UPDATE placement_binding SET remote_uid = -remote_uid WHERE folder = ?1 AND remote_uid > 0", error, "i", folder);
+}
+
+gboolean
+store_rebind (Store *s, gint64 placement, guint32 remote_uid, guint64 size, gint64 received, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE placement_binding AS b SET remote_uid = ?2, modseq = 0, (remote_size, remote_received) ="
+	                      " (SELECT NULLIF (?3, m.size), NULLIF (?4, m.received) FROM message m WHERE m.id = IFNULL"
+	                      " ((SELECT p.message FROM placement p WHERE p.id = b.placement), b.message)) WHERE placement = ?1", error, "iiii",
+	               placement, (gint64) remote_uid, (gint64) size, received);
+}
+
+gboolean
+store_count_awaited (Store *s, gint64 folder, guint *n_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT COUNT (*) FROM placement_binding WHERE folder = ?1 AND remote_uid < 0 AND gone = 0", "i", folder);
+	int r = db_step (s->db, q, error);
+	*n_out = r > 0 ? (guint) db_int (q, 0) : 0;
+	db_reset (q);
+	return r >= 0;
+}
+
+gboolean
+store_awaited_content (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT b.placement FROM content c JOIN message m ON m.content = c.id JOIN placement p ON p.message = m.id"
+	                              " JOIN placement_binding b ON b.placement = p.id WHERE c.hash = ?2 AND b.folder = ?1 AND b.remote_uid < 0"
+	                              " ORDER BY b.remote_uid DESC LIMIT 1", "ib", folder, hash, (gsize) DIGEST_SIZE);
+	int r = db_step (s->db, q, error);
+	*placement_out = r > 0 ? db_int (q, 0) : 0;
+	db_reset (q);
+	return r >= 0;
 }
 
 gboolean
 store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT remote_uid FROM placement_binding WHERE folder = ?1 ORDER BY remote_uid", "i", folder);
+	DbQuery *q = db_query (s->db, "SELECT remote_uid FROM placement_binding WHERE folder = ?1 AND remote_uid > 0 ORDER BY remote_uid", "i", folder);
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0)
 		uid_set_add (uids_out, (guint32) db_int (q, 0));
@@ -198,7 +318,7 @@ gboolean
 store_flag_changes (Store *s, gint64 folder, guint64 since, FlagChangeFn fn, gpointer data, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT " PLACEMENT_COLUMNS ", " BINDING_COLUMNS " FROM placement p JOIN placement_binding b ON b.placement = p.id"
-	                              " WHERE p.folder = ?1 AND p.modseq > ?2 AND (p.flags != b.flags OR p.keywords IS NOT b.keywords)"
+	                              " WHERE p.folder = ?1 AND p.modseq > ?2 AND b.remote_uid > 0 AND (p.flags != b.flags OR p.keywords IS NOT b.keywords)"
 	                              " ORDER BY p.modseq", "ii", folder, (gint64) since);
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0) {
@@ -228,7 +348,7 @@ store_pendings (Store *s, gint64 folder, GError **error)
 {
 	g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) pending_free);
 	DbQuery *q = db_query (s->db, "SELECT n.placement, n.folder, IFNULL (n.origin, 0), p.message, n.moved, n.watermark, n.watermark_validity,"
-	                              " n.failures, p.flags, p.keywords, IFNULL (b.folder, 0), IFNULL (b.remote_uid, 0) FROM pending n"
+	                              " n.failures, p.flags, p.keywords, IFNULL (b.folder, 0), MAX (IFNULL (b.remote_uid, 0), 0) FROM pending n"
 	                              " JOIN placement p ON p.id = n.placement LEFT JOIN placement_binding b ON b.placement = n.origin"
 	                              " WHERE ?1 = 0 OR n.folder = ?1 ORDER BY n.placement", "i", folder);
 	int r;

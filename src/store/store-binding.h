@@ -41,6 +41,35 @@ gboolean store_binding_of (Store *s, gint64 placement, PlacementBinding *b, gboo
 typedef gboolean (*BindingFn) (gpointer data, const PlacementBinding *b);
 gboolean store_each_binding (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error); /* ascending remote UID */
 gboolean store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error);
+/* What is known of a message that is, or may come to be, bound: evidence for finding it at a home that changed. */
+typedef struct {
+	gint64 placement, message, content, received;
+	guint64 size;        /* as the home says it, which may not be the octets' */
+	guint64 digest;      /* message_evidence_digest */
+	char *message_id;    /* borrowed for the call; NULL none */
+	guint32 remote_uid;  /* 0: the home does not have it */
+	guint flags;         /* the base's; of a pending one its own */
+	char *keywords;      /* the same; borrowed */
+	gboolean gone;       /* removed here */
+	gboolean pending;    /* never was at the home, and is to be sent */
+	gboolean awaited;    /* was at the home, and is not there any more since it changed: it may still arrive */
+} KnownMessage;
+typedef gboolean (*KnownFn) (gpointer data, const KnownMessage *m);
+/* Bound ones by remote UID, awaited ones in the order they once had, then pending ones by UID here. */
+gboolean store_each_known (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error);
+/* The one that @uid is bound to; *found_out FALSE if there is none. Strings of *m are the caller's. */
+gboolean store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gboolean *found_out, GError **error);
+/* A few bound UIDs that a home which is not what it was gives away: the lowest, one in the middle, the two highest. */
+gboolean store_canaries (Store *s, gint64 folder, UidSet *uids_out, GError **error);
+/* New UIDs for the bindings of @folder, in one transaction: all become awaited, and those that store_rebind gives a new UID are bound
+ * again. Bases stay, whether bound or awaited. @size and @received as the home says them. */
+gboolean store_await_all (Store *s, gint64 folder, GError **error);
+gboolean store_rebind (Store *s, gint64 placement, guint32 remote_uid, guint64 size, gint64 received, GError **error);
+/* Awaited messages of @folder that are here; those removed here don't count. */
+gboolean store_count_awaited (Store *s, gint64 folder, guint *n_out, GError **error);
+/* The first awaited placement in @folder whose content has the SHA-256 @hash; 0: none. */
+gboolean store_awaited_content (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error);
+
 /* Bindings whose placement was removed here: removals to push. */
 gboolean store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error);
 /* Bound placements of @folder with placement.modseq > @since whose flags or keywords differ from the base: flags to push. */

@@ -118,9 +118,9 @@ keep_removed (Store *s, const Placement *p, const char *cause, GError **error)
 }
 
 static gboolean
-mark_gone (Store *s, gint64 placement, GError **error)
+mark_gone (Store *s, const Placement *p, GError **error)
 {
-	return db_run (s->db, "UPDATE placement_binding SET gone = 1 WHERE placement = ?1", error, "i", placement);
+	return db_run (s->db, "UPDATE placement_binding SET gone = 1, message = ?2 WHERE placement = ?1", error, "ii", p->id, p->message);
 }
 
 gboolean
@@ -130,7 +130,7 @@ store_remove (Store *s, gint64 placement, const char *cause, GError **error)
 	g_assert (store_in_transaction (s) && (here || strcmp (cause, "home") == 0));
 	g_autoptr (Placement) p = store_placement (s, placement, error);
 	return p && keep_removed (s, p, cause, error) && remove_row (s, p, error) &&
-	       (here ? mark_gone (s, placement, error) : store_unbind_placement (s, placement, error)) && store_drop_pending (s, placement, error);
+	       (here ? mark_gone (s, p, error) : store_unbind_placement (s, placement, error)) && store_drop_pending (s, placement, error);
 }
 
 /* Where the home can take the moved message from. Moved again before the first move was pushed, it keeps the first origin. */
@@ -159,7 +159,7 @@ store_move (Store *s, gint64 placement, gint64 folder, gint64 *placement_out, GE
 	if (placement_out)
 		*placement_out = id;
 	return remove_row (s, p, error) && db_run (s->db, "UPDATE pending SET moved = ?2 WHERE placement = ?1", error, "iI", id, moved) &&
-	       mark_gone (s, placement, error) && store_drop_pending (s, placement, error);
+	       mark_gone (s, p, error) && store_drop_pending (s, placement, error);
 }
 
 static gboolean

@@ -72,7 +72,8 @@ store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error)
 	g_assert (store_in_transaction (s));
 	if (!db_run (s->db, "DELETE FROM removed WHERE removed < ?1", error, "i", before) ||
 	    !db_run (s->db, "DELETE FROM message WHERE NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id)"
-	                    " AND NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)", error, ""))
+	                    " AND NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)"
+	                    " AND id NOT IN (SELECT b.message FROM placement_binding b WHERE b.gone = 1 AND b.message IS NOT NULL)", error, ""))
 		return FALSE;
 	guint64 n = db_changes (s->db);
 	if (messages_out)

@@ -17,6 +17,7 @@ remote_folder_free (RemoteFolder *f)
 void
 folder_query_done (FolderQuery *q)
 {
+	g_clear_pointer (&q->canary_evidence, g_array_unref);
 	g_clear_pointer (&q->id_now, g_free);
 	g_clear_pointer (&q->states, g_array_unref);
 	uid_set_clear (&q->all_uids);
@@ -49,7 +50,6 @@ void
 remote_evidence_done (RemoteEvidence *e)
 {
 	g_clear_pointer (&e->message_id, g_free);
-	g_clear_pointer (&e->email_id, g_free);
 	g_clear_pointer (&e->keywords, g_free);
 }
 

@@ -57,6 +57,7 @@ typedef struct {
 	guint32 uidvalidity;   /* expected; 0: never seen */
 	guint64 highestmodseq; /* of the base; 0 none */
 	const UidSet *known;   /* bound UIDs: lets QRESYNC answer about them only. May be NULL */
+	const UidSet *canaries;/* a few UIDs whose size and date are to be told in the same flight. NULL: none */
 
 	/* answers */
 	guint32 uidvalidity_now, uidnext_now, messages_now;
@@ -67,6 +68,7 @@ typedef struct {
 	GArray *states;            /* RemoteState of changed and new messages, ascending UID */
 	gboolean has_all_uids;     /* `all_uids` is the complete set; otherwise `vanished` tells the removals */
 	UidSet all_uids, vanished;
+	GArray *canary_evidence; /* RemoteEvidence (EVIDENCE_SIZE) of the canaries that are there; NULL without any */
 	GError *error;
 } FolderQuery;
 void folder_query_done (FolderQuery *q);
@@ -96,14 +98,19 @@ typedef struct {
 } FetchRequest;
 void fetch_request_done (FetchRequest *r); /* frees `uids` too */
 
-/* Evidence of a message, for finding a push whose answer never came, and for checks before removal. */
+/* Evidence of a message: which one it is, for finding a push whose answer never came, for re-binding, and for checks before removal. */
+typedef enum {
+	EVIDENCE_SIZE,   /* uid, size, date; flags and keywords */
+	EVIDENCE_HEADER, /* message_id and digest, too */
+} EvidenceLevel;
 typedef struct {
 	guint32 uid;
 	guint64 size;
 	gint64 received;
 	int zone;
 	char *message_id; /* without angle brackets; NULL none */
-	char *email_id;
+	guint64 digest;   /* message_evidence_digest of store.h */
+	gboolean has_header; /* the two above were read */
 	guint flags;
 	char *keywords;
 	guint64 modseq;
@@ -157,9 +164,10 @@ typedef struct {
 	gboolean (*list) (Endpoint *e, GPtrArray **folders_out, GError **error);
 	gboolean (*query) (Endpoint *e, FolderQuery *queries, guint n, GError **error);
 	gboolean (*fetch) (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error);
-	/* Evidence of @uids, or of all UIDs >= @from if @uids is NULL; GArray of RemoteEvidence. CONFLICT if UIDVALIDITY differs. */
-	gboolean (*evidence) (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, GArray **evidence_out,
-	                      GError **error);
+	/* Evidence of @uids, or of all UIDs >= @from if @uids is NULL; GArray of RemoteEvidence, ascending. CONFLICT if UIDVALIDITY differs.
+	 * Deflated where the home can and much follows. */
+	gboolean (*evidence) (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, EvidenceLevel level,
+	                      GArray **evidence_out, GError **error);
 
 	/* Appends in order; MULTIAPPEND or pipelined. The error of one doesn't stop the others. */
 	gboolean (*append) (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error);

@@ -127,7 +127,7 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 		uid_set_add (&uids, g_array_index (sample, PlacementBinding, i).remote_uid);
 	g_autoptr (GArray) evidence = NULL;
 	g_autoptr (GError) e = NULL;
-	if (!run->home->class->evidence (run->home, step->remote->name, step->binding->uidvalidity, &uids, 0, &evidence, &e)) {
+	if (!run->home->class->evidence (run->home, step->remote->name, step->binding->uidvalidity, &uids, 0, EVIDENCE_SIZE, &evidence, &e)) {
 		if (error_reach (e->code) == REACH_MAILBOX) {
 			g_propagate_error (error, g_steal_pointer (&e));
 			return FALSE;
@@ -434,7 +434,7 @@ sync_hierarchy (SyncRun *run, GError **error)
 	sync_log (run, "Synchronizing Hierarchy");
 	sync_progress (run, SYNC_HIERARCHY, NULL, TRUE);
 	g_clear_pointer (&run->remotes, g_ptr_array_unref);
-	if (!run->home->class->list (run->home, &run->remotes, error))
+	if (!run->home->class->list (run->home, &run->remotes, error) || !sync_check_mailbox (run, error))
 		return FALSE;
 	g_autoptr (GPtrArray) folders = store_folders (run->store, error);
 	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL};

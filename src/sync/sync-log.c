@@ -57,10 +57,10 @@ facts_json (const SyncRun *run)
 	return g_strdup_printf ("{\"addedHere\":%" G_GUINT64_FORMAT ",\"updatedHere\":%" G_GUINT64_FORMAT ",\"removedHere\":%" G_GUINT64_FORMAT
 	                        ",\"addedHome\":%" G_GUINT64_FORMAT ",\"updatedHome\":%" G_GUINT64_FORMAT ",\"removedHome\":%" G_GUINT64_FORMAT
 	                        ",\"movedHome\":%" G_GUINT64_FORMAT ",\"held\":%" G_GUINT64_FORMAT ",\"failures\":%" G_GUINT64_FORMAT
-	                        ",\"conflicts\":%" G_GUINT64_FORMAT ",\"octetsIn\":%" G_GUINT64_FORMAT ",\"octetsOut\":%" G_GUINT64_FORMAT
+	                        ",\"conflicts\":%" G_GUINT64_FORMAT ",\"relinked\":%" G_GUINT64_FORMAT ",\"octetsIn\":%" G_GUINT64_FORMAT ",\"octetsOut\":%" G_GUINT64_FORMAT
 	                        ",\"flights\":%u}",
 	                        r->added_here, r->updated_here, r->removed_here, r->added_home, r->updated_home, r->removed_home,
-	                        r->moved_home, r->held, r->failures, r->conflicts, r->traffic.octets_in, r->traffic.octets_out,
+	                        r->moved_home, r->held, r->failures, r->conflicts, r->relinked, r->traffic.octets_in, r->traffic.octets_out,
 	                        r->traffic.flights);
 }
 

@@ -8,6 +8,7 @@ typedef struct {
 	GHashTable *taken;                         /* remotes and folders that a binding speaks for */
 	GHashTable *folder_of_remote;              /* RemoteFolder -> Folder where both are known */
 	const GPtrArray *folders, *bindings, *remotes;
+	gboolean known_home; /* an id that we know is there: ids can be believed */
 	GArray *steps;
 } Planner;
 
@@ -47,9 +48,42 @@ static const RemoteFolder *
 remote_by_exact_name (Planner *p, const FolderBinding *b)
 {
 	const RemoteFolder *r = g_hash_table_lookup (p->remote_by_name, b->remote_name);
-	if (r && b->remote_id && r->id && strcmp (r->id, b->remote_id) != 0)
+	if (r && p->known_home && b->remote_id && r->id && strcmp (r->id, b->remote_id) != 0)
 		return NULL; /* another folder under the old name */
-	return r;
+	return r; /* with another id, too, if the home is another one altogether: evidence tells */
+}
+
+/* The path that a remote folder has here: leaves joined by '/'. */
+static char *
+path_of_remote (Planner *p, const RemoteFolder *r, guint depth)
+{
+	const RemoteFolder *above = r->parent && depth < 100 ? g_hash_table_lookup (p->remote_by_name, r->parent) : NULL;
+	if (!above || is_inbox (above->name))
+		return g_strdup (r->leaf);
+	g_autofree char *rest = path_of_remote (p, above, depth + 1);
+	return g_strconcat (rest, "/", r->leaf, NULL);
+}
+
+/* A migration changes the separator, puts folders below INBOX or not, and calls Sent Items Sent. */
+static const RemoteFolder *
+remote_after_migration (Planner *p, const FolderBinding *b)
+{
+	const Folder *f = g_hash_table_lookup (p->folder_by_id, &b->folder);
+	const RemoteFolder *by_role = NULL;
+	if (!f || !b->uidvalidity)
+		return NULL;
+	const char *path = g_ascii_strncasecmp (f->path, "INBOX/", 6) == 0 ? f->path + 6 : f->path;
+	for (guint i = 0; i < p->remotes->len; i++) {
+		const RemoteFolder *r = p->remotes->pdata[i];
+		if (is_inbox (r->name) || g_hash_table_contains (p->taken, r))
+			continue;
+		g_autofree char *there = path_of_remote (p, r, 0);
+		if (strcmp (there, path) == 0)
+			return r;
+		if (f->role && g_strcmp0 (f->role, r->role) == 0)
+			by_role = r;
+	}
+	return by_role;
 }
 
 static const RemoteFolder *
@@ -62,7 +96,11 @@ remote_renamed (Planner *p, const FolderBinding *b, gboolean *guessed_out)
 	if (r)
 		return g_hash_table_contains (p->taken, r) ? NULL : r;
 	*guessed_out = TRUE;
-	return remote_with_same_validity (p, b);
+	r = remote_with_same_validity (p, b);
+	if (r)
+		return r;
+	*guessed_out = FALSE; /* what is in it is compared before anything is done: sync-rebind.c */
+	return remote_after_migration (p, b);
 }
 
 static gboolean
@@ -86,7 +124,7 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 			add_step (p, PLAN_RENAME_HERE, f, b, r, guessed, here);
 		else if (here)
 			add_step (p, PLAN_RENAME_HOME, f, b, r, FALSE, FALSE);
-		else if (g_strcmp0 (b->remote_id, r->id) != 0 && r->id)
+		else if (!b->remote_id && r->id)
 			add_step (p, PLAN_BIND, f, b, r, FALSE, FALSE);
 	} else if (f)
 		add_step (p, PLAN_REMOVE_HERE, f, b, NULL, FALSE, FALSE);
@@ -167,7 +205,7 @@ plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArr
 	g_autoptr (GHashTable) by_folder = g_hash_table_new (g_int64_hash, g_int64_equal);
 	g_autoptr (GHashTable) taken = g_hash_table_new (NULL, NULL);
 	g_autoptr (GHashTable) of_remote = g_hash_table_new (NULL, NULL);
-	Planner p = {by_name, by_id,   by_folder, taken, of_remote, folders, bindings, remotes,
+	Planner p = {by_name,  by_id,   by_folder, taken, of_remote, folders, bindings, remotes, FALSE,
 	             g_array_new (FALSE, TRUE, sizeof (FolderStep))};
 	for (guint i = 0; i < remotes->len; i++) {
 		RemoteFolder *r = remotes->pdata[i];
@@ -178,6 +216,10 @@ plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArr
 	for (guint i = 0; i < folders->len; i++) {
 		Folder *f = folders->pdata[i];
 		g_hash_table_insert (by_folder, &f->id, f);
+	}
+	for (guint i = 0; i < bindings->len; i++) {
+		const FolderBinding *b = bindings->pdata[i];
+		p.known_home |= b->remote_id && g_hash_table_contains (by_id, b->remote_id);
 	}
 	plan_bindings (&p);
 	plan_unbound_remotes (&p);
@@ -209,6 +251,8 @@ gboolean
 plan_needs_query (const FolderBinding *b, const RemoteFolder *r)
 {
 	if (!b->complete || !r->has_status || r->uidvalidity != b->uidvalidity || r->uidnext != b->uidnext || r->messages != b->messages)
+		return TRUE;
+	if (b->remote_id && r->id && strcmp (b->remote_id, r->id) != 0)
 		return TRUE;
 	if (r->messages == 0)
 		return FALSE;

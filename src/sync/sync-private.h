@@ -11,6 +11,8 @@ typedef struct {
 	const RemoteFolder *remote; /* as listed, NULL: not listed (created in this run) */
 	UidSet wanted;           /* to be fetched */
 	gboolean held, pushed, failed;
+	gboolean again; /* its states are still to be asked for */
+	gboolean hold_told; /* its re-binding hold was counted and logged in this run */
 	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
 	guint64 hinted_total; /* messages_now of the last query */
 } FolderRun;
@@ -34,6 +36,7 @@ typedef struct {
 	SyncProgress progress;
 	GPtrArray *remotes; /* RemoteFolder */
 	GPtrArray *folders; /* FolderRun */
+	GHashTable *gathered; /* folder id -> evidence that sync_check_mailbox read already; NULL */
 } SyncRun;
 
 gint64 sync_now (void);
@@ -70,6 +73,33 @@ typedef enum {
 gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, GuardAnswer *answer_out, GError **error);
 /* Puts a report in words as a message into the local-only folder Sync Issues/@kind. Inside a transaction. */
 gboolean sync_report (SyncRun *run, const char *kind, const char *subject, const char *text, GError **error);
+
+/* ---- Re-binding (sync-rebind.c): the home is not what it was ---- */
+/* Why the home's folder can't be taken for the one that is bound. */
+typedef enum {
+	SUSPICION_NONE,
+	SUSPICION_UIDVALIDITY, /* changed */
+	SUSPICION_UIDNEXT,     /* went back */
+	SUSPICION_MODSEQ,      /* went back */
+	SUSPICION_ID,          /* MAILBOXID changed */
+	SUSPICION_MESSAGES,    /* known UIDs stand for other messages: the order of UIDs proves nothing then */
+} Suspicion;
+Suspicion sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q);
+/* Finds out by evidence which message is which, and binds anew, in one transaction; what the home has not (yet) is awaited and put on
+ * hold, nothing is removed. Afterwards f->wanted holds what is new at home. f->held and f->failed where the evidence is not enough. */
+gboolean sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error);
+/* New messages at home (f->wanted) that are awaited or pending ones are bound, and not fetched. */
+gboolean sync_match_awaited (SyncRun *run, FolderRun *f, GError **error);
+/* Do @uids still stand for the messages they are bound to? *same_out FALSE: no, nothing may be written to them. */
+gboolean sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error);
+/* Carries out what the user decided about re-binding holds. */
+gboolean sync_settle_rebinds (SyncRun *run, GError **error);
+/* Counts and logs those that still wait and of which this run had nothing new to say. */
+gboolean sync_tell_rebinds (SyncRun *run, GError **error);
+/* CONFLICT if every folder of the home has other mail than ours: the account holds a different mailbox. Before anything is changed. */
+gboolean sync_check_mailbox (SyncRun *run, GError **error);
+/* Merges a state of the home into its placement (sync-pull.c). */
+gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error);
 
 /* The writer: a thread with a connection of its own that stores fetched messages in batches, each one transaction. */
 typedef struct SyncWriter SyncWriter;

@@ -8,7 +8,14 @@
 typedef struct {
 	FolderRun *f;
 	FolderQuery *uids, *changes; /* either may be NULL */
+	UidSet canaries;
 } Question;
+
+static void
+question_done (gpointer data)
+{
+	uid_set_clear (&((Question *) data)->canaries);
+}
 
 static gboolean
 has_bindings (Store *s, gint64 folder)
@@ -26,11 +33,11 @@ add_query (GArray *queries, FolderRun *f, QueryKind kind)
 	return &g_array_index (queries, FolderQuery, queries->len - 1);
 }
 
-/* Which questions a folder needs; the array has room for two each, so pointers into it stay. */
-static void
-ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions)
+/* Which questions a folder needs; the arrays have room for all, so pointers into them stay. */
+static gboolean
+ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions, GError **error)
 {
-	Question q = {f, NULL, NULL};
+	Question q = {f, NULL, NULL, UID_SET_INIT};
 	gboolean modseq = run->home->class->abilities (run->home) & ENDPOINT_MODSEQ;
 	gboolean known = f->binding->uidvalidity && has_bindings (run->store, f->binding->folder);
 	if (!known)
@@ -41,6 +48,13 @@ ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions)
 		q.changes = add_query (queries, f, QUERY_CHANGES);
 	}
 	g_array_append_val (questions, q);
+	if (!known)
+		return TRUE;
+	Question *kept = &g_array_index (questions, Question, questions->len - 1);
+	if (!store_canaries (run->store, f->binding->folder, &kept->canaries, error))
+		return FALSE;
+	kept->changes->canaries = &kept->canaries;
+	return TRUE;
 }
 
 gboolean
@@ -100,8 +114,8 @@ apply_flags (SyncRun *run, FolderRun *f, const PlacementBinding *b, const Remote
 	return store_set_flags (run->store, p->id, flags, keywords, error);
 }
 
-static gboolean
-apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error)
+gboolean
+sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error)
 {
 	PlacementBinding b;
 	gboolean found;
@@ -227,7 +241,7 @@ apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const Folder
 	const FolderQuery *last = changes ? changes : uids;
 	g_auto (UidSet) news = UID_SET_INIT, bound = UID_SET_INIT, removed = UID_SET_INIT;
 	for (guint i = 0; changes && changes->states && i < changes->states->len; i++)
-		if (!apply_state (run, f, &g_array_index (changes->states, RemoteState, i), &news, error))
+		if (!sync_apply_state (run, f, &g_array_index (changes->states, RemoteState, i), &news, error))
 			return FALSE;
 	if (!find_removed (run, f, uids, changes, &bound, &removed, error))
 		return FALSE;
@@ -246,18 +260,6 @@ apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const Folder
 	return store_bind_folder (run->store, b, error);
 }
 
-/* A different UIDVALIDITY: the folder is not, or not surely, the one that is bound. Nothing is touched on either side. */
-static gboolean
-hold_identity (SyncRun *run, FolderRun *f, guint32 now, GError **error)
-{
-	g_autofree char *detail = g_strdup_printf ("folder '%s' has another UIDVALIDITY (%u, was %u): it may be another folder; nothing was "
-	                                           "changed on either side", f->folder->path, now, f->binding->uidvalidity);
-	f->held = TRUE;
-	run->result->held++;
-	sync_log_detail (run, "held: %s", detail);
-	return store_hold (run->store, f->binding->folder, "here", "uidvalidity", f->folder->total, detail, error);
-}
-
 static gboolean
 folder_failed (SyncRun *run, FolderRun *f, const GError *e)
 {
@@ -274,10 +276,11 @@ apply_question (SyncRun *run, const Question *q, GError **error)
 	for (int i = 0; i < 2; i++)
 		if (both[i] && both[i]->error)
 			return folder_failed (run, q->f, both[i]->error);
-	for (int i = 0; i < 2; i++)
-		if (both[i] && both[i]->changed_identity)
-			return sync_begin (run, error) && hold_identity (run, q->f, both[i]->uidvalidity_now, error) &&
-			       sync_commit (run, error);
+	for (int i = 0; i < 2; i++) {
+		Suspicion why = both[i] ? sync_suspicion (run, q->f, both[i]) : SUSPICION_NONE;
+		if (why != SUSPICION_NONE)
+			return sync_rebind (run, q->f, why, error);
+	}
 	return sync_begin (run, error) && apply_answers (run, q->f, q->uids, q->changes, error) && sync_commit (run, error);
 }
 
@@ -376,12 +379,15 @@ pull_bodies (SyncRun *run, GPtrArray *folders, GError **error)
 	return ok;
 }
 
+/* What is new at home may be what was pushed or is awaited: then it is not fetched. */
 static gboolean
 recover_all (SyncRun *run, GPtrArray *folders, GError **error)
 {
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
-		if (!f->failed && !uid_set_is_empty (&f->wanted) && !sync_recover_pushes (run, f, &f->wanted, error))
+		if (f->failed || uid_set_is_empty (&f->wanted))
+			continue;
+		if (!sync_match_awaited (run, f, error) || (!f->failed && !sync_recover_pushes (run, f, &f->wanted, error)))
 			return FALSE;
 	}
 	return TRUE;
@@ -399,19 +405,41 @@ answer_all (SyncRun *run, GArray *questions, GError **error)
 	return TRUE;
 }
 
+static gboolean
+pull_states (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GArray) queries = g_array_sized_new (FALSE, TRUE, sizeof (FolderQuery), 2 * folders->len);
+	g_autoptr (GArray) questions = g_array_sized_new (FALSE, TRUE, sizeof (Question), folders->len);
+	g_array_set_clear_func (questions, question_done);
+	gboolean ok = TRUE;
+	for (guint i = 0; ok && i < folders->len; i++)
+		ok = ask (run, folders->pdata[i], queries, questions, error);
+	ok = ok && run->home->class->query (run->home, (FolderQuery *) queries->data, queries->len, error) && answer_all (run, questions, error);
+	for (guint i = 0; i < queries->len; i++)
+		folder_query_done (&g_array_index (queries, FolderQuery, i));
+	return ok;
+}
+
+/* Folders bound anew without their flags having been read. */
+static gboolean
+pull_states_again (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GPtrArray) again = g_ptr_array_new ();
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		if (f->again && !f->failed)
+			g_ptr_array_add (again, f);
+		f->again = FALSE;
+	}
+	return again->len == 0 || pull_states (run, again, error);
+}
+
 gboolean
 sync_pull (SyncRun *run, GPtrArray *folders, GError **error)
 {
 	if (folders->len == 0)
 		return TRUE;
-	g_autoptr (GArray) queries = g_array_sized_new (FALSE, TRUE, sizeof (FolderQuery), 2 * folders->len);
-	g_autoptr (GArray) questions = g_array_new (FALSE, TRUE, sizeof (Question));
-	for (guint i = 0; i < folders->len; i++)
-		ask (run, folders->pdata[i], queries, questions);
 	sync_progress (run, SYNC_PULL, NULL, TRUE);
-	gboolean ok = run->home->class->query (run->home, (FolderQuery *) queries->data, queries->len, error) &&
-	              answer_all (run, questions, error) && recover_all (run, folders, error) && pull_bodies (run, folders, error);
-	for (guint i = 0; i < queries->len; i++)
-		folder_query_done (&g_array_index (queries, FolderQuery, i));
-	return ok;
+	return pull_states (run, folders, error) && pull_states_again (run, folders, error) && recover_all (run, folders, error) &&
+	       pull_bodies (run, folders, error);
 }

@@ -135,7 +135,7 @@ sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **er
 	g_autoptr (GArray) evidence = NULL;
 	GError *e = NULL;
 	if (!run->home->class->evidence (run->home, f->binding->remote_name, f->binding->uidvalidity, candidates ? &look : NULL, watermark,
-	                                 &evidence, &e))
+	                                 EVIDENCE_HEADER, &evidence, &e))
 		return tolerated (run, f, "looking for sent items", e, error);
 	return drop_bound (run, f, evidence, error) && match_sent (run, f, sent, evidence, candidates, error);
 }
@@ -626,11 +626,64 @@ push_each (SyncRun *run, PushStep step, GError **error)
 	return TRUE;
 }
 
+/* ---- Before anything is written ---- */
+
+static gboolean
+add_flag_target (gpointer data, const Placement *here, const PlacementBinding *base)
+{
+	uid_set_add (data, base->remote_uid);
+	return TRUE;
+}
+
+static gboolean
+add_gone_target (gpointer data, const PlacementBinding *b)
+{
+	uid_set_add (data, b->remote_uid);
+	return TRUE;
+}
+
+static gboolean
+targets_of (SyncRun *run, FolderRun *f, const GPtrArray *pendings, UidSet *uids, GError **error)
+{
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *p = pendings->pdata[i];
+		if (p->origin_uid && p->origin_folder == f->binding->folder)
+			uid_set_add (uids, p->origin_uid);
+	}
+	return store_flag_changes (run->store, f->binding->folder, f->binding->pushed_modseq, add_flag_target, uids, error) &&
+	       store_gone_bindings (run->store, f->binding->folder, add_gone_target, uids, error);
+}
+
+/* Whatever is about to be changed, moved or removed is looked at first: a UID that stands for another message now is found out before
+ * it is written to. */
+static gboolean
+verify_all (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
+	if (!pendings)
+		return FALSE;
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		g_auto (UidSet) uids = UID_SET_INIT;
+		gboolean same;
+		if (!may_push (f))
+			continue;
+		if (!targets_of (run, f, pendings, &uids, error) || !sync_verify_targets (run, f, &uids, &same, error))
+			return FALSE;
+		if (same)
+			continue;
+		f->pushed = TRUE; /* for the second look */
+		if (!sync_rebind (run, f, SUSPICION_MESSAGES, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 gboolean
 sync_push (SyncRun *run, GError **error)
 {
 	sync_progress (run, SYNC_PUSH, NULL, TRUE);
-	if (!push_each (run, push_pendings, error) || !push_each (run, push_flags, error))
+	if (!verify_all (run, error) || !push_each (run, push_pendings, error) || !push_each (run, push_flags, error))
 		return FALSE;
 	g_autoptr (GHashTable) moving = moves_pending (run, error);
 	if (!moving)

@@ -59,28 +59,6 @@ sync_load_folders (SyncRun *run, GError **error)
 	return TRUE;
 }
 
-/* A hold about another identity stands until the user (or re-binding) settles it: the folder is left alone. */
-static gboolean
-mark_held (SyncRun *run, GError **error)
-{
-	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
-	if (!holds)
-		return FALSE;
-	for (guint i = 0; i < holds->len; i++) {
-		Hold *h = holds->pdata[i];
-		for (guint j = 0; j < run->folders->len; j++) {
-			FolderRun *f = run->folders->pdata[j];
-			if (f->folder->id != h->folder || strcmp (h->kind, "uidvalidity") != 0 || !f->remote ||
-			    f->remote->uidvalidity == f->binding->uidvalidity)
-				continue;
-			f->held = f->failed = TRUE;
-			run->result->held++;
-			sync_log_detail (run, "still held: %s", h->detail);
-		}
-	}
-	return TRUE;
-}
-
 static GPtrArray *
 folders_to_pull (SyncRun *run)
 {
@@ -183,7 +161,7 @@ all_steps (SyncRun *run, GError **error)
 {
 	sync_progress (run, SYNC_CONNECT, NULL, TRUE);
 	if (!run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) || !sync_load_folders (run, error) ||
-	    !mark_held (run, error) || !pull_changed (run, error))
+	    !sync_settle_rebinds (run, error) || !pull_changed (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
 	if (something_to_push (run) && (!sync_push (run, error) || !pull_pushed (run, error)))
 		return FALSE;
@@ -217,6 +195,7 @@ sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *canc
 		ok = FALSE;
 	}
 	sync_progress (&run, SYNC_DONE, NULL, TRUE);
+	g_clear_pointer (&run.gathered, g_hash_table_unref);
 	g_clear_pointer (&run.folders, g_ptr_array_unref);
 	g_clear_pointer (&run.remotes, g_ptr_array_unref);
 	g_array_unref (run.unwritten);

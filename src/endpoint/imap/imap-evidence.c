@@ -1,71 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What tells messages apart without their octets: size, date, Message-ID, flags. */
 #include "imap-private.h"
+#include "mail.h"
+#include "store.h"
 #include <string.h>
 
 #define COMMANDS_IN_FLIGHT 32
 #define NAMED_LIMIT 20000000
+#define DEFLATE_MESSAGES 200
 #define ID_LIMIT 998 /* as in the store, so that both sides cut alike */
 
 typedef struct {
 	const char *name;
 	guint32 uidvalidity, from;
+	EvidenceLevel level;
 	const UidSet *uids;
 	UidSet seen;
 	GArray *evidence;
 	GError *refused;
 } EvidenceCall;
 
-/* The first <id> of the first field, without brackets; NULL. */
-static char *
-message_id_of (Slice header)
+gboolean
+evidence_of_fetch (const ImapResponse *r, RemoteEvidence *e_out)
 {
-	const char *colon = memchr (header.data, ':', header.size);
-	const char *end = header.data + header.size, *at = colon ? colon + 1 : end;
-	const char *field = at;
-	while (field < end) {
-		const char *newline = memchr (field, '\n', end - field);
-		field = newline ? newline + 1 : end;
-		if (field < end && *field != ' ' && *field != '\t')
-			break;
-	}
-	while (at < field) {
-		const char *lo = memchr (at, '<', field - at);
-		const char *hi = lo ? memchr (lo, '>', field - lo) : NULL;
-		if (!hi)
-			return NULL;
-		if (hi > lo + 1 && hi - lo - 1 <= ID_LIMIT)
-			return slice_to_utf8 ((Slice) {lo + 1, (gsize) (hi - lo - 1)}, ID_LIMIT);
-		at = hi + 1;
-	}
-	return NULL;
+	RemoteState state;
+	const ImapNode *size = fetch_item (r, "RFC822.SIZE"), *date = fetch_item (r, "INTERNALDATE");
+	if (!size || !state_of_fetch (r, &state))
+		return FALSE;
+	*e_out = (RemoteEvidence) {.uid = state.uid, .size = node_number (size), .flags = state.flags, .keywords = state.keywords,
+	                           .modseq = state.modseq};
+	date_parse (node_text (date), &e_out->received, &e_out->zone);
+	return TRUE;
+}
+
+static void
+evidence_take_header (RemoteEvidence *e, Slice header)
+{
+	Slice rest = mail_header_find (header, "Message-ID"), id;
+	if (rest.data && mail_next_id (&rest, &id))
+		e->message_id = slice_to_utf8 (id, ID_LIMIT);
+	e->digest = message_evidence_digest (header.data ? header.data : "", header.size);
+	e->has_header = TRUE;
 }
 
 static ImapHeard
 evidence_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	EvidenceCall *call = data;
-	RemoteState state;
+	RemoteEvidence e;
 	const ImapNode *header = reply_is (r, "FETCH") ? fetch_body (r) : NULL;
-	if (!header || !state_of_fetch (r, &state))
+	if (!reply_is (r, "FETCH") || (call->level == EVIDENCE_HEADER && !header) || !evidence_of_fetch (r, &e))
 		return IMAP_PASSED;
 	/* "5:*" always has the last message, be it below 5 (RFC 9051 9, seq-range) */
-	if (state.uid < call->from || (call->uids && !uid_set_contains (call->uids, state.uid)) || uid_set_contains (&call->seen, state.uid)) {
-		g_free (state.keywords);
+	if (e.uid < call->from || (call->uids && !uid_set_contains (call->uids, e.uid)) || uid_set_contains (&call->seen, e.uid)) {
+		remote_evidence_done (&e);
 		return IMAP_PASSED;
 	}
 	if (call->evidence->len >= NAMED_LIMIT) {
-		g_free (state.keywords);
+		remote_evidence_done (&e);
 		error_fail (error, ERROR_PROTOCOL, "the server names ever more messages of folder '%s'", call->name);
 		return IMAP_FAILED;
 	}
-	uid_set_add (&call->seen, state.uid);
-	RemoteEvidence e = {.uid = state.uid, .size = node_number (fetch_item (r, "RFC822.SIZE")), .message_id = message_id_of (node_text (header)),
-	                    .flags = state.flags, .keywords = state.keywords, .modseq = state.modseq};
-	date_parse (node_text (fetch_item (r, "INTERNALDATE")), &e.received, &e.zone);
-	const ImapNode *id = fetch_item (r, "EMAILID");
-	id = id ? node_first (id) : fetch_item (r, "X-GM-MSGID");
-	e.email_id = id ? slice_dup (node_text (id)) : NULL;
+	uid_set_add (&call->seen, e.uid);
+	if (header)
+		evidence_take_header (&e, node_text (header));
 	g_array_append_val (call->evidence, e);
 	return IMAP_TAKEN;
 }
@@ -84,9 +82,10 @@ evidence_answered (gpointer data, const ImapAnswer *a, GError **error)
 static gboolean
 evidence_send (ImapSession *s, EvidenceCall *call, const char *set, GError **error)
 {
-	g_autofree char *text = g_strdup_printf ("UID FETCH %s (UID FLAGS INTERNALDATE RFC822.SIZE%s%s BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])", set,
-	                                         imap_session_has_condstore (s) ? " MODSEQ" : "",
-	                                         fetch_id_item (s));
+	/* the fields of message_evidence_digest */
+	static const char fields[] = " BODY.PEEK[HEADER.FIELDS (FROM TO DATE SUBJECT MESSAGE-ID)]";
+	g_autofree char *text = g_strdup_printf ("UID FETCH %s (UID FLAGS INTERNALDATE RFC822.SIZE%s)", set,
+	                                         call->level == EVIDENCE_HEADER ? fields : "");
 	imap_session_send (s, text, evidence_hear, evidence_answered, call);
 	return imap_session_settle (s, COMMANDS_IN_FLIGHT, error);
 }
@@ -125,7 +124,9 @@ evidence_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	call->evidence = remote_evidence_new ();
 	uid_set_clear (&call->seen);
 	g_clear_error (&call->refused);
-	if (!s || !endpoint_select (e, s, call->name, call->uidvalidity, FALSE, error))
+	gboolean much = !call->uids || uid_set_count (call->uids) > DEFLATE_MESSAGES;
+	if (!s || (much && e->settings.compress && !imap_session_start_deflate (s, error)) ||
+	    !endpoint_select (e, s, call->name, call->uidvalidity, FALSE, error))
 		return FALSE;
 	/* the folder may have been selected long ago: what others put there must be seen */
 	imap_session_send (s, "NOOP", NULL, NULL, NULL);
@@ -138,10 +139,10 @@ evidence_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 }
 
 gboolean
-imap_evidence (Endpoint *endpoint, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, GArray **evidence_out,
-               GError **error)
+imap_evidence (Endpoint *endpoint, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, EvidenceLevel level,
+               GArray **evidence_out, GError **error)
 {
-	EvidenceCall call = {.name = name, .uidvalidity = uidvalidity, .uids = uids, .from = uids ? 0 : from};
+	EvidenceCall call = {.name = name, .uidvalidity = uidvalidity, .uids = uids, .from = uids ? 0 : from, .level = level};
 	gboolean ok = (uids && uid_set_is_empty (uids)) ? (call.evidence = remote_evidence_new ()) != NULL
 	                                               : endpoint_try ((ImapEndpoint *) endpoint, evidence_attempt, &call, error);
 	if (ok) {

@@ -146,11 +146,14 @@ const char *fetch_id_item (const ImapSession *s);
 /* "(\\Seen foo)"; REFUSED if a keyword can't be said. */
 gboolean text_add_flag_list (GString *text, guint flags, const char *keywords, GError **error);
 
+/* What a FETCH response tells of size, date (0: nothing) and flags; FALSE without UID, size or flags. Contents are the caller's. */
+gboolean evidence_of_fetch (const ImapResponse *r, RemoteEvidence *e_out);
+
 gboolean imap_list (Endpoint *e, GPtrArray **folders_out, GError **error);
 gboolean imap_query (Endpoint *e, FolderQuery *queries, guint n, GError **error);
 gboolean imap_fetch (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error);
-gboolean imap_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, GArray **evidence_out,
-                        GError **error);
+gboolean imap_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, EvidenceLevel level,
+                        GArray **evidence_out, GError **error);
 gboolean imap_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error);
 gboolean imap_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequest *requests, guint n, GError **error);
 gboolean imap_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move,

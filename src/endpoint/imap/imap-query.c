@@ -195,6 +195,32 @@ asked_send_select (Asked *a)
 	imap_session_send (s, text->str, asked_hear, asked_selected, a);
 }
 
+/* Evidence of a few known UIDs; what else comes meanwhile is the folder's news as ever. */
+static ImapHeard
+canary_hear (gpointer data, const ImapResponse *r, GError **error)
+{
+	Asked *a = data;
+	RemoteEvidence e;
+	if (!reply_is (r, "FETCH") || !fetch_item (r, "INTERNALDATE") || !evidence_of_fetch (r, &e))
+		return asked_hear (data, r, error);
+	if (!a->q->canary_evidence)
+		a->q->canary_evidence = remote_evidence_new ();
+	g_array_append_val (a->q->canary_evidence, e);
+	return IMAP_TAKEN;
+}
+
+static void
+asked_send_canaries (Asked *a)
+{
+	if (!a->q->canaries || uid_set_is_empty (a->q->canaries))
+		return;
+	g_autoptr (GString) text = g_string_new ("UID FETCH ");
+	uid_set_format (a->q->canaries, text);
+	g_string_append (text, " (UID FLAGS INTERNALDATE RFC822.SIZE)");
+	/* a refusal tells nothing; SELECT's own answer does */
+	imap_session_send (a->inquiry->s, text->str, canary_hear, NULL, a);
+}
+
 static void
 asked_send_search (Asked *a, const char *what)
 {
@@ -326,6 +352,7 @@ inquiry_select (Inquiry *all, GError **error)
 		asked_reset (a);
 		a->all_uids = a->all_states = FALSE;
 		asked_send_select (a);
+		asked_send_canaries (a);
 		if (a->q->kind == QUERY_UIDS && esearch) /* needs nothing from SELECT's answer */
 			asked_send_searches (a);
 		if (!imap_session_settle (all->s, FOLDERS_IN_FLIGHT, error))
@@ -341,7 +368,9 @@ inquiry_second_look (Inquiry *all, GError **error)
 		Asked *a = &all->asked[i];
 		if (a->done || !asked_is_short (a))
 			continue;
+		GArray *canaries = g_steal_pointer (&a->q->canary_evidence);
 		asked_reset (a);
+		a->q->canary_evidence = canaries;
 		asked_send_select (a);
 		if (!imap_session_settle (all->s, 0, error))
 			return FALSE;

@@ -141,7 +141,7 @@ do_evidence (Drive *d, GError **error)
 	UidSet uids = UID_SET_INIT;
 	if (!from)
 		uids = set (d, 2);
-	gboolean ok = d->e->class->evidence (d->e, arg (d, 0), number (d, 1), from ? NULL : &uids, number (d, 2), &evidence, error);
+	gboolean ok = d->e->class->evidence (d->e, arg (d, 0), number (d, 1), from ? NULL : &uids, number (d, 2), EVIDENCE_HEADER, &evidence, error);
 	uid_set_clear (&uids);
 	for (guint i = 0; ok && i < evidence->len; i++) {
 		RemoteEvidence *v = &g_array_index (evidence, RemoteEvidence, i);

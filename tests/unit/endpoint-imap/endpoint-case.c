@@ -173,11 +173,10 @@ call_evidence (Endpoint *e)
 	g_autoptr (GArray) evidence = NULL;
 	GString *text = g_string_new ("evidence");
 	GError *error = NULL;
-	gboolean ok = e->class->evidence (e, "INBOX", 7, NULL, 2, &evidence, &error);
+	gboolean ok = e->class->evidence (e, "INBOX", 7, NULL, 2, EVIDENCE_HEADER, &evidence, &error);
 	for (guint i = 0; ok && i < evidence->len; i++) {
 		RemoteEvidence *v = &g_array_index (evidence, RemoteEvidence, i);
-		g_string_append_printf (text, " %u(%" G_GUINT64_FORMAT " %s %u%s%s)", v->uid, v->size, v->message_id ? v->message_id : "-", v->flags,
-		                        v->email_id ? " id " : "", v->email_id ? v->email_id : "");
+		g_string_append_printf (text, " %u(%" G_GUINT64_FORMAT " %s %u)", v->uid, v->size, v->message_id ? v->message_id : "-", v->flags);
 	}
 	return told (e, ok, error, text);
 }

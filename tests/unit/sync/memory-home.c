@@ -237,6 +237,13 @@ by_uid (gconstpointer a, gconstpointer b)
 	return x < y ? -1 : x > y;
 }
 
+static RemoteEvidence
+evidence_of (const HomeMessage *m)
+{
+	return (RemoteEvidence){.uid = m->uid, .size = m->size, .received = m->received, .flags = m->flags,
+	                        .keywords = g_strdup (or_null (m->keywords)), .modseq = m->modseq};
+}
+
 static void
 answer (Home *h, FolderQuery *q)
 {
@@ -256,10 +263,15 @@ answer (Home *h, FolderQuery *q)
 	gboolean since = modseq && q->highestmodseq;
 	q->has_all_uids = q->kind == QUERY_UIDS || !(h->abilities & ENDPOINT_VANISHED) || !since;
 	q->states = remote_states_new ();
+	q->canary_evidence = remote_evidence_new ();
 	for (int i = 0; i < HOME_MESSAGES; i++) {
 		HomeMessage *m = &f->messages[i];
 		if (!m->uid)
 			continue;
+		if (q->canaries && uid_set_contains (q->canaries, m->uid)) {
+			RemoteEvidence e = evidence_of (m);
+			g_array_append_val (q->canary_evidence, e);
+		}
 		if (q->has_all_uids)
 			uid_set_add (&q->all_uids, m->uid);
 		if (q->kind == QUERY_CHANGES && (!since || m->modseq > q->highestmodseq))
@@ -313,8 +325,19 @@ memory_fetch (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpoi
 	return TRUE;
 }
 
+static void
+add_header (RemoteEvidence *e, const HomeMessage *m)
+{
+	const char *id = g_strstr_len (m->octets, m->size, "Message-ID: <");
+	if (id)
+		e->message_id = g_strndup (id + 13, strcspn (id + 13, ">"));
+	e->digest = message_evidence_digest (m->octets, m->size);
+	e->has_header = TRUE;
+}
+
 static gboolean
-memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, GArray **evidence_out, GError **error)
+memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, EvidenceLevel level,
+                 GArray **evidence_out, GError **error)
 {
 	HomeFolder *f = home_folder (home_of (e), name);
 	if (!called (e, error))
@@ -326,9 +349,9 @@ memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSe
 		HomeMessage *m = message_by_uid (f, uid);
 		if (!m || (uids ? !uid_set_contains (uids, uid) : uid < from))
 			continue;
-		RemoteEvidence ev = {.uid = uid, .size = m->size, .received = m->received, .flags = m->flags,
-		                     .message_id = g_strdup_printf ("m%u@example.org", m->body), .keywords = g_strdup (or_null (m->keywords)),
-		                     .modseq = m->modseq};
+		RemoteEvidence ev = evidence_of (m);
+		if (level == EVIDENCE_HEADER)
+			add_header (&ev, m);
 		g_array_append_val (list, ev);
 	}
 	*evidence_out = list;
@@ -494,4 +517,59 @@ home_endpoint (Home *h)
 	e->base.class = &memory_class;
 	e->home = h;
 	return &e->base;
+}
+
+static int
+by_message_uid (gconstpointer a, gconstpointer b)
+{
+	guint32 x = ((const HomeMessage *) a)->uid, y = ((const HomeMessage *) b)->uid;
+	return x < y ? -1 : x > y;
+}
+
+static void
+alter (HomeMessage *m, const HomeChange *c)
+{
+	static const char line[] = "X-Migrated-By: a tool\r\n";
+	if (c->add_header) {
+		memmove (m->octets + strlen (line), m->octets, m->size);
+		memcpy (m->octets, line, strlen (line));
+		m->size += (guint32) strlen (line);
+	}
+	if (c->lose_dates)
+		m->received = 1700000000;
+	if (c->lose_flags) {
+		m->flags = 0;
+		*m->keywords = '\0';
+	}
+}
+
+void
+home_change (Home *h, HomeFolder *f, const HomeChange *c)
+{
+	g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (HomeMessage));
+	for (int i = 0; i < HOME_MESSAGES; i++)
+		if (f->messages[i].uid)
+			g_array_append_val (all, f->messages[i]);
+	g_array_sort (all, by_message_uid);
+	guint n = c->empty ? 0 : c->keep ? MIN (c->keep, all->len) : all->len;
+	guint32 uidnext = f->uidnext;
+	memset (f->messages, 0, sizeof f->messages);
+	f->n_vanished = 0;
+	f->uidnext = 1;
+	if (c->new_validity)
+		f->uidvalidity = h->next_validity++;
+	if (c->lower_modseq)
+		h->modseq = 0;
+	for (guint i = 0; i < n; i++) {
+		guint at = c->order == ORDER_REVERSED ? n - 1 - i : c->order == ORDER_SHUFFLED ? (i * 7 + 3) % n : i;
+		HomeMessage m = g_array_index (all, HomeMessage, at);
+		m.uid = c->order == ORDER_SAME_UIDS ? m.uid : i + 1;
+		m.modseq = ++h->modseq;
+		alter (&m, c);
+		f->messages[i] = m;
+		f->uidnext = m.uid + 1;
+	}
+	if (c->order == ORDER_SAME_UIDS && n == all->len)
+		f->uidnext = uidnext;
+	f->highest = ++h->modseq;
 }

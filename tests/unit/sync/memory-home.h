@@ -57,3 +57,15 @@ void home_remove (Home *h, HomeFolder *f, HomeMessage *m);
 /* The text of body number @n, and its date. */
 char *home_text (guint32 n);
 gint64 home_date (guint32 n);
+
+/* What a migration, a restored backup or another server makes of a folder. */
+typedef enum { ORDER_SAME_UIDS, ORDER_KEPT, ORDER_REVERSED, ORDER_SHUFFLED } HomeOrder;
+typedef struct {
+	gboolean new_validity;
+	HomeOrder order;    /* of the new UIDs; all but the first begin at 1 */
+	guint keep;         /* only the first so many; 0: all */
+	gboolean empty;
+	gboolean add_header, lose_dates, lose_flags;
+	gboolean lower_modseq; /* its counter begins again */
+} HomeChange;
+void home_change (Home *h, HomeFolder *f, const HomeChange *c);

@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Re-binding: the home's folder is not, or not surely, the one that is bound. Evidence says which message is which (sync-match.h), cheapest
+ * first: a few sampled positions, size and date, headers of what is still undecided; never a body. Then the bindings are written anew in
+ * one transaction. What the home does not have is awaited: its base and what is pending for it stay, and it is bound when it arrives.
+ *
+ * Invariants:
+ *   1. Nothing is written to the home, and nothing removed here, between the suspicion and the new bindings.
+ *   2. A message here that the home does not have is never removed by re-binding: only the user's decision does that.
+ *   3. Evidence that fits nothing (other mail under the same name) binds nothing. */
+#include "sync-match.h"
+#include "sync-private.h"
+#include <string.h>
+
+#define SAMPLE_FROM 64        /* fewer messages are compared all */
+#define SAMPLE_POSITIONS 24
+#define SAMPLE_TOP 8          /* of them the highest UIDs: where a restored backup differs */
+#define LOST_FLAGS_FROM 3     /* so many messages must have lost a flag before it counts as lost by the move */
+#define DIFFERENT_FROM 5      /* so many messages on both sides without one in common are another mailbox */
+
+typedef struct {
+	FolderQuery query; /* UIDs and state of the home's folder */
+	GArray *here;      /* MatchHere */
+	GArray *there;     /* RemoteEvidence */
+	Match *match;
+	gboolean by_position; /* by samples: flags were not read */
+} Gathered;
+
+static void
+gathered_free (gpointer data)
+{
+	Gathered *g = data;
+	if (!g)
+		return;
+	folder_query_done (&g->query);
+	match_free (g->match);
+	g_array_unref (g->here);
+	g_clear_pointer (&g->there, g_array_unref);
+	g_free (g);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
+
+/* ---- Suspicion ---- */
+
+static gboolean
+agrees (const KnownMessage *k, const RemoteEvidence *e)
+{
+	return k->size == e->size && k->received == e->received;
+}
+
+static gboolean
+canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
+{
+	for (guint i = 0; evidence && i < evidence->len; i++) {
+		const RemoteEvidence *e = &g_array_index (evidence, RemoteEvidence, i);
+		KnownMessage k;
+		gboolean found;
+		if (!store_known_by_uid (run->store, f->binding->folder, e->uid, &k, &found, NULL) || !found)
+			continue;
+		gboolean same = agrees (&k, e);
+		g_free (k.message_id);
+		g_free (k.keywords);
+		if (!same)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+Suspicion
+sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q)
+{
+	const FolderBinding *b = f->binding;
+	if (!b->uidvalidity)
+		return SUSPICION_NONE;
+	if (q->uidvalidity_now != b->uidvalidity)
+		return SUSPICION_UIDVALIDITY;
+	if (q->uidnext_now && q->uidnext_now < b->uidnext)
+		return SUSPICION_UIDNEXT;
+	if (q->highestmodseq_now && q->highestmodseq_now < b->highestmodseq)
+		return SUSPICION_MODSEQ;
+	const char *id = q->id_now ? q->id_now : f->remote ? f->remote->id : NULL;
+	if (b->remote_id && id && strcmp (b->remote_id, id) != 0)
+		return SUSPICION_ID;
+	if (!canaries_sing (run, f, q->canary_evidence))
+		return SUSPICION_MESSAGES;
+	return SUSPICION_NONE;
+}
+
+/* ---- Gathering ---- */
+
+static gboolean
+take_known (gpointer data, const KnownMessage *k)
+{
+	MatchHere h = {.known = *k, .there = -1};
+	h.known.message_id = g_strdup (k->message_id);
+	h.known.keywords = g_strdup (k->keywords);
+	g_array_append_val ((GArray *) data, h);
+	return TRUE;
+}
+
+static guint
+count_bound (const GArray *here)
+{
+	guint n = 0;
+	while (n < here->len && g_array_index (here, MatchHere, n).known.remote_uid)
+		n++;
+	return n;
+}
+
+static const RemoteEvidence *
+evidence_for (const GArray *evidence, guint32 uid)
+{
+	guint lo = 0, hi = evidence->len;
+	while (lo < hi) {
+		guint mid = (lo + hi) / 2;
+		if (g_array_index (evidence, RemoteEvidence, mid).uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < evidence->len && g_array_index (evidence, RemoteEvidence, lo).uid == uid ? &g_array_index (evidence, RemoteEvidence, lo) : NULL;
+}
+
+static guint
+sample_position (guint i, guint n)
+{
+	return i < SAMPLE_TOP ? n - 1 - i : (guint) ((guint64) (i - SAMPLE_TOP) * n / (SAMPLE_POSITIONS - SAMPLE_TOP));
+}
+
+/* The UID there that position @i of the @n bound ones here would have: the same number, or the same rank. */
+static guint32
+presumed_uid (const Gathered *g, guint i, gboolean by_rank)
+{
+	return by_rank ? uid_set_nth (&g->query.all_uids, i) : g_array_index (g->here, MatchHere, i).known.remote_uid;
+}
+
+static gboolean
+samples_agree (SyncRun *run, const char *name, const Gathered *g, guint n, gboolean by_rank, gboolean *agree_out, GError **error)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	g_autoptr (GArray) evidence = NULL;
+	guint compared = 0;
+	*agree_out = FALSE;
+	for (guint i = 0; i < SAMPLE_POSITIONS; i++)
+		uid_set_add (&uids, presumed_uid (g, sample_position (i, n), by_rank));
+	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, &uids, 0, EVIDENCE_SIZE, &evidence, error))
+		return FALSE;
+	for (guint i = 0; i < SAMPLE_POSITIONS; i++) {
+		guint at = sample_position (i, n);
+		const RemoteEvidence *e = evidence_for (evidence, presumed_uid (g, at, by_rank));
+		if (e && !agrees (&g_array_index (g->here, MatchHere, at).known, e))
+			return TRUE;
+		compared += e != NULL;
+	}
+	*agree_out = compared >= SAMPLE_POSITIONS / 2;
+	return TRUE;
+}
+
+/* All UIDs as evidence without contents, matched by number or rank. */
+static void
+match_by_position (Gathered *g, guint n, gboolean by_rank)
+{
+	UidIter it = {0};
+	guint32 uid;
+	g->there = remote_evidence_new ();
+	while (uid_set_next (&g->query.all_uids, &it, &uid)) {
+		RemoteEvidence e = {.uid = uid};
+		g_array_append_val (g->there, e);
+	}
+	g->match = match_new (g->here, g->there);
+	for (guint i = 0; i < n; i++) {
+		MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		const RemoteEvidence *e = evidence_for (g->there, presumed_uid (g, i, by_rank));
+		if (!e)
+			continue;
+		h->there = (gint) (e - &g_array_index (g->there, RemoteEvidence, 0));
+		g->match->here_of_there[h->there] = (gint) i;
+		g->match->matched++;
+	}
+	g->by_position = TRUE;
+}
+
+static gboolean
+try_positions (SyncRun *run, const char *name, Gathered *g, GError **error)
+{
+	guint n = count_bound (g->here);
+	guint64 there = uid_set_count (&g->query.all_uids), common = 0;
+	for (guint i = 0; i < n; i++)
+		common += uid_set_contains (&g->query.all_uids, g_array_index (g->here, MatchHere, i).known.remote_uid);
+	if (n < SAMPLE_FROM || there == 0)
+		return TRUE;
+	gboolean same_numbers = common * 10 >= (guint64) n * 9, same_count = there == n, agree = FALSE;
+	if (same_numbers && !samples_agree (run, name, g, n, FALSE, &agree, error))
+		return FALSE;
+	if (agree) {
+		match_by_position (g, n, FALSE);
+		return TRUE;
+	}
+	if (same_count && !samples_agree (run, name, g, n, TRUE, &agree, error))
+		return FALSE;
+	if (agree)
+		match_by_position (g, n, TRUE);
+	return TRUE;
+}
+
+static gboolean
+add_headers (SyncRun *run, const char *name, Gathered *g, gboolean all, GError **error)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	g_autoptr (GArray) headers = NULL;
+	match_undecided (g->match, all, &uids);
+	if (uid_set_is_empty (&uids))
+		return TRUE;
+	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, &uids, 0, EVIDENCE_HEADER, &headers, error))
+		return FALSE;
+	match_add_headers (g->there, headers);
+	return TRUE;
+}
+
+/* @weak: also by what a migration leaves of a message. */
+static gboolean
+match_by_evidence (SyncRun *run, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error)
+{
+	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, uids, uids ? 0 : 1, EVIDENCE_SIZE, &g->there, error))
+		return FALSE;
+	g->match = match_new (g->here, g->there);
+	match_by_size (g->match);
+	if (!add_headers (run, name, g, FALSE, error))
+		return FALSE;
+	match_by_header (g->match);
+	if (g->match->matched == g->here->len || !weak)
+		return TRUE;
+	if (!add_headers (run, name, g, TRUE, error))
+		return FALSE;
+	match_by_weak_evidence (g->match);
+	return TRUE;
+}
+
+static Gathered *
+gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error)
+{
+	g_autoptr (Gathered) g = g_new0 (Gathered, 1);
+	g->query.name = name;
+	g->query.kind = QUERY_UIDS;
+	g->here = match_here_new ();
+	if (!store_each_known (run->store, folder, take_known, g->here, error) || !run->home->class->query (run->home, &g->query, 1, error))
+		return NULL;
+	if (g->query.error) {
+		g_propagate_error (error, g_steal_pointer (&g->query.error));
+		return NULL;
+	}
+	if (positions && !try_positions (run, name, g, error))
+		return NULL;
+	if (!g->match && !match_by_evidence (run, name, g, NULL, TRUE, error))
+		return NULL;
+	return g_steal_pointer (&g);
+}
+
+/* ---- Binding anew ---- */
+
+static gboolean
+is_other_mail (const Gathered *g)
+{
+	return g->match->matched == 0 && g->there->len >= DIFFERENT_FROM && g->here->len >= DIFFERENT_FROM;
+}
+
+static gboolean
+bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *e, gboolean by_position, GError **error)
+{
+	/* by position nothing is known of it that was not known before */
+	if (!h->known.pending)
+		return store_rebind (run->store, h->known.placement, e->uid, by_position ? h->known.size : e->size,
+		                     by_position ? h->known.received : e->received, error);
+	/* sent before the home changed, or restored here from an older copy: it is there */
+	PlacementBinding b = {.placement = h->known.placement, .folder = f->binding->folder, .remote_uid = e->uid, .flags = e->flags,
+	                      .keywords = e->keywords};
+	return store_bind_placement (run->store, &b, error) && store_rebind (run->store, h->known.placement, e->uid, e->size, e->received, error);
+}
+
+/* A flag that no message at home has any more was lost on the way: in the base it never was, so that the push sets it again. */
+static gboolean
+restore_lost_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+{
+	g_autofree char *words = NULL;
+	guint lost = match_lost_flags (g->match, LOST_FLAGS_FROM, &words), n = 0;
+	if (!lost && !words)
+		return TRUE;
+	for (guint i = 0; i < g->here->len; i++) {
+		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		PlacementBinding b;
+		gboolean found;
+		if (h->there < 0 || h->known.pending)
+			continue;
+		g_autofree char *left = keywords_merge (words, h->known.keywords, NULL);
+		if (!(h->known.flags & lost) && keywords_equal (left, h->known.keywords))
+			continue;
+		if (!store_binding_of (run->store, h->known.placement, &b, &found, error))
+			return FALSE;
+		PlacementBinding base = b;
+		base.flags &= ~lost;
+		base.keywords = left;
+		gboolean ok = !found || store_bind_placement (run->store, &base, error);
+		placement_binding_done (&b);
+		if (!ok)
+			return FALSE;
+		n++;
+	}
+	/* older than what was pushed last, so that the search for changes must look at all */
+	f->binding->pushed_modseq = 0;
+	sync_log_detail (run, "flags of %u item(s) were lost on the way and are set again in online folder", n);
+	return TRUE;
+}
+
+static gboolean
+apply_evidence_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+{
+	g_auto (UidSet) news = UID_SET_INIT;
+	for (guint i = 0; i < g->there->len; i++) {
+		const RemoteEvidence *e = &g_array_index (g->there, RemoteEvidence, i);
+		RemoteState state = {e->uid, e->flags, e->keywords, 0};
+		if (g->match->here_of_there[i] >= 0 && !sync_apply_state (run, f, &state, &news, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static void
+note_new_ones (FolderRun *f, const Gathered *g)
+{
+	uid_set_clear (&f->wanted);
+	for (guint i = 0; i < g->there->len; i++)
+		if (g->match->here_of_there[i] < 0)
+			uid_set_add (&f->wanted, g_array_index (g->there, RemoteEvidence, i).uid);
+}
+
+static Hold *
+find_hold (const GPtrArray *holds, gint64 folder, const char *kind)
+{
+	for (guint i = 0; i < holds->len; i++) {
+		Hold *h = holds->pdata[i];
+		if (h->folder == folder && strcmp (h->kind, kind) == 0)
+			return h;
+	}
+	return NULL;
+}
+
+static gboolean
+release (SyncRun *run, gint64 folder, const char *kind, GError **error)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	Hold *h = holds ? find_hold (holds, folder, kind) : NULL;
+	return holds && (!h || store_release_hold (run->store, h->id, error));
+}
+
+/* The hold says how many messages still wait; none: it is gone. Inside a transaction. */
+static gboolean
+update_hold (SyncRun *run, FolderRun *f, GError **error)
+{
+	guint n;
+	if (!store_count_awaited (run->store, f->binding->folder, &n, error))
+		return FALSE;
+	if (n == 0)
+		return release (run, f->binding->folder, "rebind", error);
+	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server since it changed: they may still "
+	                                           "arrive, and nothing was removed", n, f->folder->path);
+	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
+	run->result->held++;
+	f->hold_told = TRUE;
+	return store_hold (run->store, f->binding->folder, "here", "rebind", n, detail, error);
+}
+
+static void
+log_match (SyncRun *run, const Gathered *g)
+{
+	if (g->match->matched)
+		sync_log_detail (run, "%u item(s) re-linked%s", g->match->matched, g->by_position ? " by position" : "");
+	if (g->match->weak)
+		sync_log_detail (run, "%u of them by header only: they were altered on the way", g->match->weak);
+}
+
+static gboolean
+write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+{
+	FolderBinding *b = f->binding;
+	const FolderQuery *q = &g->query;
+	if (!store_await_all (run->store, b->folder, error))
+		return FALSE;
+	for (guint i = 0; i < g->here->len; i++) {
+		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		if (h->there >= 0 && !bind_one (run, f, h, &g_array_index (g->there, RemoteEvidence, h->there), g->by_position, error))
+			return FALSE;
+	}
+	note_new_ones (f, g);
+	b->uidvalidity = q->uidvalidity_now;
+	b->uidnext = q->uidnext_now;
+	b->messages = q->messages_now;
+	const char *id = q->id_now ? q->id_now : f->remote ? f->remote->id : NULL;
+	if (id) {
+		g_free (b->remote_id);
+		b->remote_id = g_strdup (id);
+	}
+	/* by position the flags are still to be asked for */
+	b->highestmodseq = g->by_position ? 0 : q->highestmodseq_now;
+	b->complete = !g->by_position && uid_set_is_empty (&f->wanted);
+	f->again = g->by_position;
+	return (g->by_position || (restore_lost_flags (run, f, g, error) && apply_evidence_flags (run, f, g, error))) &&
+	       store_bind_folder (run->store, b, error) && release (run, b->folder, "identity", error) && update_hold (run, f, error) &&
+	       sync_log_write (run, error);
+}
+
+static gboolean
+hold_other_mail (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+{
+	g_autofree char *detail = g_strdup_printf ("folder '%s' has %u item(s) at the server and %u here, and not one in common: it may be another "
+	                                           "folder; nothing was changed on either side", f->folder->path, g->there->len, g->here->len);
+	f->held = f->failed = f->hold_told = TRUE;
+	run->result->held++;
+	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
+	gboolean ok = sync_begin (run, error) &&
+	              store_hold (run->store, f->binding->folder, "here", "identity", f->folder->total, detail, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+static gboolean
+tolerated (SyncRun *run, FolderRun *f, GError *e, GError **error)
+{
+	if (error_reach (e->code) == REACH_MAILBOX) {
+		g_propagate_error (error, e);
+		return FALSE;
+	}
+	f->failed = TRUE;
+	run->result->failures++;
+	sync_log_detail (run, "folder '%s' could not be compared: %s", f->folder->path, e->message);
+	g_error_free (e);
+	return TRUE;
+}
+
+gboolean
+sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
+{
+	static const char *const reasons[] = {"", "the server's UIDVALIDITY changed", "the server's UIDNEXT went back",
+	                                      "the server's HIGHESTMODSEQ went back", "the server's MAILBOXID changed",
+	                                      "known UIDs stand for other messages now"};
+	GError *e = NULL;
+	gpointer key = NULL, value = NULL;
+	sync_log (run, "Re-binding to folder '%s': %s", f->folder->path, reasons[why]);
+	if (run->gathered)
+		g_hash_table_steal_extended (run->gathered, &f->binding->folder, &key, &value);
+	g_free (key);
+	g_autoptr (Gathered) g = value ? value : gather (run, f->binding->folder, f->binding->remote_name, why != SUSPICION_MESSAGES, &e);
+	if (!g)
+		return tolerated (run, f, e, error);
+	if (is_other_mail (g))
+		return hold_other_mail (run, f, g, error);
+	log_match (run, g);
+	run->result->relinked += g->match->matched;
+	gboolean ok = sync_begin (run, error) && write_bindings (run, f, g, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+/* ---- Messages that arrive later ---- */
+
+static gboolean
+bind_arrivals (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+{
+	g_auto (UidSet) bound = UID_SET_INIT;
+	for (guint i = 0; i < g->here->len; i++) {
+		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		if (h->there < 0)
+			continue;
+		const RemoteEvidence *e = &g_array_index (g->there, RemoteEvidence, h->there);
+		if (!bind_one (run, f, h, e, FALSE, error))
+			return FALSE;
+		uid_set_add (&bound, e->uid);
+	}
+	uid_set_remove_set (&f->wanted, &bound);
+	if (g->match->matched) {
+		sync_log (run, "Re-binding to folder '%s': awaited items arrived", f->folder->path);
+		log_match (run, g);
+		run->result->relinked += g->match->matched;
+	}
+	return apply_evidence_flags (run, f, g, error) && update_hold (run, f, error);
+}
+
+static gboolean
+take_unbound (gpointer data, const KnownMessage *k)
+{
+	return k->remote_uid ? TRUE : take_known (data, k);
+}
+
+gboolean
+sync_match_awaited (SyncRun *run, FolderRun *f, GError **error)
+{
+	g_autoptr (Gathered) g = g_new0 (Gathered, 1);
+	GError *e = NULL;
+	g->here = match_here_new ();
+	g->query.uidvalidity_now = f->binding->uidvalidity;
+	if (!store_each_known (run->store, f->binding->folder, take_unbound, g->here, error))
+		return FALSE;
+	if (g->here->len == 0)
+		return TRUE;
+	/* what is only pending is seldom among the new ones: not worth the headers of them all */
+	gboolean awaited = g_array_index (g->here, MatchHere, 0).known.awaited;
+	if (!match_by_evidence (run, f->binding->remote_name, g, &f->wanted, awaited, &e))
+		return tolerated (run, f, e, error);
+	gboolean ok = sync_begin (run, error) && bind_arrivals (run, f, g, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+/* ---- Before anything is written ---- */
+
+gboolean
+sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error)
+{
+	g_autoptr (GArray) evidence = NULL;
+	GError *e = NULL;
+	*same_out = TRUE;
+	if (uid_set_is_empty (uids))
+		return TRUE;
+	if (!run->home->class->evidence (run->home, f->binding->remote_name, f->binding->uidvalidity, uids, 0, EVIDENCE_SIZE, &evidence, &e)) {
+		*same_out = !error_is (e, ERROR_CONFLICT); /* another UIDVALIDITY since the listing */
+		if (*same_out)
+			return tolerated (run, f, e, error);
+		g_error_free (e);
+		return TRUE;
+	}
+	*same_out = canaries_sing (run, f, evidence);
+	return TRUE;
+}
+
+/* ---- What the user decided ---- */
+
+typedef struct {
+	GArray *gone, *here; /* gint64 placements */
+} Awaited;
+
+static gboolean
+take_awaited (gpointer data, const KnownMessage *k)
+{
+	Awaited *a = data;
+	if (k->awaited)
+		g_array_append_val (k->gone ? a->gone : a->here, k->placement);
+	return TRUE;
+}
+
+static gboolean
+settle_awaited (SyncRun *run, FolderRun *f, gboolean keep, GError **error)
+{
+	g_autoptr (GArray) gone = g_array_new (FALSE, FALSE, sizeof (gint64)), here = g_array_new (FALSE, FALSE, sizeof (gint64));
+	Awaited a = {gone, here};
+	if (!store_each_known (run->store, f->binding->folder, take_awaited, &a, error))
+		return FALSE;
+	for (guint i = 0; i < gone->len; i++)
+		if (!store_unbind_placement (run->store, g_array_index (gone, gint64, i), error))
+			return FALSE;
+	for (guint i = 0; i < here->len; i++) {
+		gint64 id = g_array_index (here, gint64, i);
+		if (keep ? !store_unbind_placement (run->store, id, error) || !store_make_pending (run->store, id, error)
+		         : !store_remove (run->store, id, "home", error))
+			return FALSE;
+	}
+	sync_log_detail (run, "%u item(s) of folder '%s' that the server does not have are %s, as decided", here->len, f->folder->path,
+	                 keep ? "sent to it again" : "removed here");
+	if (!keep)
+		f->removed_here += here->len;
+	return TRUE;
+}
+
+/* Other mail under the same name: what is here is awaited, and then settled like it. */
+static gboolean
+settle (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
+{
+	gboolean identity = strcmp (h->kind, "identity") == 0;
+	if (identity) {
+		f->binding->uidvalidity = f->binding->uidnext = f->binding->messages = 0;
+		f->binding->highestmodseq = 0;
+		f->binding->complete = FALSE;
+		if (!store_await_all (run->store, f->binding->folder, error) || !store_bind_folder (run->store, f->binding, error))
+			return FALSE;
+	}
+	return settle_awaited (run, f, h->decision == HOLD_KEEP, error) && store_release_hold (run->store, h->id, error);
+}
+
+static gboolean
+is_rebinding (const Hold *h)
+{
+	return strcmp (h->kind, "identity") == 0 || strcmp (h->kind, "rebind") == 0;
+}
+
+static gboolean
+settle_folder (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
+{
+	if (h->decision == HOLD_WAITS)
+		return TRUE;
+	gboolean ok = sync_begin (run, error) && settle (run, f, h, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+static gboolean
+tell_folder (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
+{
+	if (f->hold_told)
+		return TRUE;
+	f->hold_told = TRUE;
+	run->result->held++;
+	sync_log_detail (run, "still held: %s; see 'outpost resolve'", h->detail);
+	return TRUE;
+}
+
+static gboolean
+each_rebinding (SyncRun *run, gboolean (*step) (SyncRun *, FolderRun *, const Hold *, GError **), GError **error)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	if (!holds)
+		return FALSE;
+	for (guint i = 0; i < holds->len; i++) {
+		Hold *h = holds->pdata[i];
+		for (guint j = 0; is_rebinding (h) && j < run->folders->len; j++) {
+			FolderRun *f = run->folders->pdata[j];
+			if (f->folder->id == h->folder && !step (run, f, h, error))
+				return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+gboolean
+sync_settle_rebinds (SyncRun *run, GError **error)
+{
+	return each_rebinding (run, settle_folder, error);
+}
+
+gboolean
+sync_tell_rebinds (SyncRun *run, GError **error)
+{
+	return each_rebinding (run, tell_folder, error);
+}
+
+/* ---- The whole mailbox ---- */
+
+static const RemoteFolder *
+listed (SyncRun *run, const char *name)
+{
+	for (guint i = 0; i < run->remotes->len; i++)
+		if (strcmp (((RemoteFolder *) run->remotes->pdata[i])->name, name) == 0)
+			return run->remotes->pdata[i];
+	return NULL;
+}
+
+static int
+largest_first (gconstpointer a, gconstpointer b)
+{
+	guint x = (*(FolderBinding *const *) a)->messages, y = (*(FolderBinding *const *) b)->messages;
+	return (x < y) - (x > y);
+}
+
+/* Bound folders with mail whose home's state has nothing of what it was; NULL when one has: then it is the mailbox we know. */
+static GPtrArray *
+all_strange (SyncRun *run, const GPtrArray *bindings)
+{
+	GPtrArray *strange = g_ptr_array_new ();
+	for (guint i = 0; i < bindings->len; i++) {
+		FolderBinding *b = bindings->pdata[i];
+		const RemoteFolder *r = listed (run, b->remote_name);
+		if (b->folder_gone || !b->uidvalidity || b->messages == 0 || !r || !r->has_status || r->messages == 0)
+			continue;
+		if (r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext) {
+			g_ptr_array_unref (strange);
+			return NULL;
+		}
+		g_ptr_array_add (strange, b);
+	}
+	g_ptr_array_sort (strange, largest_first);
+	return strange;
+}
+
+#define COMPARED_FOLDERS 3
+
+gboolean
+sync_check_mailbox (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
+	if (!bindings)
+		return FALSE;
+	g_autoptr (GPtrArray) strange = all_strange (run, bindings);
+	guint here = 0, there = 0, matched = 0;
+	if (!strange || strange->len == 0)
+		return TRUE;
+	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, gathered_free);
+	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && matched == 0; i++) {
+		FolderBinding *b = strange->pdata[i];
+		GError *e = NULL;
+		Gathered *g = gather (run, b->folder, b->remote_name, TRUE, &e);
+		if (!g) {
+			if (error_reach (e->code) != REACH_MAILBOX) {
+				g_error_free (e);
+				continue;
+			}
+			g_propagate_error (error, e);
+			return FALSE;
+		}
+		g->query.name = NULL; /* the binding's, which ends here */
+		here += g->here->len;
+		there += g->there->len;
+		matched += g->match->matched;
+		g_hash_table_insert (run->gathered, g_memdup2 (&b->folder, sizeof b->folder), g);
+	}
+	if (matched > 0 || here < DIFFERENT_FROM || there < DIFFERENT_FROM)
+		return TRUE;
+	return error_fail (error, ERROR_CONFLICT,
+	                   "the account holds a different mailbox: of %u messages here and %u there, not one is the same; nothing was touched on "
+	                   "either side. Is the profile's server right (outpost profile show)? For a new mailbox, log on with another --profile",
+	                   here, there);
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The home of a mailbox is migrated, replaced, emptied, restored: the offline store follows. Each row is a case of docs/moves.md; before it
+ * happens, three flag changes, two removals and a new message are pending here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "memory-home.h"
+#include "store-binding.h"
+#include "sync.h"
+
+#define MESSAGES 199 /* a prime's neighbour no permutation of (i * 7 + 3) % n stumbles over */
+#define LOCAL 900    /* the new message's body */
+#define OTHER 300    /* bodies that are another person's */
+
+typedef struct {
+	const char *name;
+	HomeChange change;
+	guint added;  /* new mail at home meanwhile */
+	guint linked; /* messages that are found again, of MESSAGES */
+	gboolean held;
+} Row;
+
+static const Row rows[] = {
+	{"M1 new UIDVALIDITY, other order", {TRUE, ORDER_SHUFFLED}, 0, MESSAGES, FALSE},
+	{"M1 the same with new mail", {TRUE, ORDER_SHUFFLED}, 3, MESSAGES, FALSE},
+	{"M1 reversed", {TRUE, ORDER_REVERSED}, 0, MESSAGES, FALSE},
+	{"M1 order kept, other UIDs", {TRUE, ORDER_KEPT}, 0, MESSAGES, FALSE},
+	{"M1 with some removed", {TRUE, ORDER_SHUFFLED, .keep = MESSAGES - 6}, 0, MESSAGES - 6, TRUE},
+	{"M2 the same UIDVALIDITY, other UIDs", {FALSE, ORDER_SHUFFLED}, 0, MESSAGES, FALSE},
+	{"M2 the same, all counters equal", {FALSE, ORDER_SHUFFLED, .lower_modseq = TRUE}, 0, MESSAGES, FALSE},
+	{"M2 reversed with new mail", {FALSE, ORDER_REVERSED}, 2, MESSAGES, FALSE},
+	{"M3 new UIDVALIDITY, the same UIDs", {TRUE, ORDER_SAME_UIDS}, 0, MESSAGES, FALSE},
+	{"M3 with new mail", {TRUE, ORDER_SAME_UIDS}, 4, MESSAGES, FALSE},
+	{"M4 empty, new UIDVALIDITY", {TRUE, .empty = TRUE}, 0, 0, TRUE},
+	{"M5 empty, the same UIDVALIDITY", {FALSE, .empty = TRUE}, 0, 0, TRUE},
+	{"M6 half migrated so far", {TRUE, ORDER_SHUFFLED, .keep = 50}, 0, 50, TRUE},
+	{"M9 a header added", {TRUE, ORDER_SHUFFLED, .add_header = TRUE}, 0, MESSAGES, FALSE},
+	{"M9 dates lost", {TRUE, ORDER_SHUFFLED, .lose_dates = TRUE}, 0, MESSAGES, FALSE},
+	{"M9 flags lost", {TRUE, ORDER_SHUFFLED, .lose_flags = TRUE}, 0, MESSAGES, FALSE},
+	{"M9 all of it", {TRUE, ORDER_SHUFFLED, .add_header = TRUE, .lose_dates = TRUE, .lose_flags = TRUE}, 0, MESSAGES, FALSE},
+	{"M13 restored from a backup", {FALSE, ORDER_SAME_UIDS, .keep = 150, .lower_modseq = TRUE}, 0, 150, TRUE},
+	{"M13 the same, and new mail took the UIDs", {FALSE, ORDER_SAME_UIDS, .keep = 150, .lower_modseq = TRUE}, 60, 150, TRUE},
+};
+
+static const guint kinds[] = {
+	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID,
+	ENDPOINT_MODSEQ | ENDPOINT_UIDPLUS,
+	0,
+};
+
+typedef struct {
+	char *dir, *path;
+	Home *home;
+	const char *folder;
+	guint flags[MESSAGES]; /* as agreed before */
+} World;
+
+static guint
+flags_of (guint body)
+{
+	return body % 3 ? FLAG_SEEN : body % 5 ? 0 : FLAG_SEEN | FLAG_FLAGGED;
+}
+
+static gboolean
+run_once (World *w, SyncResult *r, GError **error)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, error);
+	g_autoptr (Endpoint) e = home_endpoint (w->home);
+	return s && sync_run (s, e, &o, NULL, r, error);
+}
+
+static SyncResult
+run (World *w)
+{
+	SyncResult r;
+	g_autoptr (GError) error = NULL;
+	if (!run_once (w, &r, &error))
+		fail_msg ("run failed: %s", error->message);
+	return r;
+}
+
+static guint
+body_of (Store *s, gint64 message)
+{
+	g_autoptr (Message) m = store_message (s, message, NULL);
+	return (guint) atoi (m->subject + strlen ("number "));
+}
+
+typedef struct {
+	Store *store;
+	guint body;
+	gint64 found;
+	guint count[1000];
+	guint flags[1000];
+} Scan;
+
+static gboolean
+scan_one (gpointer data, const Placement *p)
+{
+	Scan *scan = data;
+	guint body = body_of (scan->store, p->message);
+	scan->count[body]++;
+	scan->flags[body] = p->flags;
+	if (body == scan->body)
+		scan->found = p->id;
+	return TRUE;
+}
+
+static void
+scan_here (World *w, Store *s, Scan *scan)
+{
+	g_autoptr (Folder) f = store_folder_by_path (s, w->folder, NULL);
+	assert_non_null (f);
+	scan->store = s;
+	assert_true (store_each_placement (s, f->id, 0, scan_one, scan, NULL));
+}
+
+static gint64
+placement_of (World *w, Store *s, guint body)
+{
+	g_autofree Scan *scan = g_new0 (Scan, 1);
+	scan->body = body;
+	scan_here (w, s, scan);
+	assert_int_not_equal (scan->found, 0);
+	return scan->found;
+}
+
+static void
+edit_offline (World *w)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, w->folder, NULL);
+	gint64 message;
+	char *text = home_text (LOCAL);
+	g_autoptr (GBytes) octets = g_bytes_new_take (text, strlen (text));
+	g_autoptr (Prepared) p = prepare_bytes (octets, home_date (LOCAL), 0);
+	gint64 flagged[3], removed[2];
+	for (guint i = 0; i < 3; i++)
+		flagged[i] = placement_of (w, s, 11 + i);
+	for (guint i = 0; i < 2; i++)
+		removed[i] = placement_of (w, s, 21 + i);
+	assert_true (store_begin (s, NULL));
+	for (guint i = 0; i < 3; i++)
+		assert_true (store_set_flags (s, flagged[i], flags_of (11 + i) ^ FLAG_ANSWERED, NULL, NULL));
+	for (guint i = 0; i < 2; i++)
+		assert_true (store_remove (s, removed[i], "here", NULL));
+	assert_true (store_add_message (s, p, f->id, &message, NULL));
+	assert_true (store_place (s, f->id, message, FLAG_SEEN, NULL, TRUE, 0, NULL, NULL));
+	assert_true (store_commit (s, NULL));
+}
+
+static World *
+world_new (guint abilities, const char *folder)
+{
+	World *w = g_new0 (World, 1);
+	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
+	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->home = home_new (abilities, abilities & ENDPOINT_UIDPLUS);
+	w->folder = folder;
+	home_create (w->home, "Work");
+	home_create (w->home, "Work/Deep");
+	for (guint i = 0; i < MESSAGES; i++)
+		home_add (w->home, home_folder (w->home, folder), i, flags_of (i), NULL);
+	run (w);
+	edit_offline (w);
+	return w;
+}
+
+static void
+world_free (World *w)
+{
+	g_autoptr (GDir) dir = g_dir_open (w->dir, 0, NULL);
+	const char *name;
+	while ((name = g_dir_read_name (dir))) {
+		g_autofree char *path = g_build_filename (w->dir, name, NULL);
+		g_unlink (path);
+	}
+	g_rmdir (w->dir);
+	home_free (w->home);
+	g_free (w->dir);
+	g_free (w->path);
+	g_free (w);
+}
+
+/* What was there before, kept for the messages that arrive later. */
+static void
+replace_home (World *w, const Row *row)
+{
+	HomeFolder *f = home_folder (w->home, w->folder);
+	home_change (w->home, f, &row->change);
+	for (guint i = 0; i < row->added; i++)
+		home_add (w->home, f, MESSAGES + 1 + i, 0, NULL);
+}
+
+static void
+count_home (World *w, guint count[1000], guint flags[1000])
+{
+	HomeFolder *f = home_folder (w->home, w->folder);
+	memset (count, 0, 1000 * sizeof *count);
+	for (int i = 0; i < HOME_MESSAGES; i++)
+		if (f->messages[i].uid) {
+			count[f->messages[i].body]++;
+			flags[f->messages[i].body] = f->messages[i].flags;
+		}
+}
+
+static guint
+expected_flags (guint body)
+{
+	return body >= 11 && body <= 13 ? flags_of (body) ^ FLAG_ANSWERED : flags_of (body);
+}
+
+#define CHECK(ok, ...)                                  \
+	do {                                            \
+		if (!(ok)) {                            \
+			print_error (__VA_ARGS__);      \
+			print_error (" in %s\n", what); \
+			fail ();                        \
+		}                                       \
+	} while (0)
+
+/* Exactly the pending changes are at home, each on the right message; @there: the first so many have arrived. */
+static void
+check_home (World *w, const char *what, guint there, guint added)
+{
+	guint count[1000], flags[1000];
+	count_home (w, count, flags);
+	for (guint i = 0; i < MESSAGES; i++) {
+		guint expected = i < there && i != 21 && i != 22;
+		CHECK (count[i] == expected, "body %u is %u times at home", i, count[i]);
+		CHECK (!expected || flags[i] == expected_flags (i), "body %u has flags %u at home, not %u", i, flags[i], expected_flags (i));
+	}
+	for (guint i = 0; i < added; i++)
+		CHECK (count[MESSAGES + 1 + i] == 1 && flags[MESSAGES + 1 + i] == 0, "new body %u is damaged at home", i);
+	CHECK (count[LOCAL] == 1, "the local message is %u times at home", count[LOCAL]);
+}
+
+static void
+check_here (World *w, const char *what, guint added)
+{
+	g_autofree Scan *scan = g_new0 (Scan, 1);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	scan_here (w, s, scan);
+	for (guint i = 0; i < MESSAGES; i++) {
+		CHECK (scan->count[i] == (i != 21 && i != 22), "body %u is %u times here", i, scan->count[i]);
+		CHECK (!scan->count[i] || scan->flags[i] == expected_flags (i), "body %u has flags %u here", i, scan->flags[i]);
+	}
+	for (guint i = 0; i < added; i++)
+		CHECK (scan->count[MESSAGES + 1 + i] == 1, "new body %u is %u times here", i, scan->count[MESSAGES + 1 + i]);
+	CHECK (scan->count[LOCAL] == 1, "the local message is %u times here", scan->count[LOCAL]);
+}
+
+/* The rest of the mail arrives at the half-migrated home. */
+static void
+arrive (World *w, guint there)
+{
+	for (guint i = there; i < MESSAGES; i++)
+		home_add (w->home, home_folder (w->home, w->folder), i, flags_of (i), NULL);
+}
+
+static void
+finish (World *w, const Row *row, const char *what)
+{
+	SyncResult r = run (w);
+	check_home (w, what, row->change.empty ? 0 : row->linked, row->added);
+	check_here (w, what, row->added);
+	if (!row->held)
+		CHECK (r.held == 0, "held without need");
+	guint writes = w->home->writes, fetched = w->home->fetched;
+	r = run (w);
+	CHECK (w->home->writes == writes && w->home->fetched == fetched, "the next run does something");
+	CHECK ((r.held > 0) == row->held, "held is %d", (int) r.held);
+	if (!row->held)
+		return;
+	arrive (w, row->change.empty ? 0 : row->linked);
+	fetched = w->home->fetched;
+	r = run (w);
+	r = run (w);
+	CHECK (w->home->fetched == fetched, "what arrived was fetched again");
+	CHECK (r.held == 0, "still held though all arrived");
+	check_home (w, what, MESSAGES, row->added);
+	check_here (w, what, row->added);
+}
+
+static void
+a_changed_home_is_followed (void **state)
+{
+	static const char *const folders[] = {"INBOX", "Work/Deep"};
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+		for (guint i = 0; i < 2 * G_N_ELEMENTS (rows); i++) {
+			const Row *row = &rows[i / 2];
+			g_autofree char *what = g_strdup_printf ("%s, %s, abilities %u", row->name, folders[i % 2], kinds[k]);
+			World *w = world_new (kinds[k], folders[i % 2]);
+			replace_home (w, row);
+			guint fetched = w->home->fetched;
+			SyncResult r = run (w);
+			CHECK (w->home->fetched == fetched + row->added, "%u bodies fetched", w->home->fetched - fetched);
+			CHECK ((r.held > 0) == row->held, "held is %d", (int) r.held);
+			finish (w, row, what);
+			world_free (w);
+		}
+}
+
+static gboolean
+run_and_die (World *w, int step)
+{
+	int status;
+	pid_t pid = fork ();
+	if (pid == 0) {
+		SyncResult r;
+		g_autofree char *at = g_strdup_printf ("%d", step);
+		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
+		run_once (w, &r, NULL);
+		_exit (0);
+	}
+	assert_int_equal (waitpid (pid, &status, 0), pid);
+	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
+}
+
+static void
+a_changed_home_is_followed_though_killed_at_each_step (void **state)
+{
+	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+		gboolean died = TRUE;
+		for (int step = 1; died && step < 60; step++) {
+			g_autofree char *what = g_strdup_printf ("%s, killed at step %d", rows[i].name, step);
+			World *w = world_new (kinds[i % G_N_ELEMENTS (kinds)], "INBOX");
+			replace_home (w, &rows[i]);
+			died = run_and_die (w, step);
+			run (w);
+			finish (w, &rows[i], what);
+			world_free (w);
+		}
+		assert_false (died);
+	}
+}
+
+static void
+another_persons_mailbox_is_refused_and_nothing_is_touched (void **state)
+{
+	for (int validity = 0; validity < 2; validity++) {
+		World *w = world_new (kinds[1], "INBOX");
+		HomeChange empty = {validity == 1, .empty = TRUE};
+		HomeFolder *f = home_folder (w->home, "INBOX");
+		SyncResult r;
+		g_autoptr (GError) error = NULL;
+		home_change (w->home, f, &empty);
+		for (guint i = 0; i < 220; i++)
+			home_add (w->home, f, OTHER + i, 0, NULL);
+		guint writes = w->home->writes, fetched = w->home->fetched;
+		gboolean ok = run_once (w, &r, &error);
+		assert_true (!ok || r.held > 0);
+		if (validity == 1)
+			assert_true (error_is (error, ERROR_CONFLICT));
+		assert_int_equal (w->home->writes, writes);
+		assert_int_equal (w->home->fetched, fetched);
+		check_here (w, "another person's mailbox", 0);
+		world_free (w);
+	}
+}
+
+static void
+ten_thousand_equal_evidences_are_no_trouble (void **state)
+{
+	/* copies of one message, each equal to the octet, some more of them at the new home */
+	World *w = g_new0 (World, 1);
+	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
+	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->home = home_new (kinds[0], TRUE);
+	w->folder = "INBOX";
+	HomeFolder *f = home_folder (w->home, "INBOX");
+	for (int i = 0; i < 300; i++)
+		home_add (w->home, f, 7, FLAG_SEEN, NULL);
+	run (w);
+	HomeChange change = {TRUE, ORDER_SHUFFLED};
+	home_change (w->home, f, &change);
+	home_add (w->home, f, 7, 0, NULL);
+	guint fetched = w->home->fetched;
+	SyncResult r = run (w);
+	assert_int_equal (r.relinked, 300);
+	assert_int_equal (w->home->fetched, fetched + 1);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) inbox = store_folder_by_path (s, "INBOX", NULL);
+	assert_int_equal (inbox->total, 301);
+	g_clear_pointer (&s, store_close);
+	world_free (w);
+}
+
+static void
+decide (World *w, HoldDecision decision)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
+	assert_int_equal (holds->len, 1);
+	assert_true (store_begin (s, NULL));
+	assert_true (store_settle_hold (s, ((Hold *) holds->pdata[0])->id, decision, NULL));
+	assert_true (store_commit (s, NULL));
+}
+
+static void
+what_only_is_here_is_sent_or_removed_as_decided (void **state)
+{
+	for (int keep = 0; keep < 2; keep++) {
+		guint count[1000], flags[1000];
+		World *w = world_new (kinds[0], "INBOX");
+		Row row = {"", {FALSE, ORDER_SAME_UIDS, .keep = 150, .lower_modseq = TRUE}, 0, 150, TRUE};
+		replace_home (w, &row);
+		assert_true (run (w).held > 0);
+		decide (w, keep ? HOLD_KEEP : HOLD_APPLY);
+		assert_int_equal (run (w).held, 0);
+		run (w);
+		count_home (w, count, flags);
+		for (guint i = 150; i < MESSAGES; i++)
+			assert_int_equal (count[i], keep);
+		g_autofree Scan *scan = g_new0 (Scan, 1);
+		g_autoptr (Store) s = store_open (w->path, 0, NULL);
+		scan_here (w, s, scan);
+		for (guint i = 150; i < MESSAGES; i++)
+			assert_int_equal (scan->count[i], keep);
+		if (!keep) { /* and can be restored */
+			g_autoptr (GPtrArray) removed = store_removed_messages (s, 0, NULL);
+			assert_true (removed->len >= MESSAGES - 150);
+		}
+		g_clear_pointer (&s, store_close);
+		world_free (w);
+	}
+}
+
+static void
+folders_renamed_by_the_migration_are_recognised (void **state)
+{
+	World *w = world_new (kinds[1], "Work/Deep");
+	HomeChange change = {TRUE, ORDER_SHUFFLED};
+	home_change (w->home, home_folder (w->home, "Work/Deep"), &change);
+	home_change (w->home, home_folder (w->home, "Work"), &change);
+	home_create (w->home, "INBOX/Work");
+	home_rename (w->home, "Work/Deep", "INBOX/Work/Deep");
+	home_delete (w->home, "Work");
+	guint fetched = w->home->fetched;
+	SyncResult r = run (w);
+	assert_int_equal (r.held, 0);
+	assert_int_equal (w->home->fetched, fetched);
+	assert_null (home_folder (w->home, "Work"));
+	w->folder = "INBOX/Work/Deep";
+	check_home (w, "renamed folder", MESSAGES, 0);
+	world_free (w);
+}
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test (a_changed_home_is_followed),
+		cmocka_unit_test (a_changed_home_is_followed_though_killed_at_each_step),
+		cmocka_unit_test (another_persons_mailbox_is_refused_and_nothing_is_touched),
+		cmocka_unit_test (ten_thousand_equal_evidences_are_no_trouble),
+		cmocka_unit_test (what_only_is_here_is_sent_or_removed_as_decided),
+		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
+	};
+	return cmocka_run_group_tests (tests, NULL, NULL);
+}
