@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LABEL_MAX 40u
+#define SAMPLE_MAX 8192u /* octets by which a language is guessed */
 #define REPLACEMENT "\xef\xbf\xbd"
 
 /* ---- UTF-8 ---- */
@@ -317,13 +318,40 @@ charset_named (const char *label)
 
 /* ---- Choice ---- */
 
+/* @text has hiragana as only Japanese has it: hardly one is without, and other texts read as Japanese hardly have any. */
+static gboolean
+looks_japanese (const char *text, gsize broken, gsize least)
+{
+	gsize kana = 0, wide = 0;
+	for (const char *c = text; *c; c = g_utf8_next_char (c)) {
+		gunichar u = g_utf8_get_char (c);
+		kana += u >= 0x3041 && u <= 0x3093;
+		wide += u >= 0x80;
+	}
+	return kana >= least && kana * 5 >= wide && broken * 20 <= wide;
+}
+
+static gboolean
+append_if_japanese (GString *out, const char *octets, gsize size, gsize least)
+{
+	static const char *const labels[] = {"EUC-JP-MS", "CP932"};
+	for (gsize i = 0; i < G_N_ELEMENTS (labels); i++) {
+		g_autoptr (GString) sample = g_string_new (NULL);
+		gsize broken;
+		if (append_iconv (sample, octets, MIN (size, (gsize) SAMPLE_MAX), labels[i], &broken) &&
+		    looks_japanese (sample->str, broken, least))
+			return append_iconv (out, octets, size, labels[i], &broken);
+	}
+	return FALSE;
+}
+
 /* What is no ASCII and has no label that helps. */
 static void
 append_guessed (GString *out, const char *octets, gsize size, const Look *k)
 {
 	if (k->sequences >= k->broken && (k->sequences || !k->broken))
 		append_utf8 (out, octets, size);
-	else
+	else if (k->broken < 8 || !append_if_japanese (out, octets, size, 4))
 		append_1252 (out, octets, size);
 }
 
@@ -372,10 +400,7 @@ append_multi (GString *out, const char *octets, gsize size, const Charset *c, co
 static void
 append_8bit_escape (GString *out, const char *octets, gsize size, const Charset *c, const Look *k)
 {
-	static const Charset japanese = {"", KIND_MULTI, "CP932"};
-	if (c->kind == KIND_JIS && k->broken)
-		append_multi (out, octets, size, &japanese, k);
-	else
+	if (c->kind != KIND_JIS || !k->broken || !append_if_japanese (out, octets, size, 1))
 		append_guessed (out, octets, size, k);
 }
 

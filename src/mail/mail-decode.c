@@ -6,6 +6,7 @@
 #define PIECE (64u << 10)
 #define BLANKS_MAX 1024u /* blanks that may end a quoted-printable line */
 #define UU_LINE_MAX 256u
+#define BASE64_LINE 1000u
 
 /* ---- Base64 ---- */
 
@@ -23,22 +24,29 @@ static const guint8 base64_values[256] = {
 
 typedef struct {
 	guint32 bits;
-	guint n; /* sextets in bits */
+	guint n;         /* sextets in bits */
+	gboolean padded; /* the last quantum ended with padding */
+	gboolean any;    /* something was decoded */
+	gboolean done;   /* what comes is no base64 */
+	GString *line;   /* one that goes on in the next piece; NULL in encoded words */
+	gboolean within; /* a line of which enough was seen */
 } Base64;
 
 /* Padding, or the end: what is there of a quantum counts, a new one begins. */
-static void
-base64_flush (Base64 *b, GString *out)
+static char *
+base64_flush (Base64 *b, char *to)
 {
 	if (b->n >= 2)
-		g_string_append_c (out, (char) (b->bits >> (6 * b->n - 8)));
+		*to++ = (char) (b->bits >> (6 * b->n - 8));
 	if (b->n == 3)
-		g_string_append_c (out, (char) (b->bits >> 2));
-	*b = (Base64){0};
+		*to++ = (char) (b->bits >> 2);
+	b->bits = 0;
+	b->n = 0;
+	return to;
 }
 
 static void
-base64_feed (Base64 *b, GString *out, const char *octets, gsize size)
+base64_decode (Base64 *b, GString *out, const char *octets, gsize size)
 {
 	gsize start = out->len;
 	g_string_set_size (out, start + size / 4 * 3 + 6);
@@ -51,25 +59,88 @@ base64_feed (Base64 *b, GString *out, const char *octets, gsize size)
 				*to++ = (char) (b->bits >> 16);
 				*to++ = (char) (b->bits >> 8);
 				*to++ = (char) b->bits;
-				*b = (Base64){0};
+				b->bits = 0;
+				b->n = 0;
 			}
+			b->any = TRUE;
+			b->padded = FALSE;
 		} else if (v == 64 && b->n) {
-			if (b->n >= 2)
-				*to++ = (char) (b->bits >> (6 * b->n - 8));
-			if (b->n == 3)
-				*to++ = (char) (b->bits >> 2);
-			*b = (Base64){0};
+			to = base64_flush (b, to);
+			b->padded = TRUE;
 		}
 	}
 	g_string_truncate (out, (gsize) (to - out->str));
+}
+
+static void
+base64_end (Base64 *b, GString *out)
+{
+	char rest[2];
+	g_string_append_len (out, rest, base64_flush (b, rest) - rest);
+}
+
+/* Lists add their footer behind the last line, where it would be decoded to nonsense. Base64 behind padding goes on, though. */
+static gboolean
+is_footer (const Base64 *b, Slice line)
+{
+	gsize foreign = 0;
+	line = mail_trim (line);
+	for (gsize i = 0; i < line.size; i++)
+		foreign += base64_values[(guint8) line.data[i]] == 65;
+	if (!b->any || !line.size)
+		return FALSE;
+	return b->padded ? *line.data != '=' && (foreign > 0 || line.size % 4) : foreign >= 3;
+}
+
+/* The first BASE64_LINE octets tell. */
+static void
+base64_line (Base64 *b, GString *out, const char *octets, gsize size)
+{
+	b->done = is_footer (b, slice_of (octets, MIN (size, (gsize) BASE64_LINE)));
+	if (!b->done)
+		base64_decode (b, out, octets, size);
+}
+
+/* The rest of a line, or what there is of it in this piece. */
+static void
+base64_take (Base64 *b, GString *out, const char *octets, gsize size, gboolean ended)
+{
+	if (b->within) {
+		base64_decode (b, out, octets, size);
+	} else if (ended && !b->line->len) {
+		base64_line (b, out, octets, size);
+	} else {
+		gsize kept = MIN (size, BASE64_LINE - b->line->len);
+		g_string_append_len (b->line, octets, (gssize) kept);
+		if (!ended && kept == size)
+			return;
+		base64_line (b, out, b->line->str, b->line->len);
+		g_string_truncate (b->line, 0);
+		if (!b->done)
+			base64_decode (b, out, octets + kept, size - kept);
+		b->within = TRUE;
+	}
+	b->within = b->within && !ended;
+}
+
+static void
+base64_feed (Base64 *b, GString *out, const char *octets, gsize size)
+{
+	while (size && !b->done) {
+		const char *lf = memchr (octets, '\n', size);
+		gsize n = lf ? (gsize) (lf - octets) : size;
+		base64_take (b, out, octets, n, lf != NULL);
+		octets += n + (lf != NULL);
+		size -= n + (lf != NULL);
+	}
 }
 
 void
 base64_append (GString *out, Slice text)
 {
 	Base64 b = {0};
-	base64_feed (&b, out, text.data, text.size);
-	base64_flush (&b, out);
+	base64_decode (&b, out, text.data, text.size);
+	base64_end (&b, out);
 }
 
 /* ---- Quoted-printable ---- */
@@ -258,6 +329,8 @@ transfer_decoder_new (const char *encoding)
 	          : strcmp (encoding, "quoted-printable") == 0 ? QUOTED
 	          : strcmp (encoding, "x-uuencode") == 0 || strcmp (encoding, "uuencode") == 0 || strcmp (encoding, "x-uue") == 0 ? UU
 	                                                                                                                       : IDENTITY;
+	if (d->kind == BASE64)
+		d->base64.line = g_string_new (NULL);
 	if (d->kind == QUOTED)
 		d->quoted.blanks = g_string_new (NULL);
 	if (d->kind == UU)
@@ -270,6 +343,8 @@ transfer_decoder_free (TransferDecoder *d)
 {
 	if (!d)
 		return;
+	if (d->base64.line)
+		g_string_free (d->base64.line, TRUE);
 	if (d->quoted.blanks)
 		g_string_free (d->quoted.blanks, TRUE);
 	if (d->uu.line)
@@ -293,9 +368,12 @@ transfer_decoder_feed (TransferDecoder *d, GString *out, const char *octets, gsi
 void
 transfer_decoder_end (TransferDecoder *d, GString *out)
 {
-	if (d->kind == BASE64)
-		base64_flush (&d->base64, out);
-	else if (d->kind == QUOTED)
+	if (d->kind == BASE64) {
+		if (d->base64.line->len && !d->base64.done)
+			base64_line (&d->base64, out, d->base64.line->str, d->base64.line->len);
+		base64_end (&d->base64, out);
+	}
+	if (d->kind == QUOTED)
 		quoted_end (&d->quoted, out);
 	else if (d->kind == UU && d->uu.line->len && !d->uu.done)
 		uu_line (&d->uu, out);

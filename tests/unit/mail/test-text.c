@@ -40,6 +40,10 @@ transfer_encodings_are_undone (void **state)
 		{"base64", "SGVsbG8=", "Hello"},
 		{"BASE64", "SGVs\r\nbG8\r\n", "Hello"},
 		{"base64", "S GV!s-bG8==", "Hello"},
+		{"base64", "SGVs\n!bG8=", "Hello"},
+		{"base64", "SGVsbG8=\n\nmore text", "Hello"}, /* a list's footer */
+		{"base64", "SGVsbG8h\n___________\nA list http://x.y/\n", "Hello!"},
+		{"base64", "SGVsbG8=\nSGVsbG8=\nabcde\nSGVs", "HelloHello"},
 		{"base64", "VklSVVM=VklSVVNBQkM=", "VIRUSVIRUSABC"}, /* padding within, at which a library stopped */
 		{"base64", "VklSVVM=\n=\nVklSVVNBQkM=", "VIRUSVIRUSABC"},
 		{"base64", "S", ""},
