@@ -372,7 +372,8 @@ memory_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, 
 		g_assert (requests[i].size < 600 && g_bytes_get_size (octets) == requests[i].size);
 		const char *subject = g_strstr_len (g_bytes_get_data (octets, NULL), (gssize) requests[i].size, "number ");
 		h->writes++;
-		HomeMessage *m = home_add (h, f, (guint32) atoi (subject + 7), requests[i].flags, requests[i].keywords);
+		g_autofree char *number = g_strndup (subject + 7, 4);
+		HomeMessage *m = home_add (h, f, (guint32) atoi (number), requests[i].flags, requests[i].keywords);
 		m->received = requests[i].received;
 		m->size = (guint32) requests[i].size;
 		memcpy (m->octets, g_bytes_get_data (octets, NULL), m->size);
