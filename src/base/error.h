@@ -19,6 +19,7 @@ typedef enum {
 	ERROR_NO_SPACE,      /* disk full */
 	ERROR_CANCELLED,     /* the user or the caller asked to stop */
 	ERROR_HELD,          /* a hold waits for the user's decision */
+	ERROR_STALE_STORE,   /* a store of an earlier profile, which was not to be adopted; the text stands alone */
 	ERROR_USAGE,         /* wrong command line or setting */
 	ERROR_IO,            /* other failure of the local system */
 } OutpostError;

@@ -3,19 +3,9 @@
 #include "cli-sync.h"
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #define JSON_EVERY_US 500000
-
-char *
-log_line_text (gint64 time, gboolean detail, const char *text)
-{
-	time_t t = (time_t) time;
-	struct tm tm = {0};
-	localtime_r (&t, &tm);
-	return g_strdup_printf ("%d:%02d:%02d%s%s", tm.tm_hour, tm.tm_min, tm.tm_sec, detail ? "       " : " ", text);
-}
 
 void
 display_begin (Display *d, Cli *cli)
@@ -106,7 +96,7 @@ void
 display_sync (gpointer display, const SyncProgress *p)
 {
 	Display *d = display;
-	if (d->cli->json)
+	if (d->cli->json && !d->quiet_json)
 		json_sync (d, p);
 	else if (d->terminal && p->phase != SYNC_DONE)
 		draw_sync (d, p);
@@ -119,7 +109,7 @@ display_line (gpointer display, gint64 time, gboolean detail, const char *text)
 	if (d->cli->quiet || d->cli->json)
 		return;
 	erase (d);
-	g_autofree char *line = log_line_text (time, detail, text);
+	g_autofree char *line = sync_log_line (time, detail, text);
 	cli_print ("%s", line);
 	fflush (stdout);
 }

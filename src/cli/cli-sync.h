@@ -10,6 +10,15 @@ gboolean cli_sync_once (Cli *cli, const char *secret, GError **error);
 /* Runs and waits until stopped (cli-watch.c). */
 gboolean cli_watch (Cli *cli, const SyncOptions *options, GError **error);
 
+/* A store of an earlier profile (cli-stale.c). */
+typedef enum { STALE_ADOPT, STALE_REPORT, STALE_REPLACE } StalePolicy;
+gboolean stale_policy_parse (const char *word, StalePolicy *policy_out, GError **error);
+/* Renames the store at @path, which nobody has open, and says to what. */
+gboolean stale_archive (Cli *cli, const char *path, GError **error);
+/* For cli->store: adopt or report from now on. */
+gboolean stale_apply (Cli *cli, StalePolicy policy, GError **error);
+gboolean stale_is_reported (Cli *cli);
+
 /* The display. */
 typedef struct {
 	Cli *cli;
@@ -17,6 +26,7 @@ typedef struct {
 	gint64 started, last_line; /* monotonic, microseconds */
 	guint64 first_octets;
 	gboolean drawn;
+	gboolean quiet_json; /* no JSON lines of progress: the verb writes one value */
 } Display;
 void display_begin (Display *d, Cli *cli);
 void display_sync (gpointer display, const SyncProgress *p);
@@ -24,8 +34,6 @@ void display_line (gpointer display, gint64 time, gboolean detail, const char *t
 void display_index (gpointer display, guint64 done, guint64 total);
 void display_export (gpointer display, guint64 done, guint64 total);
 void display_end (Display *d);
-/* "1:05:34 text", as design section 8 has it; details are indented. Owned. */
-char *log_line_text (gint64 time, gboolean detail, const char *text);
 json_t *json_of_result (const SyncResult *r);
 
 /* Asks the watcher of @p (cli-control.c): NULL without error when none runs. The answer is one JSON object. */

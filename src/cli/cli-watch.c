@@ -88,7 +88,7 @@ on_line (gpointer data, gint64 time, gboolean detail, const char *text)
 	g_mutex_lock (&w->lock);
 	w->running = TRUE;
 	g_mutex_unlock (&w->lock);
-	g_ptr_array_add (w->lines, log_line_text (time, detail, text));
+	g_ptr_array_add (w->lines, sync_log_line (time, detail, text));
 }
 
 static void

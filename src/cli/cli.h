@@ -117,6 +117,7 @@ gboolean cmd_add (Cli *cli, char **args, GError **error);
 gboolean cmd_folder_create (Cli *cli, char **args, GError **error);
 gboolean cmd_folder_rename (Cli *cli, char **args, GError **error);
 gboolean cmd_folder_delete (Cli *cli, char **args, GError **error);
+gboolean cmd_rebind (Cli *cli, char **args, GError **error);
 gboolean cmd_resolve (Cli *cli, char **args, GError **error);
 gboolean cmd_profile_list (Cli *cli, char **args, GError **error);
 gboolean cmd_profile_show (Cli *cli, char **args, GError **error);
@@ -128,5 +129,5 @@ gboolean cmd_store_export (Cli *cli, char **args, GError **error);
 gboolean cmd_store_index (Cli *cli, char **args, GError **error);
 
 extern const GOptionEntry logon_options[], sync_options[], log_options[], list_options[], show_options[], search_options[], save_options[],
-        delete_options[], undelete_options[], add_options[], folder_create_options[], folder_delete_options[], resolve_options[],
+        delete_options[], undelete_options[], add_options[], folder_create_options[], folder_delete_options[], resolve_options[], rebind_options[],
         profile_delete_options[], store_check_options[], store_export_options[], store_index_options[];

@@ -142,6 +142,9 @@ cmd_search (Cli *cli, char **args, GError **error)
 	if (!paths || !search_run (cli->store, query, p.limit ? p.limit + 1 : 0, cli->cancel, print_one, &p, error))
 		return FALSE;
 	finish (&p);
+	guint64 pending = 0;
+	if (search_pending (cli->store, &pending, NULL) && pending > SEARCH_TAIL_MAX)
+		cli_note (cli, "%" G_GUINT64_FORMAT " messages are not indexed yet, and only their headers were searched: outpost store index", pending);
 	if (p.shown == 0)
 		cli_note (cli, "nothing found");
 	return TRUE;

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 static char *server_option, *user_option, *command_option, *auth_option, *ca_option, *pin_option, *store_option;
+static char *stale_option;
+static gboolean earlier_profile; /* one of this name is there */
 static gboolean token_option, insecure_option, no_sync_option, prompt_option;
 
 const GOptionEntry logon_options[] = {
@@ -22,6 +24,7 @@ const GOptionEntry logon_options[] = {
 	{"tls-pin", 0, 0, G_OPTION_ARG_STRING, &pin_option, "Believe exactly the certificate with this SHA-256", "HEX"},
 	{"insecure", 0, 0, G_OPTION_ARG_NONE, &insecure_option, "Allow a connection without TLS: everyone on the way reads the password", NULL},
 	{"store", 0, 0, G_OPTION_ARG_FILENAME, &store_option, "Where the offline store shall be", "FILE"},
+	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt (the default), report, replace", "HOW"},
 	{"no-sync", 0, 0, G_OPTION_ARG_NONE, &no_sync_option, "Don't start the first synchronisation", NULL},
 	{NULL},
 };
@@ -57,6 +60,7 @@ wanted_profile (Cli *cli, const char *address, GError **error)
 		error_fail (error, ERROR_EXISTS, "profile %s is for %s: choose another name with --profile NAME", name, p->address);
 		return NULL;
 	}
+	earlier_profile = p != NULL;
 	if (!p)
 		p = profile_new (name);
 	g_autofree char *ca = absolute (ca_option), *store = absolute (store_option);
@@ -189,7 +193,10 @@ keep_secret (Cli *cli, Profile *p, const char *secret)
 static gboolean
 make_store (Cli *cli, Profile *p, GError **error)
 {
-	if (!cli_make_parents (p->store, error))
+	StalePolicy policy = STALE_ADOPT;
+	gboolean orphaned = !earlier_profile && g_file_test (p->store, G_FILE_TEST_EXISTS);
+	if (!cli_make_parents (p->store, error) || (stale_option && !stale_policy_parse (stale_option, &policy, error)) ||
+	    (orphaned && policy == STALE_REPLACE && !stale_archive (cli, p->store, error)))
 		return FALSE;
 	cli->store = store_open (p->store, STORE_CREATE, error);
 	if (!cli->store)
@@ -197,9 +204,9 @@ make_store (Cli *cli, Profile *p, GError **error)
 	g_autofree char *account = store_setting (cli->store, "account");
 	if (account && g_ascii_strcasecmp (account, p->address) != 0)
 		return error_fail (error, ERROR_CONFLICT, "the offline store %s is of %s: choose another place with --store FILE", p->store, account);
-	if (account)
+	if (account && orphaned && policy == STALE_ADOPT)
 		cli_note (cli, "The offline store from before is taken over: %s", p->store);
-	gboolean ok = store_begin (cli->store, error) && store_set_setting (cli->store, "account", p->address, error) &&
+	gboolean ok = (!orphaned || stale_apply (cli, policy, error)) && store_begin (cli->store, error) && store_set_setting (cli->store, "account", p->address, error) &&
 	              store_commit (cli->store, error);
 	store_rollback (cli->store);
 	return ok;

@@ -158,7 +158,7 @@ cmd_status (Cli *cli, char **args, GError **error)
 static void
 print_line (gpointer data, gint64 time, gboolean detail, const char *text)
 {
-	g_autofree char *line = log_line_text (time, detail, text);
+	g_autofree char *line = sync_log_line (time, detail, text);
 	cli_print ("%s", line);
 }
 

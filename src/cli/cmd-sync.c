@@ -5,13 +5,15 @@
 #include <string.h>
 
 static char **folders_option;
+static char *stale_option;
 static gboolean watch_option, no_index_option;
 static int guard_messages = -1, guard_percent = -1;
 
 const GOptionEntry sync_options[] = {
 	{"watch", 'w', 0, G_OPTION_ARG_NONE, &watch_option, "Stay, and synchronise whenever something changes here or there", NULL},
 	{"folder", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &folders_option, "Only this folder; may be repeated", "FOLDER"},
-	{"no-index", 0, 0, G_OPTION_ARG_NONE, &no_index_option, "Leave the search index for later (searches still find everything)", NULL},
+	{"no-index", 0, 0, G_OPTION_ARG_NONE, &no_index_option, "Leave the search index for later (a search then reads the newest 1000 messages itself)", NULL},
+	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt, report, replace", "HOW"},
 	{"guard-messages", 0, 0, G_OPTION_ARG_INT, &guard_messages, "Hold a folder that would lose more than N messages (20) ...", "N"},
 	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10)", "PERCENT"},
 	{NULL},
@@ -79,6 +81,8 @@ cli_sync_once (Cli *cli, const char *secret, GError **error)
 	if (secret)
 		home_set_secret (home, secret);
 	display_begin (&d, cli);
+	if (stale_is_reported (cli))
+		return sync_report_stale (cli->store, home->endpoint, &o, cli->cancel, error);
 	gboolean ok = sync_run (cli->store, home->endpoint, &o, cli->cancel, &r, &failure);
 	display_end (&d);
 	ok = ok && home_remember (home, cli->store, &failure);
@@ -130,10 +134,13 @@ static gboolean
 open_for_sync (Cli *cli, GError **error)
 {
 	Profile *p = cli_profile (cli, error);
-	if (!p || !cli_make_parents (p->store, error))
+	StalePolicy policy = STALE_ADOPT;
+	if (!p || !cli_make_parents (p->store, error) || (stale_option && !stale_policy_parse (stale_option, &policy, error)))
+		return FALSE;
+	if (policy == STALE_REPLACE && g_file_test (p->store, G_FILE_TEST_EXISTS) && !stale_archive (cli, p->store, error))
 		return FALSE;
 	cli->store = store_open (p->store, STORE_CREATE, error);
-	return cli->store && check_folders (cli, error);
+	return cli->store && (!stale_option || stale_apply (cli, policy, error)) && check_folders (cli, error);
 }
 
 gboolean
@@ -147,6 +154,8 @@ cmd_sync (Cli *cli, char **args, GError **error)
 	if (watch_option) {
 		SyncOptions o;
 		fill_options (&o, cli);
+		if (stale_is_reported (cli))
+			return cli_sync_once (cli, NULL, error);
 		return cli_watch (cli, &o, error);
 	}
 	if (!sync_by_watcher (cli, &done, error))

@@ -38,6 +38,7 @@ exit_code_of (const GError *error)
 		[ERROR_TEMPORARY] = EXIT_TRY_LATER, [ERROR_CORRUPT] = EXIT_DAMAGED,     [ERROR_PROTOCOL] = EXIT_ERROR,
 		[ERROR_REFUSED] = EXIT_ERROR,       [ERROR_NO_SPACE] = EXIT_NO_SPACE,   [ERROR_CANCELLED] = EXIT_STOPPED,
 		[ERROR_HELD] = EXIT_HELD_BACK,      [ERROR_USAGE] = EXIT_USAGE,         [ERROR_IO] = EXIT_ERROR,
+		[ERROR_STALE_STORE] = EXIT_ERROR,
 	};
 	return error->domain == OUTPOST_ERROR ? codes[error->code] : EXIT_USAGE;
 }
@@ -228,8 +229,8 @@ main (int argc, char **argv)
 	if (fflush (stdout) != 0 && ok)
 		ok = error_set_errno (&error, EIO, "writing the output");
 	int code = ok ? cli.exit_code : exit_code_of (error);
-	if (!ok)
-		fprintf (stderr, "outpost: %s\n", error->message);
+	if (!ok) /* the old error is known by its exact words */
+		fprintf (stderr, "%s%s\n", error_is (error, ERROR_STALE_STORE) ? "" : "outpost: ", error->message);
 	store_close (cli.store);
 	profile_free (cli.profile);
 	g_free (cli.profile_name);

@@ -51,6 +51,11 @@ const Verb verbs[] = {
 	 "A run that would remove an unusual share of a folder holds it until you say whether to apply the removal or to keep the messages.\n\n"
 	 "Examples:\n  outpost resolve\n  outpost resolve 3 keep\n  outpost resolve --all apply",
 	 resolve_options, cmd_resolve, VERB_JSON},
+	{"rebind", "", "Follow the mailbox to another server, or rehearse that",
+	 "outpost follows a mailbox that moved by itself. This verb says beforehand what would happen (--dry-run): which messages would be found\n"
+	 "again, which are only on one side. Without --dry-run the profile names the new server from now on, and a sync follows.\n\n"
+	 "Examples:\n  outpost rebind --dry-run --server imaps://new.example.org\n  outpost rebind --server imaps://new.example.org --user alice",
+	 rebind_options, cmd_rebind, VERB_JSON},
 	{"profile list", "", "List the profiles", "Example:\n  outpost profile list", NULL, cmd_profile_list, VERB_JSON},
 	{"profile show", "[NAME]", "Show a profile", "Example:\n  outpost profile show alice@example.org", NULL, cmd_profile_show, VERB_JSON},
 	{"profile delete", "NAME", "Delete a profile; its offline store stays", "Example:\n  outpost profile delete alice@example.org",

@@ -17,6 +17,28 @@ add_line (SyncRun *run, gboolean detail, const char *format, va_list args)
 		run->options->line (run->options->data, line.time, detail, line.text);
 }
 
+char *
+sync_log_line (gint64 time, gboolean detail, const char *text)
+{
+	g_autoptr (GDateTime) t = g_date_time_new_from_unix_local (time);
+	g_autofree char *clock = t ? g_date_time_format (t, "%M:%S") : g_strdup ("00:00");
+	return g_strdup_printf ("%d:%s%s%s", t ? g_date_time_get_hour (t) : 0, clock, detail ? "       " : " ", text);
+}
+
+static void
+line_done (gpointer line)
+{
+	g_free (((LogLine *) line)->text);
+}
+
+GArray *
+sync_log_lines_new (void)
+{
+	GArray *lines = g_array_new (FALSE, TRUE, sizeof (LogLine));
+	g_array_set_clear_func (lines, line_done);
+	return lines;
+}
+
 void
 sync_log (SyncRun *run, const char *format, ...)
 {
@@ -122,6 +144,21 @@ sync_commit (SyncRun *run, GError **error)
 	return ok;
 }
 
+GBytes *
+sync_report_octets (const char *subject, const char *text, gint64 now)
+{
+	g_autoptr (GDateTime) t = g_date_time_new_from_unix_utc (now);
+	g_autofree char *date = g_date_time_format (t, "%a, %d %b %Y %H:%M:%S +0000");
+	Id128 id = id128_random ();
+	char id_text[ID_TEXT_SIZE];
+	id128_text (&id, id_text);
+	char *octets = g_strdup_printf ("From: outpost <outpost@localhost>\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@outpost>\r\n"
+	                                "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+	                                "Content-Transfer-Encoding: 8bit\r\n\r\n%s\r\n",
+	                                subject, date, id_text, text);
+	return g_bytes_new_take (octets, strlen (octets));
+}
+
 gboolean
 sync_report (SyncRun *run, const char *kind, const char *subject, const char *text, GError **error)
 {
@@ -139,16 +176,7 @@ sync_report (SyncRun *run, const char *kind, const char *subject, const char *te
 		folder = old->id;
 	else if (!store_folder_create (run->store, &child, &folder, error))
 		return FALSE;
-	g_autoptr (GDateTime) t = g_date_time_new_from_unix_utc (now);
-	g_autofree char *date = g_date_time_format (t, "%a, %d %b %Y %H:%M:%S +0000");
-	Id128 id = id128_random ();
-	char id_text[ID_TEXT_SIZE];
-	id128_text (&id, id_text);
-	char *octets = g_strdup_printf ("From: outpost <outpost@localhost>\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@outpost>\r\n"
-	                                "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
-	                                "Content-Transfer-Encoding: 8bit\r\n\r\n%s\r\n",
-	                                subject, date, id_text, text);
-	g_autoptr (GBytes) bytes = g_bytes_new_take (octets, strlen (octets));
+	g_autoptr (GBytes) bytes = sync_report_octets (subject, text, now);
 	g_autoptr (Prepared) p = prepare_bytes (bytes, now, 0);
 	return store_add_message (run->store, p, folder, &message, error) &&
 	       store_place (run->store, folder, message, 0, NULL, FALSE, 0, NULL, error);

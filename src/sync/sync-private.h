@@ -43,6 +43,7 @@ gint64 sync_now (void);
 
 /* Log: lines are kept until the next transaction (sync_log_write, inside one) so that a no-op costs one commit. */
 void sync_log (SyncRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3);
+GArray *sync_log_lines_new (void); /* for SyncRun.unwritten */
 void sync_log_detail (SyncRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3);
 gboolean sync_log_write (SyncRun *run, GError **error);
 gboolean sync_log_end (SyncRun *run, const GError *failure, GError **error);
@@ -72,6 +73,8 @@ typedef enum {
 } GuardAnswer;
 gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, GuardAnswer *answer_out, GError **error);
 /* Puts a report in words as a message into the local-only folder Sync Issues/@kind. Inside a transaction. */
+/* Such a message. */
+GBytes *sync_report_octets (const char *subject, const char *text, gint64 now);
 gboolean sync_report (SyncRun *run, const char *kind, const char *subject, const char *text, GError **error);
 
 /* ---- Re-binding (sync-rebind.c): the home is not what it was ---- */

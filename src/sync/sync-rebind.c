@@ -7,45 +7,12 @@
  *   1. Nothing is written to the home, and nothing removed here, between the suspicion and the new bindings.
  *   2. A message here that the home does not have is never removed by re-binding: only the user's decision does that.
  *   3. Evidence that fits nothing (other mail under the same name) binds nothing. */
-#include "sync-match.h"
-#include "sync-private.h"
+#include "sync-gather.h"
 #include <string.h>
 
-#define SAMPLE_FROM 64        /* fewer messages are compared all */
-#define SAMPLE_POSITIONS 24
-#define SAMPLE_TOP 8          /* of them the highest UIDs: where a restored backup differs */
 #define LOST_FLAGS_FROM 3     /* so many messages must have lost a flag before it counts as lost by the move */
-#define DIFFERENT_FROM 5      /* so many messages on both sides without one in common are another mailbox */
-
-typedef struct {
-	FolderQuery query; /* UIDs and state of the home's folder */
-	GArray *here;      /* MatchHere */
-	GArray *there;     /* RemoteEvidence */
-	Match *match;
-	gboolean by_position; /* by samples: flags were not read */
-} Gathered;
-
-static void
-gathered_free (gpointer data)
-{
-	Gathered *g = data;
-	if (!g)
-		return;
-	folder_query_done (&g->query);
-	match_free (g->match);
-	g_array_unref (g->here);
-	g_clear_pointer (&g->there, g_array_unref);
-	g_free (g);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
 
 /* ---- Suspicion ---- */
-
-static gboolean
-agrees (const KnownMessage *k, const RemoteEvidence *e)
-{
-	return k->size == e->size && k->received == e->received;
-}
 
 static gboolean
 canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
@@ -56,7 +23,7 @@ canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
 		gboolean found;
 		if (!store_known_by_uid (run->store, f->binding->folder, e->uid, &k, &found, NULL) || !found)
 			continue;
-		gboolean same = agrees (&k, e);
+		gboolean same = evidence_agrees (&k, e);
 		g_free (k.message_id);
 		g_free (k.keywords);
 		if (!same)
@@ -85,183 +52,7 @@ sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q)
 	return SUSPICION_NONE;
 }
 
-/* ---- Gathering ---- */
-
-static gboolean
-take_known (gpointer data, const KnownMessage *k)
-{
-	MatchHere h = {.known = *k, .there = -1};
-	h.known.message_id = g_strdup (k->message_id);
-	h.known.keywords = g_strdup (k->keywords);
-	g_array_append_val ((GArray *) data, h);
-	return TRUE;
-}
-
-static guint
-count_bound (const GArray *here)
-{
-	guint n = 0;
-	while (n < here->len && g_array_index (here, MatchHere, n).known.remote_uid)
-		n++;
-	return n;
-}
-
-static const RemoteEvidence *
-evidence_for (const GArray *evidence, guint32 uid)
-{
-	guint lo = 0, hi = evidence->len;
-	while (lo < hi) {
-		guint mid = (lo + hi) / 2;
-		if (g_array_index (evidence, RemoteEvidence, mid).uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < evidence->len && g_array_index (evidence, RemoteEvidence, lo).uid == uid ? &g_array_index (evidence, RemoteEvidence, lo) : NULL;
-}
-
-static guint
-sample_position (guint i, guint n)
-{
-	return i < SAMPLE_TOP ? n - 1 - i : (guint) ((guint64) (i - SAMPLE_TOP) * n / (SAMPLE_POSITIONS - SAMPLE_TOP));
-}
-
-/* The UID there that position @i of the @n bound ones here would have: the same number, or the same rank. */
-static guint32
-presumed_uid (const Gathered *g, guint i, gboolean by_rank)
-{
-	return by_rank ? uid_set_nth (&g->query.all_uids, i) : g_array_index (g->here, MatchHere, i).known.remote_uid;
-}
-
-static gboolean
-samples_agree (SyncRun *run, const char *name, const Gathered *g, guint n, gboolean by_rank, gboolean *agree_out, GError **error)
-{
-	g_auto (UidSet) uids = UID_SET_INIT;
-	g_autoptr (GArray) evidence = NULL;
-	guint compared = 0;
-	*agree_out = FALSE;
-	for (guint i = 0; i < SAMPLE_POSITIONS; i++)
-		uid_set_add (&uids, presumed_uid (g, sample_position (i, n), by_rank));
-	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, &uids, 0, EVIDENCE_SIZE, &evidence, error))
-		return FALSE;
-	for (guint i = 0; i < SAMPLE_POSITIONS; i++) {
-		guint at = sample_position (i, n);
-		const RemoteEvidence *e = evidence_for (evidence, presumed_uid (g, at, by_rank));
-		if (e && !agrees (&g_array_index (g->here, MatchHere, at).known, e))
-			return TRUE;
-		compared += e != NULL;
-	}
-	*agree_out = compared >= SAMPLE_POSITIONS / 2;
-	return TRUE;
-}
-
-/* All UIDs as evidence without contents, matched by number or rank. */
-static void
-match_by_position (Gathered *g, guint n, gboolean by_rank)
-{
-	UidIter it = {0};
-	guint32 uid;
-	g->there = remote_evidence_new ();
-	while (uid_set_next (&g->query.all_uids, &it, &uid)) {
-		RemoteEvidence e = {.uid = uid};
-		g_array_append_val (g->there, e);
-	}
-	g->match = match_new (g->here, g->there);
-	for (guint i = 0; i < n; i++) {
-		MatchHere *h = &g_array_index (g->here, MatchHere, i);
-		const RemoteEvidence *e = evidence_for (g->there, presumed_uid (g, i, by_rank));
-		if (!e)
-			continue;
-		h->there = (gint) (e - &g_array_index (g->there, RemoteEvidence, 0));
-		g->match->here_of_there[h->there] = (gint) i;
-		g->match->matched++;
-	}
-	g->by_position = TRUE;
-}
-
-static gboolean
-try_positions (SyncRun *run, const char *name, Gathered *g, GError **error)
-{
-	guint n = count_bound (g->here);
-	guint64 there = uid_set_count (&g->query.all_uids), common = 0;
-	for (guint i = 0; i < n; i++)
-		common += uid_set_contains (&g->query.all_uids, g_array_index (g->here, MatchHere, i).known.remote_uid);
-	if (n < SAMPLE_FROM || there == 0)
-		return TRUE;
-	gboolean same_numbers = common * 10 >= (guint64) n * 9, same_count = there == n, agree = FALSE;
-	if (same_numbers && !samples_agree (run, name, g, n, FALSE, &agree, error))
-		return FALSE;
-	if (agree) {
-		match_by_position (g, n, FALSE);
-		return TRUE;
-	}
-	if (same_count && !samples_agree (run, name, g, n, TRUE, &agree, error))
-		return FALSE;
-	if (agree)
-		match_by_position (g, n, TRUE);
-	return TRUE;
-}
-
-static gboolean
-add_headers (SyncRun *run, const char *name, Gathered *g, gboolean all, GError **error)
-{
-	g_auto (UidSet) uids = UID_SET_INIT;
-	g_autoptr (GArray) headers = NULL;
-	match_undecided (g->match, all, &uids);
-	if (uid_set_is_empty (&uids))
-		return TRUE;
-	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, &uids, 0, EVIDENCE_HEADER, &headers, error))
-		return FALSE;
-	match_add_headers (g->there, headers);
-	return TRUE;
-}
-
-/* @weak: also by what a migration leaves of a message. */
-static gboolean
-match_by_evidence (SyncRun *run, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error)
-{
-	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, uids, uids ? 0 : 1, EVIDENCE_SIZE, &g->there, error))
-		return FALSE;
-	g->match = match_new (g->here, g->there);
-	match_by_size (g->match);
-	if (!add_headers (run, name, g, FALSE, error))
-		return FALSE;
-	match_by_header (g->match);
-	if (g->match->matched == g->here->len || !weak)
-		return TRUE;
-	if (!add_headers (run, name, g, TRUE, error))
-		return FALSE;
-	match_by_weak_evidence (g->match);
-	return TRUE;
-}
-
-static Gathered *
-gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error)
-{
-	g_autoptr (Gathered) g = g_new0 (Gathered, 1);
-	g->query.name = name;
-	g->query.kind = QUERY_UIDS;
-	g->here = match_here_new ();
-	if (!store_each_known (run->store, folder, take_known, g->here, error) || !run->home->class->query (run->home, &g->query, 1, error))
-		return NULL;
-	if (g->query.error) {
-		g_propagate_error (error, g_steal_pointer (&g->query.error));
-		return NULL;
-	}
-	if (positions && !try_positions (run, name, g, error))
-		return NULL;
-	if (!g->match && !match_by_evidence (run, name, g, NULL, TRUE, error))
-		return NULL;
-	return g_steal_pointer (&g);
-}
-
 /* ---- Binding anew ---- */
-
-static gboolean
-is_other_mail (const Gathered *g)
-{
-	return g->match->matched == 0 && g->there->len >= DIFFERENT_FROM && g->here->len >= DIFFERENT_FROM;
-}
 
 static gboolean
 bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *e, gboolean by_position, GError **error)
@@ -447,10 +238,10 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 	if (run->gathered)
 		g_hash_table_steal_extended (run->gathered, &f->binding->folder, &key, &value);
 	g_free (key);
-	g_autoptr (Gathered) g = value ? value : gather (run, f->binding->folder, f->binding->remote_name, why != SUSPICION_MESSAGES, &e);
+	g_autoptr (Gathered) g = value ? value : sync_gather (run, f->binding->folder, f->binding->remote_name, why != SUSPICION_MESSAGES, &e);
 	if (!g)
 		return tolerated (run, f, e, error);
-	if (is_other_mail (g))
+	if (gathered_is_other_mail (g))
 		return hold_other_mail (run, f, g, error);
 	log_match (run, g);
 	run->result->relinked += g->match->matched;
@@ -486,7 +277,7 @@ bind_arrivals (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 static gboolean
 take_unbound (gpointer data, const KnownMessage *k)
 {
-	return k->remote_uid ? TRUE : take_known (data, k);
+	return k->remote_uid ? TRUE : gathered_take_known (data, k);
 }
 
 gboolean
@@ -502,7 +293,7 @@ sync_match_awaited (SyncRun *run, FolderRun *f, GError **error)
 		return TRUE;
 	/* what is only pending is seldom among the new ones: not worth the headers of them all */
 	gboolean awaited = g_array_index (g->here, MatchHere, 0).known.awaited;
-	if (!match_by_evidence (run, f->binding->remote_name, g, &f->wanted, awaited, &e))
+	if (!gathered_match (run, f->binding->remote_name, g, &f->wanted, awaited, &e))
 		return tolerated (run, f, e, error);
 	gboolean ok = sync_begin (run, error) && bind_arrivals (run, f, g, error) && sync_commit (run, error);
 	store_rollback (run->store);
@@ -689,11 +480,11 @@ sync_check_mailbox (SyncRun *run, GError **error)
 	guint here = 0, there = 0, matched = 0;
 	if (!strange || strange->len == 0)
 		return TRUE;
-	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, gathered_free);
+	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) gathered_free);
 	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && matched == 0; i++) {
 		FolderBinding *b = strange->pdata[i];
 		GError *e = NULL;
-		Gathered *g = gather (run, b->folder, b->remote_name, TRUE, &e);
+		Gathered *g = sync_gather (run, b->folder, b->remote_name, TRUE, &e);
 		if (!g) {
 			if (error_reach (e->code) != REACH_MAILBOX) {
 				g_error_free (e);

@@ -168,19 +168,12 @@ all_steps (SyncRun *run, GError **error)
 	return sync_push_folder_removals (run, error) && sweep (run, error);
 }
 
-static void
-log_line_done (gpointer line)
-{
-	g_free (((LogLine *) line)->text);
-}
-
 gboolean
 sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error)
 {
 	*result = (SyncResult){0};
 	SyncRun run = {.store = store, .home = home, .options = options, .cancel = cancel, .result = result, .started = sync_now (),
-	               .unwritten = g_array_new (FALSE, TRUE, sizeof (LogLine))};
-	g_array_set_clear_func (run.unwritten, log_line_done);
+	               .unwritten = sync_log_lines_new ()};
 	GError *failure = NULL;
 	sync_log (&run, "Synchronizing Mailbox '%s'", options->mailbox ? options->mailbox : "");
 	gboolean ok = all_steps (&run, &failure);

@@ -52,6 +52,27 @@ typedef struct {
  * succeeds with result.held > 0. The store must be locked (store_lock_sync) and the endpoint is opened here. */
 gboolean sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error);
 
+/* The old system's way with a store that an earlier profile left behind: fails with ERROR_STALE_STORE, whose text is the old error, and
+ * files its log in Deleted Items; also without a connection. */
+gboolean sync_report_stale (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, GError **error);
+/* A line of the log as people read it (design section 8): "1:05:34 text", details indented. Local time. Owned by the caller. */
+char *sync_log_line (gint64 time, gboolean detail, const char *text);
+
+/* What re-binding would find in a folder; nothing is written on either side. */
+typedef struct {
+	char *folder; /* path here; NULL: only at home */
+	char *home;   /* wire name; NULL: only here */
+	guint linked, weak;  /* found again; of these by header only */
+	guint ambiguous;     /* several candidates that the evidence does not tell apart */
+	guint only_here, only_there;
+	guint pending;       /* changes made here that the home does not have */
+	gboolean other_mail; /* not one message in common */
+	gboolean failed;     /* could not be read */
+} SyncPreview;
+void preview_free (SyncPreview *p);
+/* GPtrArray of SyncPreview. */
+gboolean sync_preview (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, GPtrArray **folders_out, GError **error);
+
 /* A counted step, for the tests that kill the process at each one: with OUTPOST_DIE_AT=n in the environment the n-th call ends the
  * process with _exit (137); with OUTPOST_COUNT_STEPS=1 the number of calls is printed to stderr at exit as "steps: N". */
 void sync_step (void);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync-gather.h"
+
+#define SAMPLE_FROM 64        /* fewer messages are compared all */
+#define SAMPLE_POSITIONS 24
+#define SAMPLE_TOP 8          /* of them the highest UIDs: where a restored backup differs */
+
+void
+gathered_free (Gathered *g)
+{
+	if (!g)
+		return;
+	folder_query_done (&g->query);
+	match_free (g->match);
+	g_array_unref (g->here);
+	g_clear_pointer (&g->there, g_array_unref);
+	g_free (g);
+}
+
+gboolean
+evidence_agrees (const KnownMessage *k, const RemoteEvidence *e)
+{
+	return k->size == e->size && k->received == e->received;
+}
+
+gboolean
+gathered_is_other_mail (const Gathered *g)
+{
+	return g->match->matched == 0 && g->there->len >= DIFFERENT_FROM && g->here->len >= DIFFERENT_FROM;
+}
+
+gboolean
+gathered_take_known (gpointer data, const KnownMessage *k)
+{
+	MatchHere h = {.known = *k, .there = -1};
+	h.known.message_id = g_strdup (k->message_id);
+	h.known.keywords = g_strdup (k->keywords);
+	g_array_append_val ((GArray *) data, h);
+	return TRUE;
+}
+
+static guint
+count_bound (const GArray *here)
+{
+	guint n = 0;
+	while (n < here->len && g_array_index (here, MatchHere, n).known.remote_uid)
+		n++;
+	return n;
+}
+
+static const RemoteEvidence *
+evidence_for (const GArray *evidence, guint32 uid)
+{
+	guint lo = 0, hi = evidence->len;
+	while (lo < hi) {
+		guint mid = (lo + hi) / 2;
+		if (g_array_index (evidence, RemoteEvidence, mid).uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < evidence->len && g_array_index (evidence, RemoteEvidence, lo).uid == uid ? &g_array_index (evidence, RemoteEvidence, lo) : NULL;
+}
+
+static guint
+sample_position (guint i, guint n)
+{
+	return i < SAMPLE_TOP ? n - 1 - i : (guint) ((guint64) (i - SAMPLE_TOP) * n / (SAMPLE_POSITIONS - SAMPLE_TOP));
+}
+
+/* The UID there that position @i of the @n bound ones here would have: the same number, or the same rank. */
+static guint32
+presumed_uid (const Gathered *g, guint i, gboolean by_rank)
+{
+	return by_rank ? uid_set_nth (&g->query.all_uids, i) : g_array_index (g->here, MatchHere, i).known.remote_uid;
+}
+
+static gboolean
+samples_agree (SyncRun *run, const char *name, const Gathered *g, guint n, gboolean by_rank, gboolean *agree_out, GError **error)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	g_autoptr (GArray) evidence = NULL;
+	guint compared = 0;
+	*agree_out = FALSE;
+	for (guint i = 0; i < SAMPLE_POSITIONS; i++)
+		uid_set_add (&uids, presumed_uid (g, sample_position (i, n), by_rank));
+	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, &uids, 0, EVIDENCE_SIZE, &evidence, error))
+		return FALSE;
+	for (guint i = 0; i < SAMPLE_POSITIONS; i++) {
+		guint at = sample_position (i, n);
+		const RemoteEvidence *e = evidence_for (evidence, presumed_uid (g, at, by_rank));
+		if (e && !evidence_agrees (&g_array_index (g->here, MatchHere, at).known, e))
+			return TRUE;
+		compared += e != NULL;
+	}
+	*agree_out = compared >= SAMPLE_POSITIONS / 2;
+	return TRUE;
+}
+
+/* All UIDs as evidence without contents, matched by number or rank. */
+static void
+match_by_position (Gathered *g, guint n, gboolean by_rank)
+{
+	UidIter it = {0};
+	guint32 uid;
+	g->there = remote_evidence_new ();
+	while (uid_set_next (&g->query.all_uids, &it, &uid)) {
+		RemoteEvidence e = {.uid = uid};
+		g_array_append_val (g->there, e);
+	}
+	g->match = match_new (g->here, g->there);
+	for (guint i = 0; i < n; i++) {
+		MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		const RemoteEvidence *e = evidence_for (g->there, presumed_uid (g, i, by_rank));
+		if (!e)
+			continue;
+		h->there = (gint) (e - &g_array_index (g->there, RemoteEvidence, 0));
+		g->match->here_of_there[h->there] = (gint) i;
+		g->match->matched++;
+	}
+	g->by_position = TRUE;
+}
+
+static gboolean
+try_positions (SyncRun *run, const char *name, Gathered *g, GError **error)
+{
+	guint n = count_bound (g->here);
+	guint64 there = uid_set_count (&g->query.all_uids), common = 0;
+	for (guint i = 0; i < n; i++)
+		common += uid_set_contains (&g->query.all_uids, g_array_index (g->here, MatchHere, i).known.remote_uid);
+	if (n < SAMPLE_FROM || there == 0)
+		return TRUE;
+	gboolean same_numbers = common * 10 >= (guint64) n * 9, same_count = there == n, agree = FALSE;
+	if (same_numbers && !samples_agree (run, name, g, n, FALSE, &agree, error))
+		return FALSE;
+	if (agree) {
+		match_by_position (g, n, FALSE);
+		return TRUE;
+	}
+	if (same_count && !samples_agree (run, name, g, n, TRUE, &agree, error))
+		return FALSE;
+	if (agree)
+		match_by_position (g, n, TRUE);
+	return TRUE;
+}
+
+static gboolean
+add_headers (SyncRun *run, const char *name, Gathered *g, gboolean all, GError **error)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	g_autoptr (GArray) headers = NULL;
+	match_undecided (g->match, all, &uids);
+	if (uid_set_is_empty (&uids))
+		return TRUE;
+	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, &uids, 0, EVIDENCE_HEADER, &headers, error))
+		return FALSE;
+	match_add_headers (g->there, headers);
+	return TRUE;
+}
+
+gboolean
+gathered_match (SyncRun *run, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error)
+{
+	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, uids, uids ? 0 : 1, EVIDENCE_SIZE, &g->there, error))
+		return FALSE;
+	g->match = match_new (g->here, g->there);
+	match_by_size (g->match);
+	if (!add_headers (run, name, g, FALSE, error))
+		return FALSE;
+	match_by_header (g->match);
+	if (g->match->matched == g->here->len || !weak)
+		return TRUE;
+	if (!add_headers (run, name, g, TRUE, error))
+		return FALSE;
+	match_by_weak_evidence (g->match);
+	return TRUE;
+}
+
+Gathered *
+sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error)
+{
+	g_autoptr (Gathered) g = g_new0 (Gathered, 1);
+	g->query.name = name;
+	g->query.kind = QUERY_UIDS;
+	g->here = match_here_new ();
+	if (!store_each_known (run->store, folder, gathered_take_known, g->here, error) || !run->home->class->query (run->home, &g->query, 1, error))
+		return NULL;
+	if (g->query.error) {
+		g_propagate_error (error, g_steal_pointer (&g->query.error));
+		return NULL;
+	}
+	if (positions && !try_positions (run, name, g, error))
+		return NULL;
+	if (!g->match && !gathered_match (run, name, g, NULL, TRUE, error))
+		return NULL;
+	return g_steal_pointer (&g);
+}

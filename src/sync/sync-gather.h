@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Evidence of a folder on both sides, and what it matches: read only, for re-binding and for its preview. */
+#pragma once
+#include "sync-match.h"
+#include "sync-private.h"
+
+#define DIFFERENT_FROM 5 /* so many messages on both sides without one in common are another mailbox */
+
+typedef struct {
+	FolderQuery query; /* UIDs and state of the home's folder */
+	GArray *here;      /* MatchHere */
+	GArray *there;     /* RemoteEvidence */
+	Match *match;
+	gboolean by_position; /* by samples: flags were not read */
+} Gathered;
+void gathered_free (Gathered *g);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
+
+/* All of the folder bound or pending here against all of the home's folder @name, cheapest evidence first; @positions: samples may do. */
+Gathered *sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error);
+/* g->here against @uids at home (NULL: all); g->query.uidvalidity_now must be set. @weak: also by what a migration leaves of a message. */
+gboolean gathered_match (SyncRun *run, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error);
+/* For store_each_known: adds to a GArray of MatchHere. */
+gboolean gathered_take_known (gpointer here, const KnownMessage *k);
+gboolean gathered_is_other_mail (const Gathered *g);
+gboolean evidence_agrees (const KnownMessage *k, const RemoteEvidence *e);
