@@ -370,7 +370,8 @@ memory_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, 
 		if (!requests[i].source (requests[i].data, 0, requests[i].size, &octets, error))
 			return FALSE;
 		g_assert (requests[i].size < 600 && g_bytes_get_size (octets) == requests[i].size);
-		const char *subject = g_strstr_len (g_bytes_get_data (octets, NULL), (gssize) requests[i].size, "number ");
+		g_autofree char *text = g_strndup (g_bytes_get_data (octets, NULL), requests[i].size);
+		const char *subject = strstr (text, "number ");
 		h->writes++;
 		g_autofree char *number = g_strndup (subject + 7, 4);
 		HomeMessage *m = home_add (h, f, (guint32) atoi (number), requests[i].flags, requests[i].keywords);
