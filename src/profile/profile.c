@@ -387,6 +387,6 @@ profile_load_default (const char *name, GError **error)
 	if (names[0])
 		error_fail (error, ERROR_USAGE, "there are several profiles (%s): name one", list);
 	else
-		error_fail (error, ERROR_NOT_FOUND, "there is no profile yet: add one first");
+		error_fail (error, ERROR_NOT_FOUND, "there is no profile yet: outpost logon you@example.org makes one");
 	return NULL;
 }

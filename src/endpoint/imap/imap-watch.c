@@ -313,8 +313,7 @@ watch_send_notify (WatchLane *lane)
 {
 	if (!lane->e->notify_on)
 		imap_session_send (lane->s,
-		                   "NOTIFY SET STATUS (SELECTED (MessageNew MessageExpunge FlagChange)) "
-		                   "(PERSONAL (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange))",
+		                   "NOTIFY SET STATUS (PERSONAL (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange))",
 		                   lane_hear, notify_answered, lane);
 }
 
@@ -354,9 +353,14 @@ watch_begin (Watch *w, const char *const *names, guint n, GError **error)
 		return FALSE;
 	watch_add_lane (w, s, n > 0 ? names[0] : NULL);
 	if (watch_may_notify (w->e)) {
+		/* Dovecot 2.3 tells of the selected folder within commands only, and of one that is not selected at once */
+		imap_session_send (s, imap_session_can (s, "UNSELECT") ? "UNSELECT" : "CLOSE", NULL, NULL, NULL);
+		imap_session_note_selected (s, 0, FALSE);
 		watch_send_notify (&w->lanes[0]);
 		if (!imap_session_settle (s, 0, error))
 			return FALSE;
+		if (w->e->notify_refused && w->lanes[0].name)
+			lane_send_select (&w->lanes[0]);
 	}
 	return w->e->notify_on || watch_begin_idle (w, names, n, error);
 }

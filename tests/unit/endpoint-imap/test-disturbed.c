@@ -42,7 +42,7 @@ static const EndpointCase cases[] = {
 	        {"^UNSUBSCRIBE", OK})}},
 	{"a removed folder", call_delete, NULL, {TALK (LOG_ON (""), {"^DELETE", OK}, {"^LIST", OK}, {"^UNSUBSCRIBE", OK})}},
 	{"a wait with NOTIFY", call_watch, NULL,
-	 {TALK (LOG_ON (WATCHED " NOTIFY"), SPACE, LIST_TWO, {"^EXAMINE", EXAMINED}, {"^NOTIFY", "%T OK on\r\n* STATUS A (MESSAGES 2 UIDNEXT 3)\r\n"})}},
+	 {TALK (LOG_ON (WATCHED " NOTIFY"), SPACE, LIST_TWO, {"^EXAMINE", EXAMINED}, {"^CLOSE$", OK}, {"^NOTIFY", "%T OK on\r\n* STATUS A (MESSAGES 2 UIDNEXT 3)\r\n"})}},
 	{"a wait with IDLE", call_watch, NULL,
 	 {TALK (LOG_ON (WATCHED " IDLE"), SPACE, LIST_TWO, {"^EXAMINE", EXAMINED}, {"^IDLE$", "+ idling\r\n* 2 EXISTS\r\n"}, {"=^DONE$", OK})}},
 };

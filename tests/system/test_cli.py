@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program as people use it: log-on, exit codes, watching, holds, profiles and their stores; nothing secret left anywhere."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from dovecot import Dovecot
+from genmail import Generator, folder_names, write_maildir
+from imapclient import ImapClient
+from outpost import Outpost, differences
+
+
+def fill(server, count=60, folders=4, seed=1):
+    write_maildir(server.maildir, Generator(seed, attachments=False), count, folder_names(folders))
+    server.own_files()
+
+
+def dump(server, bodies=False):
+    with ImapClient(server.port) as client:
+        return client.dump(bodies)
+
+
+def wait_until(what, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.fixture
+def ready(server, program):
+    fill(server)
+    program.logon(server.url, sync=True)
+    return program
+
+
+class Watcher:
+    def __init__(self, program):
+        self.program = program
+
+    def __enter__(self):
+        self.process = self.program.start("sync", "--watch")
+        assert wait_until(lambda: self.program.json("status")["watcher"] is not None)
+        assert wait_until(lambda: self.program.json("status")["watcher"]["state"] == "waiting")
+        return self
+
+    def __exit__(self, *what):
+        self.process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        out, err = self.process.communicate(timeout=30)
+        self.seconds = time.monotonic() - start
+        assert self.process.returncode == 0, err
+        self.output = out.decode()
+
+
+def test_mail_that_arrives_while_watching_is_here_soon(ready, server):
+    with Watcher(ready):
+        with ImapClient(server.port) as client:
+            client.append_many("INBOX", [(b"Subject: just now\r\n\r\nHello.\r\n", [], 1700000000)])
+        assert wait_until(lambda: any(m["subject"] == "just now" for m in ready.list("INBOX")))
+        found = ready.json("search", "subject:now")
+        assert [m["subject"] for m in found] == ["just now"]
+
+
+def test_a_change_here_is_pushed_by_the_watcher_at_once(ready, server):
+    with Watcher(ready):
+        first = ready.list("INBOX")[0]
+        ready.ok("flag", str(first["id"]), "flagged", "seenhere")
+        assert wait_until(lambda: any("seenhere" in m.flags for m in dump(server)["INBOX"]))
+
+
+def test_sync_asks_the_watcher_that_has_the_store(ready, server):
+    with Watcher(ready):
+        with ImapClient(server.port) as client:
+            client.append_many("Archive" if "Archive" in client.folders() else "INBOX",
+                               [(b"Subject: asked for\r\n\r\nx\r\n", [], 1700000000)])
+        result = ready.json("sync")
+        assert result["error"] is None
+        assert sum(len(messages) for messages in dump(server).values()) == ready.json("status")["messages"]
+
+
+def test_a_watcher_outlives_the_server(ready, server):
+    with Watcher(ready):
+        server.kill9()
+        assert wait_until(lambda: ready.json("status")["watcher"]["state"] in ("retrying", "synchronizing"))
+        server.start()
+        with ImapClient(server.port) as client:
+            client.append_many("INBOX", [(b"Subject: after all\r\n\r\nx\r\n", [], 1700000000)])
+        ready.run("sync")
+        assert wait_until(lambda: any(m["subject"] == "after all" for m in ready.list("INBOX")), 60)
+
+
+def test_two_watchers_do_not_share_a_store(ready):
+    with Watcher(ready):
+        code, _, err = ready.run("sync", "--watch", timeout=30)
+        assert code == 1 and "process" in err
+
+
+def test_an_interrupt_stops_within_a_second_and_the_next_run_goes_on(server, program):
+    fill(server, 3000, 6)
+    program.logon(server.url)
+    process = program.start("sync")
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    process.communicate(timeout=60)
+    assert process.returncode in (0, 130)
+    program.ok("store", "check")
+    program.sync()
+    assert differences(program, dump(server, True), sample=3) == []
+    assert start > 0
+
+
+@pytest.mark.parametrize("arguments,code", [
+    (["frobnicate"], 2), (["list"], 2), (["list", "No such folder"], 3), (["show", "999999"], 3), (["flag", "1"], 2),
+    (["search", "from:"], 2), (["log", "--no-such-option"], 2), (["save", "1", "/no/such/directory/x"], 3),
+    (["folder", "delete", "INBOX"], 2), (["resolve", "77", "apply"], 3), (["--help"], 0), (["sync", "--help"], 0), (["--version"], 0)])
+def test_each_failure_has_its_exit_code_and_says_what_to_do(arguments, code, ready):
+    found, out, err = ready.run(*arguments)
+    assert found == code, err
+    assert out.strip() or err.strip()
+    assert not re.search(r"assert|CRITICAL|WARNING", err)
+
+
+def test_without_a_profile_the_first_step_is_named(program):
+    code, _, err = program.run("sync")
+    assert code == 3 and "logon" in err
+
+
+def test_a_server_that_is_away_means_try_later(ready, server):
+    server.kill9()
+    code, _, err = ready.run("sync")
+    assert code == 5 and "127.0.0.1" in err
+
+
+def test_a_wrong_password_later_is_told_and_changes_nothing(ready, server):
+    before = ready.json("folders")
+    path = subprocess.run(["grep", "-rl", "wonderland", ready.environment["XDG_CONFIG_HOME"]], stdout=subprocess.PIPE,
+                          check=True, text=True).stdout.split()[0]
+    with open(path) as profile:
+        text = profile.read()
+    with open(path, "w") as profile:
+        profile.write(text.replace("wonderland", "looking-glass"))
+    code, _, err = ready.run("sync")
+    assert code == 6 and "password" in err and "looking-glass" not in err
+    assert ready.json("folders") == before
+
+
+def test_no_secret_is_kept_or_shown(server, program):
+    fill(server, 5, 1)
+    program.ok("logon", program.ADDRESS, "--server", server.url, "--user", "alice", "--password-command",
+               "cat " + secret_file(program), "--no-sync")
+    code, out, err = program.run("sync", "-v")
+    assert code == 0 and "AUTHENTICATE" in err
+    assert "wonderland" not in err and b"wonderland" not in out and "YWxpY2UA" not in err
+    found = subprocess.run(["grep", "-rl", "wonderland", program.home], stdout=subprocess.PIPE, text=True).stdout.split()
+    assert found == [secret_file(program)]
+
+
+def secret_file(program):
+    path = os.path.join(program.home, "secret")
+    with open(path, "w") as secret:
+        secret.write("wonderland\n")
+    return path
+
+
+def empty_inbox(server):
+    with ImapClient(server.port) as client:
+        client.select("INBOX")
+        client.command("UID STORE 1:* +FLAGS.SILENT (\\Deleted)")
+        client.command("EXPUNGE")
+
+
+@pytest.mark.parametrize("decision", ["apply", "keep"])
+def test_a_folder_emptied_at_the_server_is_held_until_decided(decision, ready, server):
+    count = len(ready.list("INBOX"))
+    empty_inbox(server)
+    code, out, err = ready.run("sync")
+    assert code == 4 and len(ready.list("INBOX")) == count
+    holds = ready.json("resolve")
+    assert [hold["messages"] for hold in holds] == [count]
+    assert ready.run("status")[0] == 4
+    ready.ok("resolve", str(holds[0]["id"]), decision)
+    ready.sync()
+    ready.sync()
+    assert len(ready.list("INBOX")) == (count if decision == "keep" else 0)
+    assert differences(ready, dump(server, True), sample=3) == []
+    if decision == "apply":
+        removed = ready.json("undelete")
+        assert len(removed) == count
+        ready.ok("undelete", str(removed[0]["id"]))
+        ready.sync()
+        assert len(dump(server)["INBOX"]) == 1
+
+
+@pytest.mark.parametrize("decision", ["apply", "keep"])
+def test_a_folder_emptied_here_is_held_until_decided(decision, ready, server):
+    messages = ready.list("INBOX")
+    ready.ok("delete", *[str(m["id"]) for m in messages])
+    code, _, _ = ready.run("sync")
+    assert code == 4 and len(dump(server)["INBOX"]) == len(messages)
+    ready.ok("resolve", "--all", decision)
+    ready.sync()
+    ready.sync()
+    assert len(dump(server)["INBOX"]) == (len(messages) if decision == "keep" else 0)
+    assert differences(ready, dump(server, True), sample=3) == []
+
+
+def test_the_log_stands_to_the_column(ready):
+    lines = ready.ok("log").decode().splitlines()
+    assert re.fullmatch(r"\d{1,2}:\d\d:\d\d Synchronizing Mailbox 'alice@mail\.example\.org'", lines[0])
+    assert re.fullmatch(r"\d{1,2}:\d\d:\d\d Synchronizing Hierarchy", lines[1])
+    assert re.fullmatch(r"\d{1,2}:\d\d:\d\d {7}\d+ folder\(s\) added to offline store", lines[2])
+    assert re.fullmatch(r"\d{1,2}:\d\d:\d\d Done", lines[-1])
+    runs = [json.loads(line) for line in ready.ok("log", "-n", "0", "--json").decode().splitlines()]
+    assert runs[0]["result"] == "done" and len(runs[0]["lines"]) == len(lines)
+
+
+OLD_ERROR = "Background Synchronization Error. See detailed logs in Deleted Items folder.\n"
+
+
+def log_on_again(program, server, *how):
+    program.ok("profile", "delete", program.ADDRESS)
+    return program.run("logon", program.ADDRESS, "--server", server.url, "--user", "alice", "--password-command",
+                       "printf wonderland", *how)
+
+
+def test_a_store_of_an_earlier_profile_is_adopted_without_a_download(ready, server):
+    ready.ok("flag", str(ready.list("INBOX")[0]["id"]), "flagged", "pendingflag")
+    code, _, err = log_on_again(ready, server)
+    assert code == 0 and "taken over" in err
+    assert ready.json("log")["facts"]["addedHere"] == 0
+    assert any("pendingflag" in m.flags for m in dump(server)["INBOX"])
+
+
+def test_the_old_failure_is_shown_to_the_letter_when_asked_for(ready, server):
+    before = {f["name"]: f["total"] for f in ready.json("folders")}
+    code, _, err = log_on_again(ready, server, "--stale-store=report")
+    assert code == 1 and err.endswith(OLD_ERROR)
+    server.kill9()
+    code, _, err = ready.run("sync")
+    assert (code, err) == (1, OLD_ERROR)
+    trash = next(f for f in ready.json("folders") if f["role"] == "trash")
+    assert trash["total"] == before.get(trash["name"], 0) + 2
+    texts = [json.loads(ready.ok("show", str(m["id"]), "--json"))["text"] for m in ready.list(trash["name"])[:2]]
+    assert any(re.fullmatch(r"(\d{1,2}:\d\d:\d\d Synchronizing Mailbox 'alice@mail\.example\.org'\n"
+                            r"\d{1,2}:\d\d:\d\d Synchronizing Hierarchy\n"
+                            r"\d{1,2}:\d\d:\d\d {7}\d+ folder\(s\) added to offline store\n"
+                            r"\d{1,2}:\d\d:\d\d {7}\d+ folder\(s\) updated in offline store\n"
+                            r"\d{1,2}:\d\d:\d\d Done\n)\n?", text) for text in texts), texts
+    server.start()
+    ready.ok("sync", "--stale-store=adopt")
+    assert differences(ready, dump(server, True), sample=3) == []
+
+
+def test_a_stale_store_is_archived_when_it_is_replaced(ready, server):
+    code, _, err = log_on_again(ready, server, "--stale-store=replace")
+    assert code == 0
+    archive = re.search(r"archived, .*: (\S+)", err).group(1)
+    assert os.path.getsize(archive) > 10000
+    assert differences(ready, dump(server, True), sample=3) == []
+
+
+def test_a_move_is_rehearsed_without_writing_and_then_followed(ready, server, tmp_path):
+    with Dovecot() as new:
+        with ImapClient(server.port) as old, ImapClient(new.port) as client:
+            for name in old.folders():
+                if name != "INBOX":
+                    client.create(name)
+                messages = old.read_folder(name)
+                octets = old.fetch_octets(name) if hasattr(old, "fetch_octets") else None
+                assert octets is None or len(octets) == len(messages)
+        copy_reversed(server, new)
+        before = dump(new)
+        rows = ready.json("rebind", "--dry-run", "--server", new.url)
+        assert sum(row["linked"] for row in rows) == sum(len(m) for m in before.values())
+        assert sum(row["onlyHere"] + row["onlyThere"] + row["ambiguous"] for row in rows) == 0
+        assert dump(new) == before
+        ready.ok("rebind", "--server", new.url)
+        assert ready.json("log")["facts"]["addedHere"] == 0
+        assert differences(ready, dump(new, True), sample=3) == []
+
+
+def copy_reversed(old, new):
+    """The old server's messages into the new one's folders, in the opposite order."""
+    import imaplib
+    a, b = imaplib.IMAP4("127.0.0.1", old.port), imaplib.IMAP4("127.0.0.1", new.port)
+    for client in (a, b):
+        client.login("alice", "wonderland")
+    with ImapClient(old.port) as names:
+        folders = names.folders()
+    from imapclient import to_utf7
+    for name in folders:
+        wire = '"' + to_utf7(name) + '"'
+        a.select(wire, readonly=True)
+        uids = a.uid("search", "ALL")[1][0].split()
+        for uid in reversed(uids):
+            data = a.uid("fetch", uid, "(FLAGS INTERNALDATE BODY.PEEK[])")[1][0]
+            flags = re.search(rb"FLAGS \(([^)]*)\)", data[0]).group(1).decode().replace("\\Recent", "").strip()
+            date = re.search(rb'INTERNALDATE ("[^"]*")', data[0]).group(1).decode()
+            b.append(wire, f"({flags})", date, data[1])
+    a.logout()
+    b.logout()
