@@ -40,7 +40,9 @@ format:
 	find src tests fuzz -name '*.[ch]' -exec clang-format -i {} +
 
 tidy:
+	scripts/deps.sh tidy
 	test -f build/build.ninja || meson setup build
-	find src -name '*.c' -exec clang-tidy -p build {} +
+	ninja -C build
+	find src -name '*.c' -print0 | xargs -0 -P 2 -n 8 clang-tidy --quiet -p build
 
 .PHONY: all demo check bench fuzz install clean format tidy

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that building, testing and the demo need. Does nothing, and needs no root, when all are there.
-# usage: scripts/deps.sh [build|all]
+# usage: scripts/deps.sh [build|all|tidy]
 set -eu
 
 build="gcc libc6-dev make pkg-config meson ninja-build git libglib2.0-dev libgmime-3.0-dev libgnutls28-dev libgsasl-dev
@@ -12,7 +12,8 @@ tests="python3 python3-pytest dovecot-imapd isync clang clang-format libclang-rt
 case ${1:-all} in
 build) wanted=$build ;;
 all) wanted="$build $tests" ;;
-*) echo "usage: scripts/deps.sh [build|all]" >&2; exit 2 ;;
+tidy) wanted="$build clang-tidy" ;;
+*) echo "usage: scripts/deps.sh [build|all|tidy]" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null 2>&1; then

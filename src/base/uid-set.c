@@ -16,6 +16,7 @@ append_range (UidSet *set, guint32 lo, guint32 hi)
 		set->allocated = set->allocated ? 2 * set->allocated : 4;
 		set->ranges = g_renew (UidRange, set->ranges, set->allocated);
 	}
+	g_assert (set->ranges);
 	set->ranges[set->n_ranges++] = (UidRange){lo, hi};
 }
 

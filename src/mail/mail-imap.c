@@ -61,7 +61,7 @@ append_value (GString *out, Slice value)
 {
 	g_autoptr (GString) unfolded = g_string_new (NULL);
 	value = value.data ? mail_trim (value) : value;
-	for (gsize i = 0; i < value.size; i++)
+	for (gsize i = 0; value.data && i < value.size; i++)
 		if (value.data[i] != '\r' && value.data[i] != '\n')
 			g_string_append_c (unfolded, value.data[i] == '\t' ? ' ' : value.data[i]);
 	mail_imap_string (out, value.data ? slice_of (unfolded->str, unfolded->len) : value);

@@ -221,7 +221,7 @@ net_sasl_initial (NetSasl *s)
 	g_assert (s->step == 0);
 	if (mechanisms[s->which].kind == KIND_LOGIN)
 		return NULL;
-	char *response;
+	char *response = NULL;
 	if (!net_sasl_step (s, "", &response, NULL))
 		return NULL;
 	return response;

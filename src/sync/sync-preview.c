@@ -130,6 +130,7 @@ preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 		const FolderStep *s = &g_array_index (steps, FolderStep, i);
 		if (s->kind != PLAN_CREATE_HERE)
 			continue;
+		g_assert (s->remote);
 		SyncPreview *p = preview_new (NULL, s->remote->name);
 		p->only_there = s->remote->messages;
 		g_ptr_array_add (out, p);

@@ -239,6 +239,7 @@ static gboolean
 apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, GError **error)
 {
 	const FolderQuery *last = changes ? changes : uids;
+	g_assert (last);
 	g_auto (UidSet) news = UID_SET_INIT, bound = UID_SET_INIT, removed = UID_SET_INIT;
 	for (guint i = 0; changes && changes->states && i < changes->states->len; i++)
 		if (!sync_apply_state (run, f, &g_array_index (changes->states, RemoteState, i), &news, error))

@@ -733,8 +733,11 @@ gboolean
 node_partial (const ImapNode *n, guint32 *from_out, guint32 *size_out)
 {
 	Slice text = node_text (n);
-	const char *start = node_has_section (n) ? memrchr (text.data, ']', text.size) + 1 : NULL, *end = text.data + text.size;
-	if (!start || end - start < 3 || *start != '<' || end[-1] != '>')
+	const char *bracket = node_has_section (n) ? memrchr (text.data, ']', text.size) : NULL;
+	if (!bracket)
+		return FALSE;
+	const char *start = bracket + 1, *end = text.data + text.size;
+	if (end - start < 3 || *start != '<' || end[-1] != '>')
 		return FALSE;
 	const char *dot = memchr (start, '.', (gsize) (end - start));
 	guint64 from, size = 0;
