@@ -135,17 +135,21 @@ field_reader_next (FieldReader *r, Slice *name_out, Slice *value_out)
 	return FALSE;
 }
 
-void
-mail_header_find_all (Slice header, const char *const *names, Slice *values_out, gsize n)
+gboolean
+mail_header_find_all (Slice header, gboolean wire, const char *const *names, Slice *values_out, gsize n)
 {
 	FieldReader r;
 	Slice found, value;
 	memset (values_out, 0, n * sizeof *values_out);
 	field_reader_init (&r, header);
+	gboolean cr = r.ends == LINES_CR;
+	if (wire)
+		r.ends = LINES_LF;
 	while (field_reader_next (&r, &found, &value))
 		for (gsize i = 0; i < n; i++)
 			if (!values_out[i].data && g_ascii_tolower (*found.data) == *names[i] && slice_equals_ascii_case (found, names[i]))
 				values_out[i] = value;
+	return cr;
 }
 
 Slice

@@ -140,7 +140,7 @@ mail_imap_envelope (GString *out, Slice header)
 {
 	Slice fields[N_FIELDS];
 	g_autoptr (GString) from = address_list (header, FROM);
-	mail_header_find_all (header, names, fields, N_FIELDS);
+	mail_header_find_all (header, FALSE, names, fields, N_FIELDS);
 	g_string_append_c (out, '(');
 	for (int f = 0; f < N_FIELDS; f++) {
 		gboolean is_address = f >= FROM && f <= BCC, has_default = f == SENDER || f == REPLY_TO;
@@ -187,7 +187,7 @@ read_header (Writer *w, const MailPart *p, PartHeader *h)
 		return FALSE;
 	const char *data = g_bytes_get_data (h->octets, &size);
 	h->header = slice_of (data ? data : "", size);
-	mail_header_find_all (h->header, part_names, h->fields, N_PART_FIELDS);
+	mail_header_find_all (h->header, FALSE, part_names, h->fields, N_PART_FIELDS);
 	return TRUE;
 }
 

@@ -12,10 +12,11 @@ typedef enum { FROM, TO, CC, DATE, SUBJECT, MESSAGE_ID, REFERENCES, IN_REPLY_TO,
 static const char *const names[N_FIELDS] = {"from", "to", "cc", "date", "subject", "message-id", "references", "in-reply-to"};
 static const Field evidence[] = {FROM, TO, DATE, SUBJECT, MESSAGE_ID};
 
-static void
-read_fields (const char *head, gsize size, Slice fields[N_FIELDS])
+/* TRUE: CR alone ends lines here. */
+static gboolean
+read_fields (const char *head, gsize size, gboolean wire, Slice fields[N_FIELDS])
 {
-	mail_header_find_all ((Slice){head, MIN (size, (gsize) HEAD_MAX)}, names, fields, N_FIELDS);
+	return mail_header_find_all ((Slice){head, MIN (size, (gsize) HEAD_MAX)}, wire, names, fields, N_FIELDS);
 }
 
 static guint64
@@ -47,7 +48,7 @@ guint64
 message_evidence_digest (const void *header, gsize size)
 {
 	Slice fields[N_FIELDS];
-	read_fields (header, size, fields);
+	read_fields (header, size, TRUE, fields);
 	return evidence_digest (fields);
 }
 
@@ -75,10 +76,8 @@ static void
 scan_ids (Prepared *p, const Slice fields[N_FIELDS])
 {
 	Slice rest = fields[MESSAGE_ID], id;
-	if (mail_next_id (&rest, &id)) {
-		p->message_id = slice_to_utf8 (id, ID_MAX);
+	if (mail_next_id (&rest, &id))
 		add_key (p, id);
-	}
 	rest = fields[REFERENCES];
 	while (mail_next_id (&rest, &id))
 		add_key (p, id);
@@ -87,18 +86,30 @@ scan_ids (Prepared *p, const Slice fields[N_FIELDS])
 		add_key (p, id);
 }
 
+/* What is compared with the words of a server, from the fields as it sees them. */
+static void
+scan_evidence (Prepared *p, const Slice fields[N_FIELDS])
+{
+	Slice rest = fields[MESSAGE_ID], id;
+	p->digest = evidence_digest (fields);
+	if (mail_next_id (&rest, &id))
+		p->message_id = slice_to_utf8 (id, ID_MAX);
+}
+
 void
 prepared_scan (Prepared *p, const char *head, gsize size)
 {
 	Slice fields[N_FIELDS];
-	read_fields (head, size, fields);
+	gboolean cr = read_fields (head, size, FALSE, fields);
 	p->subject = display_text (fields[SUBJECT]);
 	p->sender = display_text (fields[FROM]);
 	g_autofree char *to = display_text (fields[TO]), *cc = display_text (fields[CC]);
 	p->recipients = to && cc ? g_strconcat (to, ", ", cc, NULL) : g_strdup (to ? to : cc);
 	p->has_sent = mail_date_parse (fields[DATE], &p->sent, NULL);
-	p->digest = evidence_digest (fields);
 	scan_ids (p, fields);
+	if (cr)
+		read_fields (head, size, TRUE, fields);
+	scan_evidence (p, fields);
 }
 
 void

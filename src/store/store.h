@@ -101,7 +101,8 @@ const char *prepared_message_id (const Prepared *p); /* may be NULL */
 const guint8 *prepared_hash (const Prepared *p);     /* DIGEST_SIZE octets */
 /* Evidence of which message this is, from a header (what follows it is ignored): the first 8 octets, big-endian, of SHA-256 over
  * "name:value\n" of the first From, To, Date, Subject and Message-ID in this order; names in lower case, values unfolded and their
- * blanks squeezed, absent fields left out. Of a header over 1 MiB the first MiB counts. */
+ * blanks squeezed, absent fields left out. Only LF ends lines, as for the server that is asked for the same fields. Of a header over
+ * 1 MiB the first MiB counts. */
 guint64 message_evidence_digest (const void *header, gsize size);
 
 /* Stores it, or finds the message with equal octets and equal received time that has no placement in @folder (0: any) and returns

@@ -46,7 +46,7 @@ header_fields (GBytes *message)
 	gsize size, n = 0;
 	gint64 time;
 	const char *octets = g_bytes_get_data (message, &size);
-	mail_header_find_all ((Slice){octets, size}, names, values, G_N_ELEMENTS (names));
+	mail_header_find_all ((Slice){octets, size}, FALSE, names, values, G_N_ELEMENTS (names));
 	for (gsize i = 0; i < 5; i++) {
 		g_autofree char *text = values[i].data && i != 3 ? mail_header_decode (values[i], 4096) : NULL;
 		n += text ? strlen (text) : 0;
