@@ -736,9 +736,11 @@ node_partial (const ImapNode *n, guint32 *from_out, guint32 *size_out)
 	const char *bracket = node_has_section (n) ? memrchr (text.data, ']', text.size) : NULL;
 	if (!bracket)
 		return FALSE;
-	const char *start = bracket + 1, *end = text.data + text.size;
-	if (end - start < 3 || *start != '<' || end[-1] != '>')
+	const char *start = bracket + 1;
+	gsize left = text.size - (gsize) (start - text.data);
+	if (left < 3 || start[0] != '<' || start[left - 1] != '>')
 		return FALSE;
+	const char *end = start + left;
 	const char *dot = memchr (start, '.', (gsize) (end - start));
 	guint64 from, size = 0;
 	if (!slice_to_number ((Slice) {start + 1, (gsize) ((dot ? dot : end - 1) - start - 1)}, &from) || from > G_MAXUINT32)
