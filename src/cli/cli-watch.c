@@ -150,12 +150,6 @@ on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try
 	poke (w->tell);
 }
 
-static void
-on_waiting (gpointer data)
-{
-	notify_manager ("READY=1");
-}
-
 /* ---- The index, on a thread of its own ---- */
 
 static gpointer
@@ -428,9 +422,11 @@ cli_watch (Cli *cli, const SyncOptions *options, GError **error)
 	o.progress = on_progress;
 	o.data = &w;
 	o.fold_idle = TRUE;
-	WatchOptions watch = {.poll_ms = 60000, .wake_fd = w.wake, .ran = on_ran, .waiting = on_waiting, .data = &w};
+	WatchOptions watch = {.poll_ms = 60000, .wake_fd = w.wake, .ran = on_ran, .data = &w};
 	GThread *control = g_thread_new ("control", control_thread, &w);
 	GThread *index = g_thread_new ("index", index_thread, &w);
+	/* the first run may take longer than a service manager waits for readiness */
+	notify_manager ("READY=1");
 	gboolean ok = sync_watch (cli->store, w.home->endpoint, &o, &watch, cli->cancel, error);
 	notify_manager ("STOPPING=1");
 	print_lines (&w, TRUE);
