@@ -418,9 +418,22 @@ log_folder_counts (SyncRun *run)
 }
 
 static gboolean
+changes_trees (const GArray *steps)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		PlanKind kind = g_array_index (steps, FolderStep, i).kind;
+		if (kind != PLAN_BIND && kind != PLAN_FORGET)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static gboolean
 carry_out (Tree *t, GPtrArray *folders, GError **error)
 {
 	g_autoptr (GArray) steps = plan_folders (folders, t->bindings, t->run->remotes);
+	if (!sync_check_mailbox (t->run, changes_trees (steps), error))
+		return FALSE;
 	count_bound_names (t);
 	gboolean ok = verify_guesses (t, steps, error) && apply_here (t, steps, error) && reload_bindings (t, error) &&
 	              apply_home (t, steps, error);
@@ -434,7 +447,7 @@ sync_hierarchy (SyncRun *run, GError **error)
 	sync_log (run, "Synchronizing Hierarchy");
 	sync_progress (run, SYNC_HIERARCHY, NULL, TRUE);
 	g_clear_pointer (&run->remotes, g_ptr_array_unref);
-	if (!run->home->class->list (run->home, &run->remotes, error) || !sync_check_mailbox (run, error))
+	if (!run->home->class->list (run->home, &run->remotes, error))
 		return FALSE;
 	g_autoptr (GPtrArray) folders = store_folders (run->store, error);
 	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL};

@@ -99,8 +99,10 @@ gboolean sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gb
 gboolean sync_settle_rebinds (SyncRun *run, GError **error);
 /* Counts and logs those that still wait and of which this run had nothing new to say. */
 gboolean sync_tell_rebinds (SyncRun *run, GError **error);
-/* CONFLICT if every folder of the home has other mail than ours: the account holds a different mailbox. Before anything is changed. */
-gboolean sync_check_mailbox (SyncRun *run, GError **error);
+/* CONFLICT if every folder of the home has other mail than ours: the account holds a different mailbox. Before anything is changed.
+ * @look_inside: folders are to be made, renamed or removed, so equal numbers (UIDVALIDITY, UIDNEXT) are not enough: a few known UIDs are
+ * looked at, one flight for the first folder that stands. */
+gboolean sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error);
 /* Merges a state of the home into its placement (sync-pull.c). */
 gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error);
 

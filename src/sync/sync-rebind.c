@@ -448,38 +448,79 @@ largest_first (gconstpointer a, gconstpointer b)
 	return (x < y) - (x > y);
 }
 
-/* Bound folders with mail whose home's state has nothing of what it was; NULL when one has: then it is the mailbox we know. */
-static GPtrArray *
-all_strange (SyncRun *run, const GPtrArray *bindings)
+#define COMPARED_FOLDERS 3
+
+/* Do known UIDs of a folder whose numbers are as they were stand for what they stood for? What can't be looked at is no evidence. */
+static gboolean
+is_familiar (SyncRun *run, const FolderBinding *b, gboolean *familiar_out, GError **error)
 {
-	GPtrArray *strange = g_ptr_array_new ();
+	g_auto (UidSet) canaries = UID_SET_INIT;
+	g_autoptr (GArray) evidence = NULL;
+	GError *e = NULL;
+	FolderRun probe = {.binding = (FolderBinding *) b};
+	*familiar_out = FALSE;
+	if (!store_canaries (run->store, b->folder, &canaries, error))
+		return FALSE;
+	if (!run->home->class->evidence (run->home, b->remote_name, b->uidvalidity, &canaries, 0, EVIDENCE_SIZE, &evidence, &e)) {
+		if (error_reach (e->code) == REACH_MAILBOX) {
+			g_propagate_error (error, e);
+			return FALSE;
+		}
+		g_error_free (e);
+		return TRUE;
+	}
+	*familiar_out = evidence->len > 0 && canaries_sing (run, &probe, evidence);
+	return TRUE;
+}
+
+/* Bound folders with mail whose home's state has nothing of what it was; none when one has: then it is the mailbox we know.
+ * @look_inside: the numbers alone are not believed. NULL: failed. */
+static GPtrArray *
+all_strange (SyncRun *run, const GPtrArray *bindings, gboolean look_inside, GError **error)
+{
+	g_autoptr (GPtrArray) strange = g_ptr_array_new ();
+	guint looked = 0;
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
 		const RemoteFolder *r = listed (run, b->remote_name);
 		if (b->folder_gone || !b->uidvalidity || b->messages == 0 || !r || !r->has_status || r->messages == 0)
 			continue;
-		if (r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext) {
-			g_ptr_array_unref (strange);
+		gboolean familiar = r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext;
+		if (familiar && look_inside && looked++ < COMPARED_FOLDERS && !is_familiar (run, b, &familiar, error))
 			return NULL;
+		if (familiar) {
+			g_ptr_array_set_size (strange, 0);
+			break;
 		}
 		g_ptr_array_add (strange, b);
 	}
 	g_ptr_array_sort (strange, largest_first);
-	return strange;
+	return g_steal_pointer (&strange);
 }
 
-#define COMPARED_FOLDERS 3
+/* Other mail under an old name that the user has accepted is no reason to refuse the mailbox. */
+static gboolean
+is_accepted (SyncRun *run)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, NULL);
+	for (guint i = 0; holds && i < holds->len; i++) {
+		const Hold *h = holds->pdata[i];
+		if (strcmp (h->kind, "identity") == 0 && h->decision != HOLD_WAITS)
+			return TRUE;
+	}
+	return FALSE;
+}
 
 gboolean
-sync_check_mailbox (SyncRun *run, GError **error)
+sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 {
 	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
 	if (!bindings)
 		return FALSE;
-	g_autoptr (GPtrArray) strange = all_strange (run, bindings);
+	g_autoptr (GPtrArray) strange = all_strange (run, bindings, look_inside && !is_accepted (run), error);
 	guint here = 0, there = 0, matched = 0;
 	if (!strange || strange->len == 0)
-		return TRUE;
+		return strange != NULL;
 	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) gathered_free);
 	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && matched == 0; i++) {
 		FolderBinding *b = strange->pdata[i];
