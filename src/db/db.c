@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define BUSY_MS 30000
+
 /* Statements of one text: more than one only while a walk over rows calls what runs the same text. */
 typedef struct Statement {
 	sqlite3_stmt *statement;
@@ -96,6 +98,23 @@ db_exec (Db *db, const char *sql, GError **error)
 	return sqlite3_exec (db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || db_fail (db, "running a statement", error);
 }
 
+/* Others may be opening it at the same moment. SQLite asks for a lock here that it does not wait for. */
+gboolean
+db_use_wal (Db *db, GError **error)
+{
+	gint64 until = g_get_monotonic_time () + BUSY_MS * 1000;
+	for (;;) {
+		g_autoptr (GError) e = NULL;
+		if (db_exec (db, "PRAGMA journal_mode=WAL", &e))
+			return TRUE;
+		if (!error_is (e, ERROR_TEMPORARY) || g_get_monotonic_time () > until) {
+			g_propagate_error (error, g_steal_pointer (&e));
+			return FALSE;
+		}
+		g_usleep (2000);
+	}
+}
+
 /* Only a file that is empty becomes one of ours: what else is in it, the caller has to find out first. */
 static gboolean
 set_up_for_writing (Db *db, GError **error)
@@ -106,7 +125,7 @@ set_up_for_writing (Db *db, GError **error)
 		pages = sqlite3_column_int (q, 0);
 	if (sqlite3_finalize (q) != SQLITE_OK || pages < 0)
 		return db_fail (db, "opening", error);
-	return db_exec (db, pages ? "PRAGMA secure_delete=FAST;" : "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA secure_delete=FAST;", error);
+	return db_exec (db, "PRAGMA page_size=16384; PRAGMA secure_delete=FAST;", error) && (pages || db_use_wal (db, error));
 }
 
 static gboolean
@@ -115,7 +134,7 @@ set_up (Db *db, gboolean read_only, GError **error)
 	static const char always[] = "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
 	                             "PRAGMA cache_size=-2048; PRAGMA wal_autocheckpoint=256;";
 	sqlite3_extended_result_codes (db->handle, 1);
-	sqlite3_busy_timeout (db->handle, 30000);
+	sqlite3_busy_timeout (db->handle, BUSY_MS);
 	if (!read_only && !set_up_for_writing (db, error))
 		return FALSE;
 	/* The last one reads a page: damage and missing rights show here, not at the first use. */
@@ -459,4 +478,12 @@ gboolean
 db_in_transaction (const Db *db)
 {
 	return db->began_at != NULL;
+}
+
+gboolean
+db_failed (const Db *db, GError **error)
+{
+	if (db->failure)
+		g_propagate_error (error, g_error_copy (db->failure));
+	return db->failure != NULL;
 }

@@ -16,6 +16,8 @@ Db *db_open (const char *path, gboolean read_only, gboolean create, GError **err
 /* Finalises all statements; asserts that no transaction is open. NULL is allowed. */
 void db_close (Db *db);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Db, db_close)
+/* Gives an existing database a write-ahead log, if it has none. */
+gboolean db_use_wal (Db *db, GError **error);
 /* Page cache of this connection. */
 void db_cache (Db *db, guint kib);
 /* Long statements end with CANCELLED soon after @cancel is triggered; NULL: no longer. */
@@ -54,6 +56,9 @@ gboolean db_begin_at (Db *db, const char *where, GError **error);
 gboolean db_commit (Db *db, GError **error);
 void db_rollback (Db *db);
 gboolean db_in_transaction (const Db *db);
+
+/* TRUE, with *error set, when something in the transaction has failed; for those who asked by db_number. */
+gboolean db_failed (const Db *db, GError **error);
 
 /* Sets *error from the connection's last error; @doing says what was attempted. Always FALSE. */
 gboolean db_fail (Db *db, const char *doing, GError **error);

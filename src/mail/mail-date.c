@@ -100,7 +100,7 @@ zone_named (const Token *t, int *zone_out)
 	return FALSE;
 }
 
-/* "+0200", "+02:00", "+200", "-8"; how many tokens it took. */
+/* "+0200", "+02:00", "+200", "-8"; how many tokens it took. What is over 15 hours is nowhere: UTC. */
 static guint
 zone_number (const Token *t, guint left, int *zone_out)
 {
@@ -122,8 +122,9 @@ static guint
 read_time (const Token *t, guint left, Found *f)
 {
 	char between = t->after;
-	if (f->has_time || left < 2 || t->digits > 2 || t[1].digits != 2 || (between != ':' && between != '.') || t->value > 24 || t[1].value > 59 ||
-	    (between == '.' && (left < 3 || t[1].after != '.' || t[2].digits != 2 || f->year == 0)))
+	if (f->has_time || left < 2 || t->digits > 2 || t[1].digits != 2 || t->value > 24 || t[1].value > 59)
+		return 0;
+	if ((between != ':' && between != '.') || (between == '.' && (left < 3 || t[1].after != '.' || t[2].digits != 2 || f->year == 0)))
 		return 0;
 	guint used = 2;
 	f->has_time = TRUE;
@@ -180,7 +181,7 @@ read_number (const Token *t, guint left, Found *f)
 		f->has_zone = TRUE;
 		return zone_number (t, left, &f->zone);
 	}
-	if (!f->day && t->digits <= 2 && t->value >= 1 && t->value <= 31)
+	if (!f->day && t->digits <= (*t->word == '0' ? 3 : 2) && t->value >= 1 && t->value <= 31)
 		f->day = t->value;
 	else if (!f->year && t->digits >= 2 && t->digits <= 4 && f->month)
 		f->year = full_year (t);

@@ -314,8 +314,29 @@ uu_feed (Uu *u, GString *out, const char *octets, gsize size)
 
 /* ---- One face ---- */
 
+typedef enum { IDENTITY, BASE64, QUOTED, UU } Encoding;
+
+static Encoding
+encoding_named (const char *name)
+{
+	static const struct {
+		const char *name;
+		Encoding encoding;
+	} names[] = {{"base64", BASE64}, {"quoted-printable", QUOTED}, {"x-uuencode", UU}, {"uuencode", UU}, {"x-uue", UU}, {"uue", UU}};
+	for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+		if (strcmp (name, names[i].name) == 0)
+			return names[i].encoding;
+	return IDENTITY;
+}
+
+gboolean
+transfer_encoding_alters (const char *encoding)
+{
+	return encoding_named (encoding) != IDENTITY;
+}
+
 struct TransferDecoder {
-	enum { IDENTITY, BASE64, QUOTED, UU } kind;
+	Encoding kind;
 	Base64 base64;
 	Quoted quoted;
 	Uu uu;
@@ -325,10 +346,7 @@ TransferDecoder *
 transfer_decoder_new (const char *encoding)
 {
 	TransferDecoder *d = g_new0 (TransferDecoder, 1);
-	d->kind = strcmp (encoding, "base64") == 0             ? BASE64
-	          : strcmp (encoding, "quoted-printable") == 0 ? QUOTED
-	          : strcmp (encoding, "x-uuencode") == 0 || strcmp (encoding, "uuencode") == 0 || strcmp (encoding, "x-uue") == 0 ? UU
-	                                                                                                                       : IDENTITY;
+	d->kind = encoding_named (encoding);
 	if (d->kind == BASE64)
 		d->base64.line = g_string_new (NULL);
 	if (d->kind == QUOTED)

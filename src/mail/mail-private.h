@@ -90,13 +90,14 @@ char *mail_structure_string (MailStructure *m, const char *text);
 /* Takes name, value, ... out of @parameters but for the boundary and sets p->parameters and p->charset. */
 void mail_structure_set_parameters (MailStructure *m, MailPart *p, GPtrArray *parameters);
 
-/* Words that are kept as a number in a serialised structure. */
 gboolean mail_encoding_is (const MailPart *p, const char *encoding);
 
 /* ---- Transfer encodings ---- */
 
 typedef struct TransferDecoder TransferDecoder;
 TransferDecoder *transfer_decoder_new (const char *encoding);
+/* The octets of a part so encoded are not those that stand there. */
+gboolean transfer_encoding_alters (const char *encoding);
 void transfer_decoder_free (TransferDecoder *d);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TransferDecoder, transfer_decoder_free)
 /* Appends what @size further octets decode to. */

@@ -253,7 +253,7 @@ static gboolean
 holds_message (const MailPart *p)
 {
 	return strcmp (p->type, "message") == 0 && (strcmp (p->subtype, "rfc822") == 0 || strcmp (p->subtype, "global") == 0) &&
-	       !mail_encoding_is (p, "base64") && !mail_encoding_is (p, "quoted-printable") && !mail_encoding_is (p, "x-uuencode");
+	       !transfer_encoding_alters (p->encoding);
 }
 
 /* The header ends; the body begins at @body, before which there are @lines line ends. */

@@ -155,6 +155,13 @@ parameter_is (const MailPart *p, const char *name, const char *value)
 	return found && g_ascii_strcasecmp (found, value) == 0;
 }
 
+/* A full line that was damaged on the way, as by a charset that has another sign for "\\". */
+static gboolean
+is_broken_uu_line (Slice line)
+{
+	return line.size >= 55 && line.size <= 100 && *line.data == 'M' && !memchr (line.data, ' ', line.size);
+}
+
 /* A uuencoded file from the line after its "begin" at @at: the place behind its end, or @at when there is none. */
 static const char *
 skip_uu (const char *at)
@@ -168,7 +175,7 @@ skip_uu (const char *at)
 		if (slice_equals (mail_trim (line), "end"))
 			return next;
 		g_string_truncate (octets, 0);
-		if (line.size > 100 || (line.size && !uu_line_append (octets, line)))
+		if (line.size > 100 || (line.size && !uu_line_append (octets, line) && !(some && is_broken_uu_line (line))))
 			break;
 		some |= octets->len > 0;
 		at = next;
@@ -402,7 +409,7 @@ walk_leaf (Walk *w, guint i)
 		return TRUE;
 	if (strcmp (p->type, "message") == 0 && (strcmp (p->subtype, "rfc822") == 0 || strcmp (p->subtype, "global") == 0))
 		return walk_encoded_message (w, p);
-	if (attached && !w->searching)
+	if (attached && i && !w->searching)
 		return TRUE;
 	if (!is_text (p) || (is_report (p) && !w->searching))
 		return TRUE;

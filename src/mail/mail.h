@@ -70,8 +70,8 @@ MailStructure *mail_structure_unserialise (GBytes *octets);
 /* The value of the first field called @name (any case) of a header as it stands (folded), without the line end; data NULL: none.
  * @header may go on into the body, the empty line ends it. */
 Slice mail_header_find (Slice header, const char *name);
-/* The same for @n names (lower case) in one pass. With @wire only LF ends lines, as IMAP servers see fields; else, in messages that have it so,
- * CR alone does, too. Returns whether this message has it so. */
+/* The same for @n names (lower case) in one pass. With @wire only LF ends lines, as IMAP servers see fields; else CR alone does, too, in
+ * messages that have it so. Returns whether this one has. */
 gboolean mail_header_find_all (Slice header, gboolean wire, const char *const *names, Slice *values_out, gsize n);
 /* Appends @value unfolded, its blanks squeezed to single spaces and trimmed, octets otherwise as they are. */
 void mail_header_unfold (GString *out, Slice value);

@@ -69,16 +69,35 @@ migrate_from (Store *s, gint64 version, GError **error)
 	return TRUE;
 }
 
+typedef struct {
+	gint64 version, application, objects;
+} Marks;
+
+/* All of one moment: another process may just be making the store. */
+static gboolean
+read_marks (Store *s, Marks *m, GError **error)
+{
+	if (!db_exec (s->db, "BEGIN", error))
+		return FALSE;
+	m->version = db_number (s->db, "PRAGMA user_version", -1, "");
+	m->application = db_number (s->db, "PRAGMA application_id", -1, "");
+	m->objects = db_number (s->db, "SELECT COUNT (*) FROM sqlite_schema", -1, "");
+	gboolean ok = (m->version >= 0 && m->application >= 0 && m->objects >= 0) || db_fail (s->db, "reading the version", error);
+	db_exec (s->db, "COMMIT", NULL);
+	return ok;
+}
+
 static gboolean
 bring_up_to_date (Store *s, gboolean read_only, GError **error)
 {
-	gint64 version = db_number (s->db, "PRAGMA user_version", -1, ""), application = db_number (s->db, "PRAGMA application_id", -1, "");
-	if (version < 0 || application < 0)
-		return db_fail (s->db, "reading the version", error);
-	if (application != STORE_APPLICATION_ID && db_number (s->db, "SELECT COUNT (*) FROM sqlite_schema", 1, ""))
+	Marks m;
+	if (!read_marks (s, &m, error))
+		return FALSE;
+	gint64 version = m.version;
+	if (m.application != STORE_APPLICATION_ID && m.objects)
 		return error_fail (error, ERROR_CONFLICT, "%s is a database, but not a store of outpost", s->path);
 	if (version == STORE_SCHEMA_VERSION)
-		return read_only || db_exec (s->db, "PRAGMA journal_mode=WAL", error); /* no change, unless another program took it away */
+		return read_only || db_use_wal (s->db, error); /* no change, unless another program took it away */
 	if (version > STORE_SCHEMA_VERSION)
 		return error_fail (error, ERROR_CONFLICT, "the store %s was written by a newer outpost (schema %" G_GINT64_FORMAT
 		                   ", this one knows %d): use that one", s->path, version, STORE_SCHEMA_VERSION);
@@ -342,6 +361,8 @@ store_take_uid (Store *s, gint64 folder, GError **error)
 	if (d->uidnext == 0)
 		d->uidnext = (guint32) db_number (s->db, "SELECT uidnext FROM folder WHERE id = ?1", 0, "i", folder);
 	d->changed = TRUE;
+	if (db_failed (s->db, error))
+		return 0;
 	if (d->uidnext == 0)
 		error_fail (error, ERROR_NOT_FOUND, "the folder is gone");
 	else if (d->uidnext == G_MAXUINT32)

@@ -263,7 +263,6 @@ static void
 test_what_is_not_indexed_is_found_all_the_same (void **state)
 {
 	check_table (0);
-	check_table (1);
 	check_table (N_MAILS / 2);
 }
 
