@@ -324,12 +324,14 @@ run_and_die (World *w, int step)
 	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
 }
 
+/* OUTPOST_EVERY_STEP=1: at each step of each row; else every third, the rows taking turns. */
 static void
-a_changed_home_is_followed_though_killed_at_each_step (void **state)
+a_changed_home_is_followed_though_killed_at_any_step (void **state)
 {
+	int every = g_getenv ("OUTPOST_EVERY_STEP") ? 1 : 3;
 	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
 		gboolean died = TRUE;
-		for (int step = 1; died && step < 60; step++) {
+		for (int step = 1 + (int) i % 3; died && step < 80; step += every) {
 			g_autofree char *what = g_strdup_printf ("%s, killed at step %d", rows[i].name, step);
 			World *w = world_new (kinds[i % G_N_ELEMENTS (kinds)], "INBOX");
 			replace_home (w, &rows[i]);
@@ -458,7 +460,7 @@ main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (a_changed_home_is_followed),
-		cmocka_unit_test (a_changed_home_is_followed_though_killed_at_each_step),
+		cmocka_unit_test (a_changed_home_is_followed_though_killed_at_any_step),
 		cmocka_unit_test (another_persons_mailbox_is_refused_and_nothing_is_touched),
 		cmocka_unit_test (ten_thousand_equal_evidences_are_no_trouble),
 		cmocka_unit_test (what_only_is_here_is_sent_or_removed_as_decided),
