@@ -208,6 +208,12 @@ db_cache (Db *db, guint kib)
 	sqlite3_exec (db->handle, sql, NULL, NULL, NULL);
 }
 
+void
+db_checkpoint_at (Db *db, guint pages)
+{
+	sqlite3_wal_autocheckpoint (db->handle, (int) pages);
+}
+
 static int
 is_cancelled (void *cancel)
 {

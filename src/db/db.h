@@ -20,6 +20,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Db, db_close)
 gboolean db_use_wal (Db *db, GError **error);
 /* Page cache of this connection. */
 void db_cache (Db *db, guint kib);
+/* Moves the write-ahead log into the file when it has grown to @pages; fewer moves write a page that changes often fewer times. */
+void db_checkpoint_at (Db *db, guint pages);
 /* Long statements end with CANCELLED soon after @cancel is triggered; NULL: no longer. */
 void db_watch (Db *db, Cancel *cancel);
 const char *db_path (const Db *db);

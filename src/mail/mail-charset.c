@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Octets with a label to valid UTF-8. Labels lie: what is valid UTF-8 beyond ASCII is taken as UTF-8 whatever a one-octet label says,
  * and what a label can't explain is read in another way that is common. ASCII, UTF-8 and windows-1252 are read here; the rest is
- * iconv's, one open descriptor a thread. Labels that only a subset deserves get the superset that senders mean (WHATWG Encoding). */
+ * iconv's, a few open descriptors a thread. Labels that only a subset deserves get the superset that senders mean (WHATWG Encoding). */
 #include "mail-private.h"
 #include <errno.h>
 #include <iconv.h>
 #include <string.h>
 
 #define LABEL_MAX 40u
+#define CONVERTERS 8u
 #define SAMPLE_MAX 8192u /* octets by which a language is guessed */
 #define REPLACEMENT "\xef\xbf\xbd"
 
@@ -117,35 +118,58 @@ append_1252 (GString *out, const char *at, gsize size)
 
 typedef struct {
 	char label[LABEL_MAX + 1];
-	iconv_t iconv;
+	iconv_t iconv; /* NULL: no converter */
 } Converter;
 
+/* To open a descriptor is to load a library, which costs as much as to decode some hundred subjects. */
+typedef struct {
+	Converter converters[CONVERTERS];
+	guint next; /* to be replaced */
+} Converters;
+
 static void
-converter_free (gpointer data)
+converters_free (gpointer data)
 {
-	Converter *c = data;
-	iconv_close (c->iconv);
-	g_free (c);
+	Converters *all = data;
+	for (guint i = 0; i < CONVERTERS; i++)
+		if (all->converters[i].iconv)
+			iconv_close (all->converters[i].iconv);
+	g_free (all);
 }
 
-static GPrivate converter_key = G_PRIVATE_INIT (converter_free);
+static GPrivate converters_key = G_PRIVATE_INIT (converters_free);
+
+static Converters *
+converters_of_thread (void)
+{
+	Converters *all = g_private_get (&converters_key);
+	if (!all) {
+		all = g_new0 (Converters, 1);
+		g_private_set (&converters_key, all);
+	}
+	return all;
+}
 
 /* Borrowed, reset; NULL when there is no such charset. */
 static Converter *
 converter_for (const char *label)
 {
-	Converter *c = g_private_get (&converter_key);
-	if (c && strcmp (c->label, label) == 0) {
-		iconv (c->iconv, NULL, NULL, NULL, NULL);
-		return c;
+	Converters *all = converters_of_thread ();
+	for (guint i = 0; i < CONVERTERS; i++) {
+		Converter *c = &all->converters[i];
+		if (c->iconv && strcmp (c->label, label) == 0) {
+			iconv (c->iconv, NULL, NULL, NULL, NULL);
+			return c;
+		}
 	}
 	iconv_t opened = iconv_open ("UTF-8", label);
 	if (opened == (iconv_t) -1)
 		return NULL;
-	c = g_new0 (Converter, 1);
+	Converter *c = &all->converters[all->next++ % CONVERTERS];
+	if (c->iconv)
+		iconv_close (c->iconv);
 	g_strlcpy (c->label, label, sizeof c->label);
 	c->iconv = opened;
-	g_private_replace (&converter_key, c);
 	return c;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+#define ZDICT_STATIC_LINKING_ONLY /* fastCover with given parameters: the search for the best ones takes ten times as long */
 #include <zdict.h>
 
 #define LEVEL 3
@@ -12,15 +13,45 @@
 #define TRAIN_AT 1000      /* contents */
 #define TRAIN_CONTENTS 2000
 #define TRAIN_SAMPLE 16384 /* octets of each at most */
+#define TRAIN_K 1024       /* length of the pieces that a dictionary is made of */
 #define MANY 256           /* contents added by one connection: it is importing */
 #define CACHE_IMPORT 16384 /* KiB */
+#define CHECKPOINT_IMPORT 1024 /* pages */
+
+struct Packer {
+	Store *store;
+	ZSTD_CCtx *compressor;
+};
+
+static void
+dictionary_clear (gpointer d)
+{
+	ZSTD_freeCDict (((Dictionary *) d)->cdict);
+}
+
+void
+dictionary_unref (Dictionary *d)
+{
+	if (d)
+		g_atomic_rc_box_release_full (d, dictionary_clear);
+}
+
+/* Takes @d. */
+static void
+set_dictionary (Store *s, Dictionary *d)
+{
+	g_mutex_lock (&s->dictionary_lock);
+	Dictionary *old = s->dictionary;
+	s->dictionary = d;
+	g_mutex_unlock (&s->dictionary_lock);
+	dictionary_unref (old);
+}
 
 void
 content_forget (Store *s)
 {
-	g_clear_pointer (&s->cdict, ZSTD_freeCDict);
-	s->cdict_id = 0;
-	s->cdict_looked = FALSE;
+	set_dictionary (s, NULL);
+	s->dictionary_looked = FALSE;
 	g_hash_table_remove_all (s->ddicts);
 	g_clear_pointer (&s->cached_octets, g_bytes_unref);
 }
@@ -102,7 +133,8 @@ train (Store *s, gint64 *id_out, GError **error)
 	*id_out = 0;
 	if (!collect_samples (s, samples, error))
 		return FALSE;
-	size_t size = ZDICT_trainFromBuffer (dictionary, DICTIONARY_SIZE, octets->data, samples->sizes, samples->n);
+	ZDICT_fastCover_params_t how = {.k = TRAIN_K, .d = 8, .f = 20, .accel = 1, .zParams.compressionLevel = LEVEL};
+	size_t size = ZDICT_trainFromBuffer_fastCover (dictionary, DICTIONARY_SIZE, octets->data, samples->sizes, samples->n, how);
 	s->untrainable = ZDICT_isError (size);
 	if (s->untrainable)
 		return TRUE;
@@ -117,9 +149,13 @@ use_dictionary (Store *s, gint64 id, GError **error)
 	g_autoptr (GBytes) data = dictionary_data (s, id, error);
 	if (!data)
 		return FALSE;
-	s->cdict = ZSTD_createCDict (g_bytes_get_data (data, NULL), g_bytes_get_size (data), LEVEL);
-	s->cdict_id = id;
-	return s->cdict || error_fail (error, ERROR_CORRUPT, "the dictionary %" G_GINT64_FORMAT " of the store %s is damaged: run 'outpost store check'",
+	ZSTD_CDict *cdict = ZSTD_createCDict (g_bytes_get_data (data, NULL), g_bytes_get_size (data), LEVEL);
+	if (cdict) {
+		Dictionary *d = g_atomic_rc_box_new0 (Dictionary);
+		*d = (Dictionary){id, cdict};
+		set_dictionary (s, d);
+	}
+	return cdict || error_fail (error, ERROR_CORRUPT, "the dictionary %" G_GINT64_FORMAT " of the store %s is damaged: run 'outpost store check'",
 	                               id, s->path);
 }
 
@@ -128,11 +164,11 @@ static gboolean
 look_for_dictionary (Store *s, gint64 next, GError **error)
 {
 	gint64 id = 0;
-	if (s->cdict)
+	if (s->dictionary)
 		return TRUE;
-	if (!s->cdict_looked)
+	if (!s->dictionary_looked)
 		id = db_number (s->db, "SELECT MAX (id) FROM dictionary", 0, "");
-	s->cdict_looked = TRUE;
+	s->dictionary_looked = TRUE;
 	if (!id && next > TRAIN_AT && !s->untrainable && !train (s, &id, error))
 		return FALSE;
 	return !id || use_dictionary (s, id, error);
@@ -141,14 +177,20 @@ look_for_dictionary (Store *s, gint64 next, GError **error)
 /* ---- Frames ---- */
 
 static gsize
+compress_with (ZSTD_CCtx *compressor, const Dictionary *d, const void *octets, gsize size, char *frame, gsize room)
+{
+	size_t n = d ? ZSTD_compress_usingCDict (compressor, frame, room, octets, size, d->cdict)
+	             : ZSTD_compressCCtx (compressor, frame, room, octets, size, LEVEL);
+	g_assert (!ZSTD_isError (n)); /* the room is ZSTD_compressBound */
+	return n;
+}
+
+static gsize
 compress (Store *s, const void *octets, gsize size, char *frame, gsize room)
 {
 	if (!s->compressor)
 		s->compressor = ZSTD_createCCtx ();
-	size_t n = s->cdict ? ZSTD_compress_usingCDict (s->compressor, frame, room, octets, size, s->cdict)
-	                    : ZSTD_compressCCtx (s->compressor, frame, room, octets, size, LEVEL);
-	g_assert (!ZSTD_isError (n)); /* the room is ZSTD_compressBound */
-	return n;
+	return compress_with (s->compressor, s->dictionary, octets, size, frame, room);
 }
 
 static GBytes *
@@ -169,7 +211,54 @@ decompress (Store *s, const void *frame, gsize size, gint64 dictionary, gsize ex
 	return NULL;
 }
 
+/* ---- Packing ---- */
+
+Packer *
+packer_new (Store *s)
+{
+	Packer *packer = g_new0 (Packer, 1);
+	packer->store = s;
+	packer->compressor = ZSTD_createCCtx ();
+	return packer;
+}
+
+void
+packer_free (Packer *packer)
+{
+	if (!packer)
+		return;
+	ZSTD_freeCCtx (packer->compressor);
+	g_free (packer);
+}
+
+static Dictionary *
+ref_dictionary (Store *s)
+{
+	g_mutex_lock (&s->dictionary_lock);
+	Dictionary *d = s->dictionary ? g_atomic_rc_box_acquire (s->dictionary) : NULL;
+	g_mutex_unlock (&s->dictionary_lock);
+	return d;
+}
+
+void
+packer_pack (Packer *packer, Prepared *p)
+{
+	if (!p->octets || p->frame || p->size > CHUNK_SIZE)
+		return;
+	gsize room = ZSTD_compressBound ((gsize) p->size);
+	char *frame = g_malloc (room);
+	p->frame_dictionary = ref_dictionary (packer->store);
+	gsize n = compress_with (packer->compressor, p->frame_dictionary, g_bytes_get_data (p->octets, NULL), (gsize) p->size, frame, room);
+	p->frame = g_bytes_new_take (g_realloc (frame, n), n);
+}
+
 /* ---- Adding ---- */
+
+static gint64
+dictionary_id (const Store *s)
+{
+	return s->dictionary ? s->dictionary->id : 0;
+}
 
 static gboolean
 add_chunks (Store *s, const Prepared *p, gint64 content, GError **error)
@@ -192,22 +281,36 @@ static gboolean
 add_big (Store *s, const Prepared *p, gint64 id, GError **error)
 {
 	return db_run (s->db, "INSERT INTO content (id, hash, size, dictionary, data) VALUES (?1, ?2, ?3, ?4, NULL)", error, "ibii", id, p->hash,
-	               (gsize) DIGEST_SIZE, (gint64) p->size, s->cdict_id) &&
+	               (gsize) DIGEST_SIZE, (gint64) p->size, dictionary_id (s)) &&
 	       add_chunks (s, p, id, error);
+}
+
+/* A frame packed with another dictionary, or none, is made anew: the one used then may be gone by a rollback, and the new one is
+ * better. */
+static GBytes *
+frame_of (Store *s, const Prepared *p, GError **error)
+{
+	if (p->frame && p->frame_dictionary == s->dictionary)
+		return g_bytes_ref (p->frame);
+	g_autoptr (GBytes) octets = prepared_read (p, 0, (gsize) p->size, error);
+	if (!octets)
+		return NULL;
+	gsize room = ZSTD_compressBound ((gsize) p->size);
+	char *frame = g_malloc (room);
+	gsize n = compress (s, g_bytes_get_data (octets, NULL), (gsize) p->size, frame, room);
+	return g_bytes_new_take (frame, n);
 }
 
 static gboolean
 add_small (Store *s, const Prepared *p, gint64 id, GError **error)
 {
-	g_autoptr (GBytes) octets = prepared_read (p, 0, (gsize) p->size, error);
-	if (!octets)
+	g_autoptr (GBytes) frame = frame_of (s, p, error);
+	if (!frame)
 		return FALSE;
-	gsize room = ZSTD_compressBound ((gsize) p->size);
-	g_autofree char *frame = g_malloc (room);
-	gsize n = compress (s, g_bytes_get_data (octets, NULL), (gsize) p->size, frame, room);
+	gsize n = g_bytes_get_size (frame);
 	s->contents.stored += (gint64) n;
 	return db_run (s->db, "INSERT INTO content (id, hash, size, dictionary, data) VALUES (?1, ?2, ?3, ?4, ?5)", error, "ibiib", id, p->hash,
-	               (gsize) DIGEST_SIZE, (gint64) p->size, s->cdict_id, frame, n);
+	               (gsize) DIGEST_SIZE, (gint64) p->size, dictionary_id (s), g_bytes_get_data (frame, NULL), n);
 }
 
 gboolean
@@ -218,8 +321,10 @@ content_add (Store *s, const Prepared *p, gint64 *content_out, gboolean *new_out
 	if (!*new_out)
 		return TRUE;
 	*content_out = db_number (s->db, "SELECT IFNULL (MAX (id), 0) + 1 FROM content", 1, "");
-	if (++s->added == MANY)
+	if (++s->added == MANY) {
 		db_cache (s->db, CACHE_IMPORT);
+		db_checkpoint_at (s->db, CHECKPOINT_IMPORT);
+	}
 	s->contents.changed = TRUE;
 	s->contents.contents++;
 	s->contents.octets += (gint64) p->size;
@@ -317,8 +422,8 @@ gboolean
 content_recompress (Store *s, gint64 content, guint64 size, GError **error)
 {
 	g_autoptr (GBytes) octets = content_chunk (s, content, size, 0, error);
-	if (!octets || !look_for_dictionary (s, 0, error) || !s->cdict)
-		return octets && s->cdict;
+	if (!octets || !look_for_dictionary (s, 0, error) || !s->dictionary)
+		return octets && s->dictionary;
 	gsize room = ZSTD_compressBound ((gsize) size);
 	g_autofree char *frame = g_malloc (room);
 	gsize n = compress (s, g_bytes_get_data (octets, NULL), (gsize) size, frame, room);
@@ -327,7 +432,7 @@ content_recompress (Store *s, gint64 content, guint64 size, GError **error)
 		return TRUE;
 	s->contents.changed = TRUE;
 	s->contents.stored += (gint64) n - now;
-	return db_run (s->db, "UPDATE content SET dictionary = ?2, data = ?3 WHERE id = ?1", error, "iib", content, s->cdict_id, frame, n);
+	return db_run (s->db, "UPDATE content SET dictionary = ?2, data = ?3 WHERE id = ?1", error, "iib", content, dictionary_id (s), frame, n);
 }
 
 static gboolean

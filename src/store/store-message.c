@@ -78,6 +78,8 @@ prepared_free (Prepared *p)
 	if (!p)
 		return;
 	g_clear_pointer (&p->octets, g_bytes_unref);
+	g_clear_pointer (&p->frame, g_bytes_unref);
+	dictionary_unref (p->frame_dictionary);
 	g_clear_pointer (&p->structure, g_bytes_unref);
 	if (p->fd >= 0)
 		close (p->fd);

@@ -31,6 +31,12 @@ typedef struct {
 	gint64 contents, octets, stored;
 } ContentDelta;
 
+/* A dictionary made ready for compressing; counted (g_atomic_rc_box). */
+typedef struct {
+	gint64 id;
+	ZSTD_CDict *cdict;
+} Dictionary;
+
 struct Store {
 	Db *db;
 	char *path;
@@ -47,9 +53,9 @@ struct Store {
 	/* compression; lazily made, forgotten by a rollback, which may take a dictionary with it */
 	ZSTD_CCtx *compressor;
 	ZSTD_DCtx *decompressor;
-	ZSTD_CDict *cdict; /* of the newest dictionary */
-	gint64 cdict_id;   /* 0: none */
-	gboolean cdict_looked, untrainable;
+	GMutex dictionary_lock; /* around the pointer, which packers on other threads read */
+	Dictionary *dictionary; /* the newest; NULL: none */
+	gboolean dictionary_looked, untrainable;
 	GHashTable *ddicts; /* id -> ZSTD_DDict */
 	guint added;        /* contents, by this connection */
 
@@ -80,6 +86,7 @@ gboolean content_add (Store *s, const Prepared *p, gint64 *content_out, gboolean
 GBytes *content_chunk (Store *s, gint64 content, guint64 size, guint64 chunk, GError **error);
 /* Writes a content of one frame anew with the newest dictionary, if that makes it smaller. */
 gboolean content_recompress (Store *s, gint64 content, guint64 size, GError **error);
+void dictionary_unref (Dictionary *d); /* NULL is none */
 /* Deletes what no message has. */
 gboolean content_sweep (Store *s, GError **error);
 /* @content, @size and hash of its row decompressed and compared; CORRUPT when they differ. */
@@ -89,6 +96,8 @@ gboolean content_verify (Store *s, gint64 content, GError **error);
 
 struct Prepared {
 	GBytes *octets; /* NULL: in fd */
+	GBytes *frame;  /* octets compressed by a packer; NULL: not yet */
+	Dictionary *frame_dictionary;
 	int fd;         /* -1: in octets */
 	guint64 size;
 	gint64 received;

@@ -169,6 +169,7 @@ store_open (const char *path, StoreOpen flags, GError **error)
 	s->lock_fd = -1;
 	s->for_repair = (flags & STORE_FOR_REPAIR) != 0;
 	s->deltas = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) delta_free);
+	g_mutex_init (&s->dictionary_lock);
 	s->ddicts = g_hash_table_new_full (NULL, NULL, NULL, free_ddict);
 	if (!bring_up_to_date (s, read_only, error) || !read_identity (s, read_only || (flags & STORE_FOR_REPAIR), error)) {
 		store_close (s);
@@ -190,6 +191,7 @@ store_close (Store *s)
 		close (s->lock_fd);
 	g_hash_table_unref (s->deltas);
 	g_hash_table_unref (s->ddicts);
+	g_mutex_clear (&s->dictionary_lock);
 	g_free (s->path);
 	g_free (s);
 }
@@ -217,7 +219,7 @@ store_begin (Store *s, GError **error)
 		return FALSE;
 	}
 	s->modseq_changed = FALSE;
-	s->cdict_looked = FALSE;
+	s->dictionary_looked = FALSE;
 	return TRUE;
 }
 

@@ -99,6 +99,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Prepared, prepared_free)
 guint64 prepared_size (const Prepared *p);
 const char *prepared_message_id (const Prepared *p); /* may be NULL */
 const guint8 *prepared_hash (const Prepared *p);     /* DIGEST_SIZE octets */
+/* Compresses on a thread of its own what another thread is going to store in @s, which must outlive it. Only a saving: what was not
+ * packed, or with a dictionary that the store no longer takes, is compressed when it is stored. */
+typedef struct Packer Packer;
+Packer *packer_new (Store *s);
+void packer_free (Packer *packer);
+void packer_pack (Packer *packer, Prepared *p);
 /* Evidence of which message this is, from a header (what follows it is ignored): the first 8 octets, big-endian, of SHA-256 over
  * "name:value\n" of the first From, To, Date, Subject and Message-ID in this order; names in lower case, values unfolded and their
  * blanks squeezed, absent fields left out. Only LF ends lines, as for the server that is asked for the same fields. Of a header over

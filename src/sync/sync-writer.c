@@ -1,33 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages arrive on the network thread and are hashed, scanned, compressed and committed on this one, so that neither waits for the
- * other. Invariant: a message, its placement and its binding are one transaction; what is queued is bounded. */
+/* Messages are hashed, scanned and compressed on the network's thread, which has time for it, and committed on this one, so that neither
+ * waits for the other and two cores have work. Invariant: a message, its placement and its binding are one transaction; what is queued is bounded. */
 #include "sync-private.h"
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #define QUEUE_OCTETS (8u << 20)
-#define QUEUE_MESSAGES 4000u
+#define QUEUE_MESSAGES 2000u
 #define BATCH_MESSAGES 1000u
 #define BATCH_OCTETS (8u << 20)
+#define BATCH_WAIT_US 200000 /* a commit costs as much as some hundred messages: more of them are waited for so long */
 
 typedef struct {
 	gint64 folder;
 	RemoteState state;
 	gint64 received;
-	int zone, fd; /* fd -1: in octets */
+	int zone, fd; /* fd -1: in prepared */
 	guint64 remote_size, size;
-	GBytes *octets;
+	Prepared *prepared; /* NULL: still in fd, being big */
 } Item;
 
 struct SyncWriter {
 	Store *store;
+	Packer *packer; /* of the thread that puts */
 	GThread *thread;
 	GMutex lock;
 	GCond room, work;
 	GQueue queue; /* Item */
 	gsize queued_octets;
-	gboolean ending, idle;
+	gboolean ending;
+	gboolean hungry, waiting; /* the writer waits: for the first item; for a batch */
 	GError *error;
 	guint64 stored, stored_octets;
 };
@@ -36,7 +39,7 @@ static void
 item_free (Item *item)
 {
 	g_free (item->state.keywords);
-	g_clear_pointer (&item->octets, g_bytes_unref);
+	g_clear_pointer (&item->prepared, prepared_free);
 	if (item->fd >= 0)
 		close (item->fd);
 	g_free (item);
@@ -68,8 +71,8 @@ store_item (Store *s, const Item *item, GError **error)
 	placement_binding_done (&b);
 	if (found)
 		return TRUE; /* an earlier run had it */
-	g_autoptr (Prepared) p = item->fd >= 0 ? prepare_file (item->fd, item->size, item->received, item->zone, error)
-	                                       : prepare_bytes (item->octets, item->received, item->zone);
+	g_autoptr (Prepared) from_file = item->fd >= 0 ? prepare_file (item->fd, item->size, item->received, item->zone, error) : NULL;
+	Prepared *p = item->prepared ? item->prepared : from_file;
 	b = (PlacementBinding){.folder = item->folder, .remote_uid = item->state.uid, .flags = item->state.flags,
 	                       .keywords = item->state.keywords, .modseq = item->state.modseq,
 	                       .remote_size = item->remote_size == item->size ? 0 : item->remote_size};
@@ -78,17 +81,33 @@ store_item (Store *s, const Item *item, GError **error)
 	       store_bind_placement (s, &b, error);
 }
 
+static gboolean
+is_batch (SyncWriter *w)
+{
+	return w->ending || w->error || w->queued_octets >= BATCH_OCTETS || g_queue_get_length (&w->queue) >= BATCH_MESSAGES;
+}
+
+static void
+wait_for_batch (SyncWriter *w)
+{
+	while (g_queue_is_empty (&w->queue) && !w->ending) {
+		w->hungry = TRUE;
+		g_cond_wait (&w->work, &w->lock);
+	}
+	w->hungry = FALSE;
+	w->waiting = TRUE;
+	gint64 until = g_get_monotonic_time () + BATCH_WAIT_US;
+	while (!is_batch (w) && g_cond_wait_until (&w->work, &w->lock, until))
+		continue;
+	w->waiting = FALSE;
+}
+
 /* Takes a batch off the queue; NULL when the end has come. */
 static GPtrArray *
 take_batch (SyncWriter *w)
 {
 	g_mutex_lock (&w->lock);
-	while (g_queue_is_empty (&w->queue) && !w->ending) {
-		w->idle = TRUE;
-		g_cond_broadcast (&w->room);
-		g_cond_wait (&w->work, &w->lock);
-	}
-	w->idle = FALSE;
+	wait_for_batch (w);
 	GPtrArray *batch = NULL;
 	gsize octets = 0;
 	while (!g_queue_is_empty (&w->queue) && octets < BATCH_OCTETS && (!batch || batch->len < BATCH_MESSAGES)) {
@@ -153,6 +172,7 @@ sync_writer_new (SyncRun *run, GError **error)
 		return NULL;
 	SyncWriter *w = g_new0 (SyncWriter, 1);
 	w->store = store;
+	w->packer = packer_new (store);
 	g_mutex_init (&w->lock);
 	g_cond_init (&w->room);
 	g_cond_init (&w->work);
@@ -162,7 +182,7 @@ sync_writer_new (SyncRun *run, GError **error)
 }
 
 static Item *
-item_new (gint64 folder, const FetchedMessage *m)
+item_new (SyncWriter *w, gint64 folder, const FetchedMessage *m)
 {
 	Item *item = g_new0 (Item, 1);
 	item->folder = folder;
@@ -172,15 +192,18 @@ item_new (gint64 folder, const FetchedMessage *m)
 	item->zone = m->zone;
 	item->remote_size = m->remote_size;
 	item->size = m->size;
-	item->octets = m->octets ? g_bytes_ref (m->octets) : NULL;
 	item->fd = m->octets ? -1 : fcntl (m->fd, F_DUPFD_CLOEXEC, 3);
+	if (m->octets) {
+		item->prepared = prepare_bytes (m->octets, m->received, m->zone);
+		packer_pack (w->packer, item->prepared);
+	}
 	return item;
 }
 
 gboolean
 sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, GError **error)
 {
-	Item *item = item_new (folder, m);
+	Item *item = item_new (w, folder, m);
 	g_mutex_lock (&w->lock);
 	while (!w->error && (w->queued_octets > QUEUE_OCTETS || g_queue_get_length (&w->queue) > QUEUE_MESSAGES))
 		g_cond_wait (&w->room, &w->lock);
@@ -188,7 +211,8 @@ sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, GError *
 	if (ok) {
 		g_queue_push_tail (&w->queue, item);
 		w->queued_octets += item->fd < 0 ? item->size : 0;
-		g_cond_signal (&w->work);
+		if (w->hungry || (w->waiting && is_batch (w))) /* each signal is a system call */
+			g_cond_signal (&w->work);
 	} else {
 		g_propagate_error (error, g_error_copy (w->error));
 		item_free (item);
@@ -218,6 +242,7 @@ sync_writer_end (SyncWriter *w, GError **error)
 	gboolean ok = !w->error;
 	if (!ok)
 		g_propagate_error (error, g_steal_pointer (&w->error));
+	packer_free (w->packer);
 	store_close (w->store);
 	g_mutex_clear (&w->lock);
 	g_cond_clear (&w->room);
