@@ -24,17 +24,29 @@ from outpost import Outpost, find_binary  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 
+# What a process used before exec counts in its ru_maxrss, so it is started from an interpreter that has loaded next to nothing.
+LAUNCHER = """
+import os, sys, time
+start = time.monotonic()
+pid = os.fork()
+if pid == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+_, status, usage = os.wait4(pid, 0)
+text = f"{time.monotonic() - start} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss / 1024} {os.waitstatus_to_exitcode(status)}"
+os.write(int(sys.argv[1]), text.encode())
+"""
+
+
 class Run:
     def __init__(self, arguments, environment, log):
-        start = time.monotonic()
+        reading, writing = os.pipe()
         with open(log, "wb") as out:
-            process = subprocess.Popen(arguments, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        self.seconds = time.monotonic() - start
-        self.cpu = usage.ru_utime + usage.ru_stime
-        self.rss = usage.ru_maxrss / 1024
-        self.code = process.returncode
+            subprocess.run([sys.executable, "-ISc", LAUNCHER, str(writing), *arguments], env=environment, stdin=subprocess.DEVNULL,
+                           stdout=out, stderr=out, pass_fds=[writing], check=True)
+        os.close(writing)
+        with os.fdopen(reading) as answer:
+            seconds, cpu, rss, code = answer.read().split()
+        self.seconds, self.cpu, self.rss, self.code = float(seconds), float(cpu), float(rss), int(code)
         if self.code != 0:
             with open(log, errors="replace") as text:
                 sys.exit(f"{' '.join(arguments)}: exit {self.code}\n{text.read()[-3000:]}")
@@ -90,8 +102,17 @@ class OutpostTool:
         self.mail = self.program.environment["XDG_DATA_HOME"]
         self.program.logon(f"imap://127.0.0.1:{port}")
 
+    def run(self, *arguments):
+        return Run([self.program.binary, *arguments], self.program.environment, os.path.join(self.directory, "log"))
+
+    def first(self):
+        return self.run("sync", "--no-index")
+
+    def index(self):
+        return self.run("store", "index")
+
     def sync(self):
-        return Run([self.program.binary, "sync"], self.program.environment, os.path.join(self.directory, "log"))
+        return self.run("sync")
 
 
 def floor(port):
@@ -112,6 +133,22 @@ def floor(port):
         total += count
     raw.close()
     return time.monotonic() - start, total
+
+
+STATUS_SCRIPT = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(b'a LOGIN alice wonderland\\r\\nb LIST "" "*" RETURN (STATUS (UIDVALIDITY UIDNEXT MESSAGES HIGHESTMODSEQ))\\r\\nc LOGOUT\\r\\n')
+while s.recv(65536):
+    pass
+"""
+
+
+def status_floor(port, directory, repeat):
+    """The median of a bare LIST-STATUS, as a script of an interpreter without libraries."""
+    runs = [Run([sys.executable, "-ISc", STATUS_SCRIPT, str(port)], dict(os.environ), os.path.join(directory, "status-log"))
+            for _ in range(repeat)]
+    return statistics.median(run.seconds for run in runs)
 
 
 def change(port, share, seed):
@@ -142,9 +179,12 @@ def measure(kind, server, directory, options, messages):
     row = {"tool": kind.name}
     with Proxy(server.port) as proxy:
         tool = kind(server.port, directory)
-        first = tool.sync()
+        first = tool.first() if isinstance(tool, OutpostTool) else tool.sync()
         row.update(first=first.seconds, rate=messages / first.seconds, first_rss=first.rss, first_cpu=first.cpu,
                    disk=disk_use(tool.mail))
+        if isinstance(tool, OutpostTool):
+            index = tool.index()
+            row.update(index=index.seconds, index_cpu=index.cpu, index_rss=index.rss, disk_index=disk_use(tool.mail))
         idle = [tool.sync() for _ in range(options.repeat)]
         row.update(noop=statistics.median(r.seconds for r in idle), noop_cpu=statistics.median(r.cpu for r in idle),
                    noop_rss=max(r.rss for r in idle))
@@ -184,10 +224,15 @@ def search_latency(program):
 
 
 COLUMNS = [("first", "first sync, s", "{:.1f}"), ("rate", "messages/s", "{:.0f}"), ("first_cpu", "CPU, s", "{:.1f}"),
-           ("first_rss", "peak RSS, MiB", "{:.0f}"), ("disk", "on disk, MiB", "{:.0f}"), ("noop", "no-op, s", "{:.3f}"),
+           ("first_rss", "peak RSS, MiB", "{:.0f}"), ("disk", "on disk, MiB", "{:.0f}"), ("disk_index", "on disk with index, MiB", "{:.0f}"), ("index", "index, s", "{:.1f}"), ("index_cpu", "index CPU, s", "{:.1f}"),
+           ("index_rss", "index RSS, MiB", "{:.0f}"), ("noop", "no-op, s", "{:.3f}"),
            ("noop_cpu", "no-op CPU, s", "{:.3f}"), ("noop_rss", "no-op RSS, MiB", "{:.0f}"),
            ("noop_bytes", "no-op octets", "{:.0f}"), ("flights", "flights", "{}"), ("connections", "connections", "{}"),
            ("change", "1 % changed, s", "{:.2f}")]
+
+
+def share_of_maildir(row, maildir):
+    return f"{row['disk'] / maildir:.2f}" + (f" ({row['disk_index'] / maildir:.2f} with index)" if "disk_index" in row else "")
 
 
 def report(rows, base, floor_seconds, floor_octets, maildir, options):
@@ -198,12 +243,21 @@ def report(rows, base, floor_seconds, floor_octets, maildir, options):
           " | ".join(f"{row['tool']} / {base['tool']}" for row in rows[1:]) + (" |" if rows[1:] else ""))
     print("|---|" + "---:|" * (2 * len(rows) - 1))
     for key, title, form in COLUMNS:
-        cells = [form.format(row[key]) for row in rows] + [f"{row[key] / max(base[key], 1e-9):.2f}" for row in rows[1:]]
+        cells = [form.format(row[key]) if key in row else "" for row in rows]
+        cells += [f"{row[key] / max(base[key], 1e-9):.2f}" if key in row and key in base else "" for row in rows[1:]]
         print(f"| {title} | " + " | ".join(cells) + " |")
     print("| first sync / floor | " + " | ".join(f"{row['first'] / floor_seconds:.2f}" for row in rows) + " |" +
           " |" * (len(rows) - 1))
-    print("| disk / Maildir by du | " + " | ".join(f"{row['disk'] / maildir:.2f}" for row in rows) + " |" +
+    print("| disk / Maildir by du | " + " | ".join(share_of_maildir(row, maildir) for row in rows) + " |" +
           " |" * (len(rows) - 1))
+
+
+def write_rig(maildir, folders):
+    generator = Generator(1)
+    names = ["INBOX"] + [name for name in folder_names(folders + 1) if name != "INBOX"][:folders]
+    for name in names:
+        write_maildir(maildir, generator, 100000 if name == "INBOX" else 20, [name])
+    write_maildir(maildir, generator, 0, names)  # whose subscriptions are those of all
 
 
 def main():
@@ -214,7 +268,10 @@ def main():
     parser.add_argument("--offlineimap", action="store_true", help="measure OfflineIMAP too, which takes long")
     parser.add_argument("--only", help="one tool alone: outpost, mbsync, OfflineIMAP")
     parser.add_argument("--directory", help="where to work; on the disk that shall be measured")
+    parser.add_argument("--rig", action="store_true", help="100,000 messages in INBOX and 49 folders of 20")
     options = parser.parse_args()
+    if options.rig:
+        options.messages = 100000 + options.folders * 20
     tools = [OutpostTool, Mbsync] + ([OfflineImap] if options.offlineimap or options.only == "OfflineIMAP" else [])
     tools = [tool for tool in tools if options.only in (None, tool.name)]
     if OutpostTool in tools and not find_binary():
@@ -227,7 +284,10 @@ def main():
     os.makedirs(os.path.join(work, "server"))
     try:
         server = Dovecot(os.path.join(work, "server"))
-        write_maildir(server.maildir, Generator(1), options.messages, folder_names(options.folders))
+        if options.rig:
+            write_rig(server.maildir, options.folders)
+        else:
+            write_maildir(server.maildir, Generator(1), options.messages, folder_names(options.folders))
         server.own_files()
         maildir = disk_use(server.maildir)
         with server:
@@ -240,11 +300,13 @@ def main():
                 rows.append(row)
                 running.append(tool)
                 print(f"{kind.name}: first sync {row['first']:.1f} s", file=sys.stderr)
+            bare = status_floor(server.port, work, max(3, options.repeat))
             changed = change(server.port, 0.01, 5)
             for tool, row in zip(running, rows):
                 row["change"] = tool.sync().seconds
             report(rows, rows[0], floor_seconds, floor_octets, maildir, options)
-            print(f"\n1 % run: {changed} messages flagged, moved or followed by new ones on the server.")
+            print(f"\nA bare LIST-STATUS script: {bare * 1000:.0f} ms.")
+            print(f"1 % run: {changed} messages flagged, moved or followed by new ones on the server.")
             if isinstance(running[0], OutpostTool):
                 median, worst = search_latency(running[0].program)
                 print(f"Search from the shell: median {median * 1000:.0f} ms, slowest {worst * 1000:.0f} ms.")
