@@ -121,7 +121,7 @@ typedef struct {
 	iconv_t iconv; /* NULL: no converter */
 } Converter;
 
-/* To open a descriptor is to load a library, which costs as much as to decode some hundred subjects. */
+/* To open a descriptor is to load a library. */
 typedef struct {
 	Converter converters[CONVERTERS];
 	guint next; /* to be replaced */

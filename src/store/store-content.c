@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-#define ZDICT_STATIC_LINKING_ONLY /* fastCover with given parameters: the search for the best ones takes ten times as long */
+#define ZDICT_STATIC_LINKING_ONLY /* fastCover with given parameters, without a search for the best ones */
 #include <zdict.h>
 
 #define LEVEL 3

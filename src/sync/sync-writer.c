@@ -10,7 +10,7 @@
 #define QUEUE_MESSAGES 2000u
 #define BATCH_MESSAGES 1000u
 #define BATCH_OCTETS (8u << 20)
-#define BATCH_WAIT_US 200000 /* a commit costs as much as some hundred messages: more of them are waited for so long */
+#define BATCH_WAIT_US 200000 /* each commit waits for the disk: more messages are waited for so long */
 
 typedef struct {
 	gint64 folder;
