@@ -39,7 +39,8 @@ home_new (Cli *cli, Profile *p, const char *known)
 		.host = p->host,
 		.port = p->port,
 		.implicit_tls = p->tls,
-		.plain = !p->tls && (p->insecure || loopback),
+		/* whoever names a certificate wants TLS on this machine, too */
+		.plain = !p->tls && (p->insecure || (loopback && !p->ca_file && !p->pin)),
 		.tls_ca_file = p->ca_file,
 		.tls_pin = p->pin,
 		.user = p->user,

@@ -170,6 +170,20 @@ def secret_file(program):
     return path
 
 
+def test_a_certificate_is_believed_only_when_there_is_reason(program):
+    with Dovecot(tls=True) as server:
+        fill(server, 5, 1)
+        url = f"imap://localhost:{server.port}"
+        how = ["logon", program.ADDRESS, "--server", url, "--user", "alice", "--password-command", "printf wonderland", "--no-sync"]
+        code, _, err = program.run(*how, "--tls-pin", "00" * 32)
+        assert code == 6 and "certificate" in err and not program.json("profile", "list")
+        code, _, err = program.run(*how[:3], url.replace("imap:", "imaps:"), *how[4:])
+        assert code == 1 and "STARTTLS" in err
+        program.ok(*how, "--tls-ca", server.ca)
+        program.sync()
+        assert sum(f["total"] for f in program.json("folders")) == 5
+
+
 def empty_inbox(server):
     with ImapClient(server.port) as client:
         client.select("INBOX")
