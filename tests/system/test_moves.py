@@ -337,35 +337,6 @@ def test_an_older_copy_of_the_store_neither_doubles_nor_loses(tmp_path):
             assert same(read_home(client, "INBOX")[0], before)
 
 
-def test_folders_renamed_by_the_migration_are_recognised(tmp_path):
-    """M8: another separator and prefix, and another name for the sent mail."""
-    folders = {"Foo": "Foo", "Foo.Bar": "Foo/Bar", "Sent Items": "Sent", "Müller": "Müller"}
-    mails = {old: make_mail(40, 60 + i, 1_500_000_000 + i) for i, old in enumerate(folders)}
-    with Dovecot(separator=".", prefix="INBOX.") as old, Dovecot() as new:
-        with ImapClient(old.port) as client:
-            for name, some in mails.items():
-                client.create("INBOX." + name)
-                append(client, "INBOX." + name, some)
-        template = Template(tmp_path / "template", "INBOX", old)
-        with ImapClient(new.port) as client:
-            put_imap(client, "INBOX", shuffled(template.mails))
-            for name, some in mails.items():
-                put_imap(client, folders[name], shuffled(some))
-        program = template.copy(tmp_path / "home")
-        with Proxy(new.port) as proxy:
-            program.point_to(proxy.port, "alice")
-            program.sync()
-            assert proxy.counts()["down"] < HEADERS_MOST + EVIDENCE * (MESSAGES + 160)
-            program.sync()
-        with ImapClient(new.port) as client:
-            assert client.folders() == sorted(["INBOX", *folders.values()])
-            assert same(read_home(client, "INBOX")[0], template.expected())
-            for name, some in mails.items():
-                assert same(read_home(client, folders[name])[0], counted(some))
-                assert same(program.counted(folders[name]), counted(some))
-        assert sorted(program.folders()) == sorted(["INBOX", *folders.values()])
-
-
 def test_copies_messages_without_an_id_and_empty_ones_are_followed_as_a_multiset(tmp_path):
     copies = [(b"Subject: copy\r\nMessage-ID: <copy@example.org>\r\n\r\nthe same\r\n", 60, 1_500_000_000),
               (b"Subject: no id\r\n\r\nanonymous\r\n", 40, 1_500_000_001), (b"\r\n", 5, 1_500_000_002)]
