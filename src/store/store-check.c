@@ -32,6 +32,8 @@ typedef struct {
                     " SELECT MAX (hi) FROM removal WHERE removal.folder = folder.id))"
 #define HIGHEST_CHANGE "(SELECT IFNULL (MAX (n), 0) FROM (SELECT MAX (p.modseq) AS n FROM placement p WHERE p.folder = folder.id UNION ALL" \
                        " SELECT MAX (r.modseq) FROM removal r WHERE r.folder = folder.id UNION ALL SELECT folder.modseq))"
+#define LOST_FOLDER "NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = folder_binding.folder) AND NOT EXISTS (SELECT 1 FROM folder_removal r" \
+                    " WHERE r.folder = folder_binding.folder)"
 #define COUNTED(condition) "(SELECT COUNT (*) FROM placement p WHERE p.folder = folder.id" condition ")"
 #define UNUSABLE_UID "(uid < 1 OR uid > 4294967294 OR EXISTS (SELECT 1 FROM removal r WHERE r.folder = placement.folder AND" \
                      " placement.uid BETWEEN r.lo AND r.hi))"
@@ -75,6 +77,12 @@ static const Rule rules[] = {
 	 {EMPTY_INDEX}, "the full-text index was emptied: it is built anew"},
 
 	/* Folders */
+	{"SELECT printf ('folder %d is bound to %s, but is not there and was not removed', folder, CAST (remote_name AS TEXT)) FROM folder_binding"
+	 " WHERE " LOST_FOLDER,
+	 {"INSERT OR IGNORE INTO folder (id, object_id, parent, name, uidvalidity, created_modseq, modseq, changed_modseq) SELECT folder, randomblob (16),"
+	  " base_parent, base_name, CAST (strftime ('%s') AS INTEGER) + folder, ?1, ?1, ?1 FROM folder_binding WHERE " LOST_FOLDER,
+	  "DELETE FROM folder_binding WHERE " LOST_FOLDER},
+	 "folders that are not there were made again from what the home calls them", TRUE},
 	{"SELECT printf ('folder %d (%s) lies below folder %d, which is not there', id, name, parent) FROM folder WHERE parent IS NOT NULL AND"
 	 " NOT EXISTS (SELECT 1 FROM folder o WHERE o.id = folder.parent)",
 	 {TO_THE_TOP "parent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM folder o WHERE o.id = folder.parent)"},
@@ -89,7 +97,7 @@ static const Rule rules[] = {
 	 "folders got new UIDVALIDITYs", TRUE},
 	{"SELECT printf ('the next UIDVALIDITY is below that of folder %s', path (id)) FROM folder WHERE uidvalidity ="
 	 " (SELECT MAX (uidvalidity) FROM folder) AND uidvalidity > IFNULL ((SELECT CAST (value AS INTEGER) FROM setting WHERE name = 'uidvalidity'), 0)"
-	 " LIMIT 1", {"INSERT OR REPLACE INTO setting SELECT 'uidvalidity', CAST (MAX (uidvalidity) AS TEXT) FROM folder"},
+	 " LIMIT 1", {"INSERT OR REPLACE INTO setting SELECT 'uidvalidity', CAST (MAX (uidvalidity) AS TEXT) FROM folder HAVING COUNT (*) > 0"},
 	 "the next UIDVALIDITY was raised"},
 
 	/* Contents */
@@ -162,10 +170,6 @@ static const Rule rules[] = {
 	 {"UPDATE folder SET changed_modseq = MAX (changed_modseq, " HIGHEST_CHANGE ")"}, "last changes were raised"},
 
 	/* Bindings */
-	{"SELECT printf ('folder %d is bound to %s, but is not there and was not removed', folder, CAST (remote_name AS TEXT)) FROM folder_binding b"
-	 " WHERE NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = b.folder) AND NOT EXISTS (SELECT 1 FROM folder_removal r WHERE r.folder = b.folder)",
-	 {"DELETE FROM folder_binding WHERE NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = folder_binding.folder) AND NOT EXISTS"
-	  " (SELECT 1 FROM folder_removal r WHERE r.folder = folder_binding.folder)"}, "bindings of folders that are not there were removed: nothing is removed at home"},
 	{"SELECT printf ('the binding of placement %d is in folder %s, which is not bound', placement, path (folder)) FROM placement_binding"
 	 " WHERE folder NOT IN (SELECT folder FROM folder_binding)",
 	 {"DELETE FROM placement_binding WHERE folder NOT IN (SELECT folder FROM folder_binding)"}, "bindings in unbound folders were removed"},
@@ -221,7 +225,7 @@ typedef struct {
 	gpointer data;
 	Cancel *cancel;
 	guint64 findings;
-	gboolean silent, pages;               /* pages: SQLite itself found something */
+	gboolean silent, pages, rebuilt;      /* pages: SQLite itself found something */
 	gboolean found[G_N_ELEMENTS (rules)];
 	GArray *damaged;                      /* content ids */
 	GArray *stale;                        /* message ids whose derived fields are wrong */
@@ -685,10 +689,36 @@ mend_btrees (Check *c, GError **error)
 	return TRUE;
 }
 
+/* What is no index can't be made from something else: all is written anew that can be read. */
+static gboolean
+mend_pages (Check *c, GError **error)
+{
+	GError *e = NULL;
+	guint damaged, n = 0;
+	gboolean silent = c->silent;
+	guint64 findings = c->findings;
+	if (!mend_btrees (c, error))
+		return FALSE;
+	c->silent = TRUE;
+	gboolean whole = collect (c, "PRAGMA integrity_check (1)", &n, NULL) && n == 0;
+	c->silent = silent;
+	c->findings = findings;
+	if (whole || c->rebuilt)
+		return TRUE;
+	c->rebuilt = TRUE;
+	if (store_rebuild (c->s, c->cancel, &damaged, &e)) {
+		g_autofree char *text = g_strdup_printf ("mended: the file was written anew; rows of %u table(s) may be lost", damaged);
+		say (c, text);
+		return TRUE;
+	}
+	g_propagate_error (error, e);
+	return FALSE;
+}
+
 static gboolean
 mend_all (Check *c, GError **error)
 {
-	if (c->pages && !mend_btrees (c, error))
+	if (c->pages && !mend_pages (c, error))
 		return FALSE;
 	if (c->index_damaged && !mend (c, mend_index, NULL, "the full-text index was emptied: it is built anew", error))
 		return FALSE;

@@ -75,6 +75,8 @@ gboolean store_flush_for_reading (Store *s, GError **error); /* no-op outside a 
 guint32 store_take_uid (Store *s, gint64 folder, GError **error); /* 0 on error */
 const char *store_folder_path (Store *s, gint64 folder, GError **error); /* borrowed until the commit */
 
+/* Writes the file anew from what can be read of it (store-rebuild.c). *damaged_out: tables of which something may be lost. */
+gboolean store_rebuild (Store *s, Cancel *cancel, guint *damaged_out, GError **error);
 guint64 store_file_octets (const Store *s); /* with the write-ahead log */
 
 /* Content: rows of `content` and `content_chunk`. */

@@ -453,9 +453,10 @@ a_damaged_page_of_an_index_is_made_anew (void **state)
 	}
 }
 
-/* Whatever page is hit: no crash, no hang, the errors are ours, and a check says something. */
+/* Whatever page is hit: no crash, no hang, the errors are ours, a check says something, a repair leaves a sound store from which nothing is
+ * removed at home; what is lost here is fetched again. Only the few pages at the top of the big tables cost many messages. The first page is SQLite's own table of contents: without it nothing opens. */
 static void
-any_damaged_page_is_told (void **state)
+any_damaged_page_is_told_and_mended (void **state)
 {
 	void *fixture;
 	fixture_set_up (&fixture);
@@ -465,27 +466,47 @@ any_damaged_page_is_told (void **state)
 	g_clear_pointer (&f->s, store_close);
 	g_autofree char *whole = NULL;
 	gsize size;
+	guint few = 0;
 	assert_true (g_file_get_contents (f->path, &whole, &size, NULL));
-	for (gint64 page = 1; page <= pages; page += page < 40 ? 1 : 7) {
+	for (gint64 page = 1; page <= pages; page += page < 45 ? 1 : 9) {
 		GError *e = NULL;
+		guint64 n = 0;
 		assert_true (g_file_set_contents (f->path, whole, (gssize) size, NULL));
 		overwrite (f->path, page, page == 1 ? 100 : 0, PAGE - 100, 0xa5);
-		f->s = store_open (f->path, 0, &e);
+		f->s = store_open (f->path, STORE_FOR_REPAIR, &e);
 		if (!f->s) {
 			must_fail (FALSE, &e, ERROR_CORRUPT, "outpost store check");
+			assert_int_equal (page, 1);
 			continue;
 		}
-		guint64 n = 0;
 		gboolean ok = store_check (f->s, TRUE, FALSE, NULL, NULL, NULL, &n, &e);
-		if (ok ? n == 0 : !error_is (e, ERROR_CORRUPT))
+		if (!ok || n == 0)
 			fail_msg ("page %d: %s", (int) page, ok ? "nothing found" : e->message);
-		g_clear_error (&e);
-		ok = store_check (f->s, TRUE, TRUE, NULL, NULL, NULL, &n, &e);
-		if (!ok && !error_is (e, ERROR_CORRUPT))
+		g_autoptr (GString) text = g_string_new (NULL);
+		if (!store_check (f->s, TRUE, TRUE, NULL, NULL, NULL, &n, &e))
 			fail_msg ("page %d: %s", (int) page, e->message);
-		g_clear_error (&e);
+		if (n) {
+			print_error ("page %d: %d left", (int) page, (int) n);
+			findings (f->s, TRUE, FALSE, text);
+			print_error ("left: %s", text->str);
+			fail ();
+		}
+		g_clear_pointer (&f->s, store_close);
+		f->s = must_open (f->path, 0);
+		gint64 there = number (f->s, "SELECT COUNT (*) FROM message m JOIN content c ON c.id = m.content JOIN placement p ON p.message = m.id");
+		gboolean again = number (f->s, "SELECT COUNT (*) FROM folder_binding WHERE complete = 0 OR folder NOT IN (SELECT id FROM folder)") > 0 ||
+		                 number (f->s, "SELECT COUNT (*) FROM folder_binding") == 0;
+		few += there < 200;
+		if (there < 300 && !again && number (f->s, "SELECT COUNT (*) FROM removed") == 0)
+			fail_msg ("page %d: %d messages, and the rest is not fetched again", (int) page, (int) there);
+		assert_int_equal (number (f->s, "SELECT COUNT (*) FROM placement_binding WHERE gone = 1"), 0);
+		begin (f->s); /* it can be used */
+		put (f->s, make_folder (f->s, "New"), 999);
+		commit (f->s);
+		assert_clean (f->s);
 		g_clear_pointer (&f->s, store_close);
 	}
+	assert_in_range (few, 1, 6);
 	fixture_tear_down (&fixture);
 }
 
@@ -554,7 +575,7 @@ main (void)
 		WITH_STORE (reading_only_finds_but_can_not_mend),
 		cmocka_unit_test (a_damaged_page_of_contents_costs_only_its_messages),
 		cmocka_unit_test (a_damaged_page_of_an_index_is_made_anew),
-		cmocka_unit_test (any_damaged_page_is_told),
+		cmocka_unit_test (any_damaged_page_is_told_and_mended),
 		WITH_STORE (compacting_gives_room_back_and_loses_nothing),
 		WITH_STORE (contents_older_than_the_dictionary_are_compressed_anew),
 	};

@@ -293,18 +293,10 @@ while_compacting (void **state)
 
 /* After a failed repair some damage may be left; another repair mends it. */
 static void
-while_mending (void **state)
+mend_with_faults (Place *p, guint step)
 {
-	Place *p = place_new ();
-	plant (p);
-	Store *s = must_open (p->path, 0);
-	sql (s, "UPDATE folder SET total = 9; UPDATE placement SET flags = 64 WHERE id = 1; UPDATE meta SET modseq = 1;"
-	        "UPDATE content SET data = x'00' WHERE id = 1");
-	store_close (s);
-	g_clear_pointer (&p->template, g_free);
-	keep_template (p);
 	for (gsize i = 0; i < G_N_ELEMENTS (faults); i++)
-		for (guint n = 1; n < 500; n++) {
+		for (guint n = 1; n < 1000; n += step) {
 			GError *e = NULL;
 			Progress progress = {0};
 			restore (p);
@@ -320,6 +312,35 @@ while_mending (void **state)
 			if (!happened)
 				break;
 		}
+}
+
+static void
+while_mending (void **state)
+{
+	Place *p = place_new ();
+	plant (p);
+	Store *s = must_open (p->path, 0);
+	sql (s, "UPDATE folder SET total = 9; UPDATE placement SET flags = 64 WHERE id = 1; UPDATE meta SET modseq = 1;"
+	        "UPDATE content SET data = x'00' WHERE id = 1");
+	store_close (s);
+	g_clear_pointer (&p->template, g_free);
+	keep_template (p);
+	mend_with_faults (p, 1);
+	place_free (p);
+}
+
+static void
+while_the_file_is_written_anew (void **state)
+{
+	Place *p = place_new ();
+	plant (p);
+	Store *s = must_open (p->path, 0);
+	gint64 page = number (s, "SELECT rootpage FROM sqlite_schema WHERE name = 'placement'");
+	store_close (s);
+	g_clear_pointer (&p->template, g_free);
+	keep_template (p);
+	memset (p->template + (page - 1) * 16384, 0xa5, 16384);
+	mend_with_faults (p, 5);
 	place_free (p);
 }
 
@@ -340,7 +361,8 @@ main (void)
 	fault_install ();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (in_use),           cmocka_unit_test (at_creation),    cmocka_unit_test (while_compacting),
-		cmocka_unit_test (while_mending),    cmocka_unit_test (without_memory),
+		cmocka_unit_test (while_mending),    cmocka_unit_test (while_the_file_is_written_anew),
+		cmocka_unit_test (without_memory),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
