@@ -100,14 +100,21 @@ on_finding (gpointer data, const char *finding)
 		cli_print ("%s", finding);
 }
 
+/* Also a store whose identity is damaged. */
+static gboolean
+open_for_repair (Cli *cli, GError **error)
+{
+	Profile *p = cli_profile (cli, error);
+	cli->store = p ? store_open (p->store, STORE_FOR_REPAIR, error) : NULL;
+	return cli->store != NULL;
+}
+
 gboolean
 cmd_store_check (Cli *cli, char **args, GError **error)
 {
 	if (*args)
 		return error_fail (error, ERROR_USAGE, "'%s' is too much here", *args);
-	if (!cli_store (cli, repair_option, error))
-		return FALSE;
-	if (repair_option && !store_lock_sync (cli->store, error))
+	if (!(repair_option ? open_for_repair (cli, error) : cli_store (cli, FALSE, error) != NULL))
 		return FALSE;
 	Checking c = {cli, cli->json ? json_array () : NULL};
 	guint64 findings = 0;
@@ -119,7 +126,7 @@ cmd_store_check (Cli *cli, char **args, GError **error)
 	if (findings == 0)
 		cli_note (cli, "The store is sound.");
 	else if (repair_option)
-		cli_note (cli, "%" G_GUINT64_FORMAT " finding(s); what could be put right was. Check once more.", findings);
+		cli_note (cli, "%" G_GUINT64_FORMAT " finding(s) are left: what could be put right was.", findings);
 	else
 		return error_fail (error, ERROR_CORRUPT, "%" G_GUINT64_FORMAT " finding(s): outpost store check --repair puts right what can be",
 		                   findings);
