@@ -226,6 +226,7 @@ typedef struct {
 	Cancel *cancel;
 	guint64 findings;
 	gboolean silent, pages, rebuilt;      /* pages: SQLite itself found something */
+	guint unasked;                        /* questions that met damaged pages */
 	gboolean found[G_N_ELEMENTS (rules)];
 	GArray *damaged;                      /* content ids */
 	GArray *stale;                        /* message ids whose derived fields are wrong */
@@ -345,22 +346,30 @@ read_paths (Check *c)
 
 /* ---- First pass: finding ---- */
 
-/* Rows of text are findings, but 'ok'. */
+/* SQLite's own check answers 'ok', or several lines at once, the first of which says nothing. */
+static guint
+take_answer (Check *c, const char *text, guint n)
+{
+	g_auto (GStrv) lines = g_strsplit (text ? text : "?", "\n", -1);
+	for (guint i = 0; lines[i]; i++) {
+		if (!*lines[i] || strcmp (lines[i], "ok") == 0 || g_str_has_prefix (lines[i], "*** in database"))
+			continue;
+		if (n++ < LINES_MAX)
+			found (c, "%s", lines[i]);
+		else
+			c->findings++;
+	}
+	return n;
+}
+
 static gboolean
 collect (Check *c, const char *sql, guint *n_out, GError **error)
 {
 	guint n = 0;
 	DbQuery *q = db_query (c->s->db, sql, "");
 	int r;
-	while ((r = db_step (c->s->db, q, error)) > 0) {
-		const char *text = db_text (q, 0);
-		if (text && strcmp (text, "ok") == 0)
-			continue;
-		if (n++ < LINES_MAX)
-			found (c, "%s", text ? text : "?");
-		else
-			c->findings++;
-	}
+	while ((r = db_step (c->s->db, q, error)) > 0)
+		n = take_answer (c, db_text (q, 0), n);
 	if (n > LINES_MAX && !c->silent) {
 		g_autofree char *more = g_strdup_printf ("... and %u more of this kind", n - LINES_MAX);
 		say (c, more);
@@ -376,7 +385,7 @@ ask (Check *c, const char *sql, gboolean *found_out, GError **error)
 	GError *e = NULL;
 	guint n = 0;
 	gboolean ok = collect (c, sql, &n, &e);
-	*found_out = n > 0 || !ok;
+	*found_out = n > 0; /* what met damage is asked again after the mending of pages */
 	if (ok)
 		return TRUE;
 	if (!goes_on (e)) {
@@ -384,7 +393,7 @@ ask (Check *c, const char *sql, gboolean *found_out, GError **error)
 		return FALSE;
 	}
 	c->pages = TRUE;
-	found (c, "a part of the check met damaged pages: %s", e->message);
+	c->unasked++;
 	g_error_free (e);
 	return TRUE;
 }
@@ -405,6 +414,8 @@ check_rules (Check *c, GError **error)
 	for (gsize i = 0; i < G_N_ELEMENTS (rules); i++)
 		if (!cancel_check (c->cancel, error) || !ask (c, rules[i].find, &c->found[i], error))
 			return FALSE;
+	if (c->unasked)
+		found (c, "damaged pages kept %u of %u things from being checked", c->unasked, (guint) G_N_ELEMENTS (rules) + 1);
 	return TRUE;
 }
 
@@ -456,7 +467,7 @@ check_small (Check *c, gint64 content, guint64 size, GError **error)
 		return FALSE;
 	g_autoptr (Prepared) p = prepare_bytes (octets, 0, 0);
 	if (db_number (c->s->db, "SELECT hash = ?2 FROM content WHERE id = ?1", 0, "ib", content, prepared_hash (p), (gsize) DIGEST_SIZE) != 1)
-		return error_fail (error, ERROR_CORRUPT, "its octets do not have its hash");
+		return error_fail (error, ERROR_CORRUPT, "content %" G_GINT64_FORMAT " does not have its hash", content);
 	return check_fields (c, content, p, error);
 }
 
@@ -473,7 +484,7 @@ check_content (Check *c, gint64 content, GError **error)
 		return FALSE;
 	}
 	g_autofree char *uses = uses_of (c, content);
-	found (c, "content %" G_GINT64_FORMAT " is damaged (%s): %s", content, uses, e->message);
+	found (c, "content %" G_GINT64_FORMAT " is damaged (%s)", content, uses);
 	g_array_append_val (c->damaged, content);
 	g_error_free (e);
 	return TRUE;
@@ -496,7 +507,7 @@ check_contents (Check *c, GError **error)
 		return FALSE;
 	}
 	if (r < 0)
-		found (c, "the contents could not all be read: %s", e->message);
+		found (c, "the contents could not all be looked at");
 	g_clear_error (&e);
 	return TRUE;
 }
@@ -623,21 +634,30 @@ mend_content (Check *c, gconstpointer data, GError **error)
 	return TRUE;
 }
 
-/* One transaction. What can't be mended is told, unless the error is of a kind that ends everything. */
+/* One transaction. *ok_out FALSE: damage was in the way. Other failures end everything. */
 static gboolean
-mend (Check *c, Mend fn, gconstpointer data, const char *told, GError **error)
+try_to_mend (Check *c, Mend fn, gconstpointer data, gboolean *ok_out, GError **error)
 {
 	GError *e = NULL;
-	gboolean ok = store_begin (c->s, &e) && fn (c, data, &e) && store_commit (c->s, &e);
+	*ok_out = store_begin (c->s, &e) && fn (c, data, &e) && store_commit (c->s, &e);
 	store_rollback (c->s);
-	if (!ok && !goes_on (e)) {
+	if (!*ok_out && !goes_on (e)) {
 		g_propagate_error (error, e);
 		return FALSE;
 	}
-	g_autofree char *text = ok ? g_strdup_printf ("mended: %s", told) : g_strdup_printf ("not mended: %s", e->message);
+	g_clear_error (&e);
+	return TRUE;
+}
+
+static gboolean
+mend (Check *c, Mend fn, gconstpointer data, const char *told, GError **error)
+{
+	gboolean ok;
+	if (!try_to_mend (c, fn, data, &ok, error))
+		return FALSE;
+	g_autofree char *text = ok ? g_strdup_printf ("mended: %s", told) : g_strdup_printf ("not mended yet, because of damaged pages: %s", told);
 	if (told)
 		say (c, text);
-	g_clear_error (&e);
 	return TRUE;
 }
 
@@ -654,6 +674,13 @@ add_lost_contents (Check *c, GError **error)
 	return r == 0;
 }
 
+static int
+compare_ids (gconstpointer a, gconstpointer b)
+{
+	gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+	return x < y ? -1 : x > y;
+}
+
 static gboolean
 mend_damaged (Check *c, GError **error)
 {
@@ -663,13 +690,20 @@ mend_damaged (Check *c, GError **error)
 		return FALSE;
 	}
 	g_clear_error (&e);
+	guint mended = 0;
+	g_array_sort (c->damaged, compare_ids);
 	for (guint i = 0; i < c->damaged->len; i++) {
-		gint64 content = g_array_index (c->damaged, gint64, i);
-		g_autofree char *told = g_strdup_printf ("the home's copies of content %" G_GINT64_FORMAT " are downloaded again; copies that only exist here stay"
-		                                         " as they are", content);
-		if (!cancel_check (c->cancel, error) || !mend (c, mend_content, &content, told, error))
+		gboolean ok;
+		if (i && g_array_index (c->damaged, gint64, i) == g_array_index (c->damaged, gint64, i - 1))
+			continue; /* found twice */
+		if (!cancel_check (c->cancel, error) || !try_to_mend (c, mend_content, &g_array_index (c->damaged, gint64, i), &ok, error))
 			return FALSE;
+		mended += ok;
 	}
+	g_autofree char *told = g_strdup_printf ("mended: of %u damaged content(s) what the home has is downloaded again; what only exists here stays as it is",
+	                                         mended);
+	if (mended)
+		say (c, told);
 	return TRUE;
 }
 
@@ -681,11 +715,15 @@ mend_btrees (Check *c, GError **error)
 	DbQuery *q = db_query (c->s->db, "SELECT name FROM sqlite_schema WHERE type = 'index'", "");
 	while (db_step (c->s->db, q, NULL) > 0)
 		g_ptr_array_add (names, db_dup (q, 0));
+	guint made = 0;
 	for (guint i = 0; i < names->len; i++) {
-		g_autofree char *told = g_strdup_printf ("the index %s was made anew", (char *) names->pdata[i]);
-		if (!cancel_check (c->cancel, error) || !mend (c, mend_btree, names->pdata[i], told, error))
+		gboolean ok;
+		if (!cancel_check (c->cancel, error) || !try_to_mend (c, mend_btree, names->pdata[i], &ok, error))
 			return FALSE;
+		made += ok;
 	}
+	g_autofree char *told = g_strdup_printf ("mended: %u of %u indexes were made anew", made, names->len);
+	say (c, told);
 	return TRUE;
 }
 
@@ -737,6 +775,7 @@ find_again (Check *c, gboolean deep, GError **error)
 {
 	c->silent = TRUE;
 	c->findings = 0;
+	c->unasked = 0;
 	c->pages = c->index_damaged = FALSE;
 	g_array_set_size (c->damaged, 0);
 	g_array_set_size (c->stale, 0);
