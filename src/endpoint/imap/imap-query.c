@@ -8,6 +8,7 @@
 #define FOLDERS_IN_FLIGHT 100
 #define SET_TEXT_LIMIT 7000
 #define NAMED_LIMIT 20000000 /* messages of a folder, ranges of UIDs: more than any folder, less than what memory can't hold */
+#define DEFLATE_MESSAGES 200
 #define SEARCH_BLOCK 50000 /* UIDs that a server without ESEARCH names in one line */
 
 typedef struct Inquiry Inquiry;
@@ -316,6 +317,14 @@ asked_finish (Asked *a)
 	endpoint_told (a->inquiry->e, q->name, &state);
 }
 
+/* The flags of every message follow: a flight for the command is worth it. */
+static gboolean
+inquiry_deflate (Inquiry *all, const Asked *a, GError **error)
+{
+	gboolean much = a->q->kind == QUERY_CHANGES && !(a->q->highestmodseq && a->q->highestmodseq_now) && a->exists > DEFLATE_MESSAGES;
+	return !much || a->failed || !all->e->settings.compress || imap_session_start_deflate (all->s, error);
+}
+
 /* Folders whose SELECT was not enough are selected again, this time with all their commands behind it; first the one that still is. */
 static gboolean
 inquiry_rest (Inquiry *all, GError **error)
@@ -331,7 +340,7 @@ inquiry_rest (Inquiry *all, GError **error)
 		if (a != open)
 			asked_send_select (a);
 		a->exists = exists;
-		if (!known && !imap_session_settle (all->s, 0, error))
+		if ((!known && !imap_session_settle (all->s, 0, error)) || !inquiry_deflate (all, a, error))
 			return FALSE;
 		if (!a->failed && !a->q->changed_identity)
 			asked_send_rest (a);
