@@ -8,10 +8,10 @@ import time
 
 class Proxy:
     """cut_down/cut_up: the connection is reset after so many octets from/to the server, over all connections;
-    delay: seconds one way. A flight is a change of direction from the server's talking to the client's."""
+    delay: seconds one way; host: the address it listens on. A flight is a change of direction from the server's talking to the client's."""
 
-    def __init__(self, port, cut_down=None, cut_up=None, delay=0.0):
-        self.target, self.delay = port, delay
+    def __init__(self, port, cut_down=None, cut_up=None, delay=0.0, host="127.0.0.1"):
+        self.target, self.delay, self.host = port, delay, host
         self.cut = {"down": cut_down, "up": cut_up}
         self.octets = {"down": 0, "up": 0}
         self.flights = self.connections = 0
@@ -19,7 +19,7 @@ class Proxy:
         self.lock = threading.Lock()
         self.open = []
         self.closing = False
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((host, 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -103,4 +103,4 @@ class Proxy:
 
     @property
     def url(self):
-        return f"imap://127.0.0.1:{self.port}"
+        return f"imap://{self.host}:{self.port}"
