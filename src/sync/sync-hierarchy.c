@@ -383,22 +383,48 @@ apply_home (Tree *t, GArray *steps, GError **error)
 	return TRUE;
 }
 
-/* Guesses that evidence does not bear out are not renames: the remote is then a new folder, and ours is gone. */
 static gboolean
-verify_guesses (Tree *t, GArray *steps, GError **error)
+changes_trees (const GArray *steps)
 {
 	for (guint i = 0; i < steps->len; i++) {
-		FolderStep *step = &g_array_index (steps, FolderStep, i);
+		PlanKind kind = g_array_index (steps, FolderStep, i).kind;
+		if (kind != PLAN_BIND && kind != PLAN_FORGET)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static gboolean
+verify_guesses (Tree *t, const GArray *steps, GArray *refused, GError **error)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		const FolderStep *step = &g_array_index (steps, FolderStep, i);
 		gboolean same = TRUE;
 		if (step->guessed && step->remote && !verify_rename (t->run, step, &same, error))
 			return FALSE;
-		if (same)
-			continue;
-		FolderStep gone = {PLAN_REMOVE_HERE, step->folder, step->binding, NULL, FALSE, FALSE};
-		*step = (FolderStep){PLAN_CREATE_HERE, NULL, NULL, step->remote, FALSE, FALSE};
-		g_array_append_val (steps, gone);
+		RefusedGuess guess = {step->binding ? step->binding->folder : 0, step->remote};
+		if (!same)
+			g_array_append_val (refused, guess);
 	}
 	return TRUE;
+}
+
+/* Two folders may have the same UIDVALIDITY by chance, so a guess that evidence does not bear out is no rename, and the plan is made
+ * without it: the folder may have moved to another one. Each round refuses at least one of finitely many pairs. */
+static GArray *
+verified_plan (Tree *t, const GPtrArray *folders, GError **error)
+{
+	g_autoptr (GArray) refused = g_array_new (FALSE, FALSE, sizeof (RefusedGuess));
+	for (;;) {
+		g_autoptr (GArray) steps = plan_folders (folders, t->bindings, t->run->remotes, refused);
+		guint before = refused->len;
+		if (before == 0 && !sync_check_mailbox (t->run, changes_trees (steps), error))
+			return NULL;
+		if (!verify_guesses (t, steps, refused, error))
+			return NULL;
+		if (refused->len == before)
+			return g_steal_pointer (&steps);
+	}
 }
 
 static void
@@ -418,24 +444,13 @@ log_folder_counts (SyncRun *run)
 }
 
 static gboolean
-changes_trees (const GArray *steps)
-{
-	for (guint i = 0; i < steps->len; i++) {
-		PlanKind kind = g_array_index (steps, FolderStep, i).kind;
-		if (kind != PLAN_BIND && kind != PLAN_FORGET)
-			return TRUE;
-	}
-	return FALSE;
-}
-
-static gboolean
 carry_out (Tree *t, GPtrArray *folders, GError **error)
 {
-	g_autoptr (GArray) steps = plan_folders (folders, t->bindings, t->run->remotes);
-	if (!sync_check_mailbox (t->run, changes_trees (steps), error))
+	g_autoptr (GArray) steps = verified_plan (t, folders, error);
+	if (!steps)
 		return FALSE;
 	count_bound_names (t);
-	gboolean ok = verify_guesses (t, steps, error) && apply_here (t, steps, error) && reload_bindings (t, error) &&
+	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) &&
 	              apply_home (t, steps, error);
 	store_rollback (t->run->store);
 	return ok;

@@ -8,6 +8,7 @@ typedef struct {
 	GHashTable *taken;                         /* remotes and folders that a binding speaks for */
 	GHashTable *folder_of_remote;              /* RemoteFolder -> Folder where both are known */
 	const GPtrArray *folders, *bindings, *remotes;
+	const GArray *refused;
 	gboolean known_home; /* an id that we know is there: ids can be believed */
 	GArray *steps;
 } Planner;
@@ -16,6 +17,17 @@ static gboolean
 is_inbox (const char *name)
 {
 	return g_ascii_strcasecmp (name, "INBOX") == 0;
+}
+
+static gboolean
+is_refused (const Planner *p, const FolderBinding *b, const RemoteFolder *r)
+{
+	for (guint i = 0; p->refused && i < p->refused->len; i++) {
+		const RefusedGuess *g = &g_array_index (p->refused, RefusedGuess, i);
+		if (g->folder == b->folder && g->remote == r)
+			return TRUE;
+	}
+	return FALSE;
 }
 
 static const RemoteFolder *
@@ -27,7 +39,7 @@ remote_with_same_validity (Planner *p, const FolderBinding *b)
 	for (guint i = 0; i < p->remotes->len; i++) {
 		const RemoteFolder *r = p->remotes->pdata[i];
 		if (!r->has_status || r->uidvalidity != b->uidvalidity || r->uidnext < b->uidnext || is_inbox (r->name) ||
-		    g_hash_table_contains (p->taken, r))
+		    g_hash_table_contains (p->taken, r) || is_refused (p, b, r))
 			continue;
 		if (found)
 			return NULL; /* more than one: no guess */
@@ -198,14 +210,14 @@ compare_steps (gconstpointer a, gconstpointer b)
 }
 
 GArray *
-plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes)
+plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused)
 {
 	g_autoptr (GHashTable) by_name = g_hash_table_new (g_str_hash, g_str_equal);
 	g_autoptr (GHashTable) by_id = g_hash_table_new (g_str_hash, g_str_equal);
 	g_autoptr (GHashTable) by_folder = g_hash_table_new (g_int64_hash, g_int64_equal);
 	g_autoptr (GHashTable) taken = g_hash_table_new (NULL, NULL);
 	g_autoptr (GHashTable) of_remote = g_hash_table_new (NULL, NULL);
-	Planner p = {by_name,  by_id,   by_folder, taken, of_remote, folders, bindings, remotes, FALSE,
+	Planner p = {by_name,  by_id,   by_folder, taken, of_remote, folders, bindings, remotes, refused, FALSE,
 	             g_array_new (FALSE, TRUE, sizeof (FolderStep))};
 	for (guint i = 0; i < remotes->len; i++) {
 		RemoteFolder *r = remotes->pdata[i];

@@ -28,8 +28,15 @@ typedef struct {
 	gboolean conflict; /* both sides renamed: home's name stands */
 } FolderStep;
 
-/* @folders, @bindings, @remotes: arrays of Folder, FolderBinding, RemoteFolder; the result (of FolderStep) borrows from them. */
-GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes);
+/* A guess that evidence did not bear out. */
+typedef struct {
+	gint64 folder;
+	const RemoteFolder *remote;
+} RefusedGuess;
+
+/* @folders, @bindings, @remotes: arrays of Folder, FolderBinding, RemoteFolder; the result (of FolderStep) borrows from them.
+ * @refused (of RefusedGuess; NULL: none) is not guessed again. */
+GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused);
 
 /* ---- Flags ---- */
 /* Three-way merge of boolean flags: what home changed against @base, on top of @here. */

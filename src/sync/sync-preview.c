@@ -111,7 +111,7 @@ preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 	g_autoptr (GPtrArray) bindings = folders ? store_folder_bindings (run->store, error) : NULL;
 	if (!bindings)
 		return FALSE;
-	g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes);
+	g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes, NULL);
 	for (guint i = 0; i < folders->len; i++) {
 		const Folder *f = folders->pdata[i];
 		g_autoptr (FolderBinding) b = store_folder_binding (run->store, f->id, error);
