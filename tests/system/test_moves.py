@@ -10,7 +10,7 @@ from cyrus import Cyrus, find_cyrus
 from dovecot import Dovecot
 from imapclient import ImapClient
 from moves import (MESSAGES, REMOVED, Moved, Template, append, counted, ident, make_mail, put_imap, put_maildir, read_home,
-                   shuffled)
+                   shuffled, status)
 from outpost import export_digests
 from proxy import Proxy
 
@@ -335,6 +335,38 @@ def test_an_older_copy_of_the_store_neither_doubles_nor_loses(tmp_path):
         assert same(older.counted("INBOX"), before)
         with ImapClient(server.port) as client:
             assert same(read_home(client, "INBOX")[0], before)
+
+
+@pytest.mark.parametrize("numbers", ["new", "swapped"])
+def test_folders_renamed_by_the_migration_are_recognised(numbers, tmp_path):
+    """M8: another separator and prefix, and another name for the sent mail. swapped: each folder has the UIDVALIDITY of another one."""
+    folders = {"Foo": "Foo", "Foo.Bar": "Foo/Bar", "Sent Items": "Sent", "Müller": "Müller"}
+    mails = {old: make_mail(40, 60 + i, 1_500_000_000 + i) for i, old in enumerate(folders)}
+    with Dovecot(separator=".", prefix="INBOX.") as old, Dovecot() as new:
+        with ImapClient(old.port) as client:
+            for name, some in mails.items():
+                client.create("INBOX." + name)
+                append(client, "INBOX." + name, some)
+            validity = [status(client, "INBOX." + name)[0] for name in folders]
+        template = Template(tmp_path / "template", "INBOX", old)
+        new.stop()
+        put_maildir(new, "INBOX", shuffled(template.mails), template.validity + 1000)
+        for number, (name, some) in enumerate(mails.items()):
+            put_maildir(new, folders[name], shuffled(some), validity[number - 1] if numbers == "swapped" else validity[number] + 1000)
+        new.start()
+        program = template.copy(tmp_path / "home")
+        with Proxy(new.port) as proxy:
+            program.point_to(proxy.port, "alice")
+            program.sync()
+            assert proxy.counts()["down"] < HEADERS_MOST + EVIDENCE * (MESSAGES + 160)
+            program.sync()
+        with ImapClient(new.port) as client:
+            assert client.folders() == sorted(["INBOX", *folders.values()])
+            assert same(read_home(client, "INBOX")[0], template.expected())
+            for name, some in mails.items():
+                assert same(read_home(client, folders[name])[0], counted(some))
+                assert same(program.counted(folders[name]), counted(some))
+        assert sorted(program.folders()) == sorted(["INBOX", *folders.values()])
 
 
 def test_copies_messages_without_an_id_and_empty_ones_are_followed_as_a_multiset(tmp_path):
