@@ -60,9 +60,15 @@ state_take_flags (RemoteState *state, const ImapNode *flags)
 gboolean
 state_of_fetch (const ImapResponse *r, RemoteState *state_out)
 {
+	return fetch_item (r, "UID") && state_of_numbered_fetch (r, (guint32) node_number (fetch_item (r, "UID")), state_out);
+}
+
+gboolean
+state_of_numbered_fetch (const ImapResponse *r, guint32 uid, RemoteState *state_out)
+{
 	const ImapNode *flags = fetch_item (r, "FLAGS");
-	*state_out = (RemoteState) {.uid = (guint32) node_number (fetch_item (r, "UID"))};
-	if (!state_out->uid || !flags)
+	*state_out = (RemoteState) {.uid = uid};
+	if (!uid || !flags)
 		return FALSE;
 	state_out->modseq = node_number (fetch_item (r, "MODSEQ"));
 	state_take_flags (state_out, flags);

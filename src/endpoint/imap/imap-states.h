@@ -11,5 +11,7 @@ const ImapNode *fetch_item (const ImapResponse *r, const char *name);
 const ImapNode *fetch_body (const ImapResponse *r);
 /* FALSE without UID or FLAGS. Keywords are the caller's. */
 gboolean state_of_fetch (const ImapResponse *r, RemoteState *state_out);
+/* The same where the message has UID @uid, told or not. */
+gboolean state_of_numbered_fetch (const ImapResponse *r, guint32 uid, RemoteState *state_out);
 /* By UID; of several for one UID the last one heard stays. */
 void states_sort (GArray *states);

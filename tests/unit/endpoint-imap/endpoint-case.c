@@ -181,6 +181,20 @@ call_evidence (Endpoint *e)
 	return told (e, ok, error, text);
 }
 
+char *
+call_evidence_all (Endpoint *e)
+{
+	g_autoptr (GArray) evidence = NULL;
+	GString *text = g_string_new ("evidence");
+	GError *error = NULL;
+	gboolean ok = e->class->evidence (e, "INBOX", 7, NULL, 1, EVIDENCE_SIZE, &evidence, &error);
+	for (guint i = 0; ok && i < evidence->len; i += MAX (evidence->len - 1, 1)) {
+		RemoteEvidence *v = &g_array_index (evidence, RemoteEvidence, i);
+		g_string_append_printf (text, " %u of %u is %u(%" G_GUINT64_FORMAT " %u)", i, evidence->len, v->uid, v->size, v->flags);
+	}
+	return told (e, ok, error, text);
+}
+
 typedef struct {
 	const char *octets;
 	gsize size;

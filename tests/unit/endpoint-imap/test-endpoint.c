@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conversations with servers of all kinds; each whole and octet by octet. */
 #include "endpoint-case.h"
+#include <stdio.h>
 
+
+static void
+three_hundred (int fd)
+{
+	for (guint i = 1; i <= 300; i++)
+		dprintf (fd, "* %u FETCH (FLAGS (\\Seen) INTERNALDATE \"17-Jul-2020 02:44:25 -0700\" RFC822.SIZE %u)\r\n", i, 100 + i);
+}
 
 static const EndpointCase list_cases[] = {
 	{"one flight lists all with their state", call_list,
@@ -166,6 +174,23 @@ static const EndpointCase fetch_cases[] = {
 	         "* 5 FETCH (UID 1 FLAGS () RFC822.SIZE 50 BODY[HEADER.FIELDS (MESSAGE-ID)] NIL)\r\n"
 	         "%P OK noop\r\n" OK})},
 	 2},
+	{"evidence of all by number, UIDs in ranges", call_evidence_all, "evidence 0 of 300 is 11\\(101 1\\) 299 of 300 is 320\\(400 1\\)",
+	 {TALK (LOG_ON ("ESEARCH"), SELECT_INBOX (""), {"^NOOP$", OK}, {"^UID SEARCH RETURN \\(ALL\\) ALL$", "* ESEARCH (TAG \"A1\") UID ALL 11:200,211:320\r\n" OK},
+	        {"^FETCH 1:300 \\(FLAGS INTERNALDATE RFC822.SIZE\\)$", "", .produce = three_hundred},
+	        {"^FETCH 1,150,300 \\(UID\\)$", "%P OK fetched\r\n* 1 FETCH (UID 11)\r\n* 150 FETCH (UID 160)\r\n* 300 FETCH (UID 320)\r\n" OK})},
+	 4},
+	{"evidence by number is not believed when a UID is another one", call_evidence_all, "evidence 0 of 1 is 12\\(77 0\\)",
+	 {TALK (LOG_ON ("ESEARCH"), SELECT_INBOX (""), {"^NOOP$", OK}, {"^UID SEARCH", "* ESEARCH (TAG \"A1\") UID ALL 11:310\r\n" OK},
+	        {"^FETCH 1:300 ", "", .produce = three_hundred},
+	        {"^FETCH 1,150,300 \\(UID\\)$", "%P OK fetched\r\n* 1 FETCH (UID 11)\r\n* 150 FETCH (UID 160)\r\n* 300 FETCH (UID 311)\r\n" OK},
+	        {"^UID FETCH 1:\\* ", "* 1 FETCH (UID 12 FLAGS () RFC822.SIZE 77)\r\n" OK})}},
+	{"nor when a message was removed meanwhile", call_evidence_all, "evidence 0 of 1 is 12\\(77 0\\)",
+	 {TALK (LOG_ON ("ESEARCH"), SELECT_INBOX (""), {"^NOOP$", OK}, {"^UID SEARCH", "* ESEARCH (TAG \"A1\") UID ALL 11:310\r\n* 5 EXPUNGE\r\n" OK},
+	        {"^UID FETCH 1:\\* ", "* 1 FETCH (UID 12 FLAGS () RFC822.SIZE 77)\r\n" OK})}},
+	{"nor when no UID was told for a check", call_evidence_all, "evidence 0 of 1 is 12\\(77 0\\)",
+	 {TALK (LOG_ON ("ESEARCH"), SELECT_INBOX (""), {"^NOOP$", OK}, {"^UID SEARCH", "* ESEARCH (TAG \"A1\") UID ALL 11:310\r\n" OK},
+	        {"^FETCH 1:300 ", "", .produce = three_hundred}, {"^FETCH 1,150,300 \\(UID\\)$", "%P OK fetched\r\n" OK},
+	        {"^UID FETCH 1:\\* ", "* 1 FETCH (UID 12 FLAGS () RFC822.SIZE 77)\r\n" OK})}},
 	{"evidence of another folder by that name is none", call_evidence, "error CONFLICT",
 	 {TALK (LOG_ON (""), {"^SELECT", "* OK [UIDVALIDITY 8] v\r\n" OK})}},
 };
