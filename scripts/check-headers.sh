@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-flags=$(pkg-config --cflags glib-2.0 gio-2.0 gnutls sqlite3 libzstd gmime-3.0 libxml-2.0 jansson libgsasl)
+flags=$(pkg-config --cflags glib-2.0 gnutls sqlite3 libzstd jansson libgsasl)
 includes=
 for folder in $(find src -type d | sort); do
 	includes="$includes -I$folder"

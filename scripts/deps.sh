@@ -4,9 +4,9 @@
 # usage: scripts/deps.sh [build|all|tidy]
 set -eu
 
-build="gcc libc6-dev make pkg-config meson ninja-build git libglib2.0-dev libgmime-3.0-dev libgnutls28-dev libgsasl-dev
-libsqlite3-dev libzstd-dev zlib1g-dev libxml2-dev libjansson-dev libsecret-1-dev libsystemd-dev libcurl4-gnutls-dev libcmocka-dev"
-tests="python3 python3-pytest dovecot-imapd isync clang clang-format libclang-rt-14-dev sqlite3 zstd tar gnutls-bin"
+build="gcc libc6-dev make pkg-config meson ninja-build libglib2.0-dev libgnutls28-dev libgsasl-dev
+libsqlite3-dev libzstd-dev zlib1g-dev libjansson-dev libsecret-1-dev libcurl4-gnutls-dev libcmocka-dev"
+tests="python3 python3-pytest dovecot-imapd isync clang clang-format libclang-rt-14-dev zstd tar gnutls-bin"
 # offlineimap3 is for bench/ alone, which says so when it is missing.
 
 case ${1:-all} in
