@@ -48,6 +48,12 @@ words_are_decoded_for_people (void **state)
 		/* raw octets: UTF-8, else windows-1252 */
 		{"Gr\xc3\xbc\xc3\x9f" "e", "Grüße"},
 		{"Gr\xfc\xdf" "e \x80", "Grüße €"},
+		{"caf\xe9", "café"}, /* what could begin a character of UTF-8, at the end */
+		{"\xe9", "é"},
+		{"na\xefve caf\xe9", "naïve café"},
+		{"caf\xe9 =?utf-8?Q?=C3=A9?= \xf0", "café é ð"},
+		{"=?iso-8859-1?Q?caf=E9?=", "café"},
+		{"=?utf-8?Q?caf=E9?=", "café"},
 		{"\x1b$B$3$s$K$A$O\x1b(B", "こんにちは"},
 		/* labels that lie, are unknown or say too little */
 		{"=?us-ascii?Q?=C3=B6?=", "ö"},
