@@ -96,6 +96,9 @@ void
 display_sync (gpointer display, const SyncProgress *p)
 {
 	Display *d = display;
+	d->messages = p->messages_done;
+	d->octets = p->octets_done;
+	d->to_come = p->messages_total - MIN (p->messages_total, p->messages_done);
 	if (d->cli->json && !d->quiet_json)
 		json_sync (d, p);
 	else if (d->terminal && p->phase != SYNC_DONE)

@@ -26,6 +26,7 @@ typedef struct {
 	gint64 started, last_line; /* monotonic, microseconds */
 	guint64 first_octets;
 	gboolean drawn;
+	guint64 messages, octets, to_come; /* of the run: stored, and how many messages are still to be fetched */
 	gboolean quiet_json; /* no JSON lines of progress: the verb writes one value */
 } Display;
 void display_begin (Display *d, Cli *cli);

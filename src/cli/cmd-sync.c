@@ -63,6 +63,17 @@ report_run (Cli *cli, const SyncResult *r, const GError *failure)
 	}
 }
 
+/* By the messages that are here. A store takes about half of their octets; its index and the log of a transaction may take the rest. */
+static void
+say_what_room_is_needed (Cli *cli, const Display *d)
+{
+	g_autofree char *count = cli_count (d->to_come);
+	g_autofree char *size = d->messages ? cli_size ((guint64) ((double) d->octets / (double) d->messages * (double) d->to_come)) : NULL;
+	if (d->to_come)
+		cli_note (cli, "%s message(s) are still to be fetched%s%s. What is here stays, and the next sync goes on.", count,
+		          size ? "; they need about " : "", size ? size : "");
+}
+
 gboolean
 cli_sync_once (Cli *cli, const char *secret, GError **error)
 {
@@ -88,6 +99,8 @@ cli_sync_once (Cli *cli, const char *secret, GError **error)
 	ok = ok && home_remember (home, cli->store, &failure);
 	home->endpoint->class->close (home->endpoint);
 	report_run (cli, &r, failure);
+	if (error_is (failure, ERROR_NO_SPACE))
+		say_what_room_is_needed (cli, &d);
 	if (!ok) {
 		g_propagate_error (error, failure);
 		return FALSE;

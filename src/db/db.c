@@ -4,6 +4,7 @@
 #include <string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define BUSY_MS 30000
@@ -59,11 +60,47 @@ code_of (int result, int err)
 	}
 }
 
+/* What the system said last of the log or the file itself, 0 when it was content with both. */
+static int
+error_of_files (Db *db)
+{
+	static const int which[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
+	for (gsize i = 0; i < G_N_ELEMENTS (which); i++) {
+		sqlite3_file *file = NULL;
+		int err = 0;
+		if (sqlite3_file_control (db->handle, "main", which[i], &file) == SQLITE_OK && file && file->pMethods &&
+		    file->pMethods->xFileControl (file, SQLITE_FCNTL_LAST_ERRNO, &err) == SQLITE_OK && err)
+			return err;
+	}
+	return 0;
+}
+
+/* SQLite does not keep errno when it is a commit that fails; where space is taken late (delayed allocation, NFS, quotas) that is where a
+ * full disk shows. */
+static int
+system_error (Db *db, int result)
+{
+	int err = sqlite3_system_errno (db->handle);
+	int late = (result & 0xff) == SQLITE_IOERR && !is_full (result & 0xff, err) ? error_of_files (db) : 0;
+	return late ? late : err;
+}
+
+static gboolean
+fail_full (Db *db, OutpostError code, const char *doing, GError **error)
+{
+	struct statvfs disk;
+	g_autofree char *directory = g_path_get_dirname (db->path), *room = NULL;
+	if (statvfs (directory, &disk) == 0)
+		room = g_strdup_printf (" %" G_GUINT64_FORMAT " KiB are free there;", (guint64) disk.f_bavail * disk.f_frsize / 1024);
+	return error_fail (error, code, "the disk is full (%s, while %s): nothing was changed;%s make room and try again", db->path, doing,
+	                   room ? room : "");
+}
+
 gboolean
 db_fail (Db *db, const char *doing, GError **error)
 {
 	int result = sqlite3_extended_errcode (db->handle);
-	OutpostError code = code_of (result, sqlite3_system_errno (db->handle));
+	OutpostError code = code_of (result, system_error (db, result));
 	if (db->unprepared) {
 		g_propagate_error (error, g_steal_pointer (&db->unprepared));
 		return FALSE;
@@ -72,7 +109,7 @@ db_fail (Db *db, const char *doing, GError **error)
 		return error_fail (error, code, "the store %s is damaged (%s while %s): run 'outpost store check'", db->path,
 		                   sqlite3_errmsg (db->handle), doing);
 	if (code == ERROR_NO_SPACE)
-		return error_fail (error, code, "the disk is full (%s, while %s): nothing was changed; make room and try again", db->path, doing);
+		return fail_full (db, code, doing, error);
 	if (code == ERROR_CANCELLED)
 		return error_fail (error, code, "stopped as asked");
 	if (code == ERROR_TEMPORARY)

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +13,22 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 #include "db.h"
+
+/* In place of libc's, for SQLite too: 0, or the errno with which every sync fails. */
+static int sync_error;
+
+int
+fdatasync (int fd)
+{
+	errno = sync_error;
+	return sync_error ? -1 : 0;
+}
+
+int
+fsync (int fd)
+{
+	return fdatasync (fd);
+}
 
 typedef struct {
 	char *dir, *path;
@@ -246,6 +263,28 @@ opening_tells_what_is_wrong (void **state)
 }
 
 static void
+a_commit_tells_a_full_disk_from_a_broken_one (void **state)
+{
+	static const struct {
+		int err;
+		OutpostError code;
+		const char *says;
+	} rows[] = {{ENOSPC, ERROR_NO_SPACE, "make room"}, {EDQUOT, ERROR_NO_SPACE, "make room"}, {EIO, ERROR_IO, "disk I/O error"}};
+	g_autoptr (Db) db = fresh (state);
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
+		g_autoptr (GError) e = NULL;
+		assert_true (db_begin (db, NULL));
+		assert_true (db_run (db, "INSERT INTO t (b) VALUES ('x')", NULL, ""));
+		sync_error = rows[i].err;
+		assert_false (db_commit (db, &e));
+		sync_error = 0;
+		assert_int_equal (e->code, rows[i].code);
+		assert_non_null (strstr (e->message, rows[i].says));
+		assert_int_equal (db_number (db, "SELECT COUNT (*) FROM t", 9, ""), 0);
+	}
+}
+
+static void
 read_only_reads_and_refuses_to_write (void **state)
 {
 	db_close (fresh (state));
@@ -266,6 +305,7 @@ main (void)
 		T (a_constraint_is_exists_and_the_transaction_goes_on), T (another_failure_stays_until_the_rollback),
 		T (rollback_undoes_and_without_a_transaction_does_nothing), T (a_second_begin_names_the_first), T (another_writer_is_temporary),
 		T (opening_tells_what_is_wrong), T (read_only_reads_and_refuses_to_write),
+		T (a_commit_tells_a_full_disk_from_a_broken_one),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
