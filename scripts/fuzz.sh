@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs every fuzz target of a build directory for some seconds. usage: scripts/fuzz.sh BUILD SECONDS
 set -eu
+# Undefined behaviour ends a target like any other crash; seeds that show it are kept in fuzz/seeds.
+export ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1"
+export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
 found=0
 for target in "$1"/fuzz/fuzz-*; do
 	[ -f "$target" ] && [ -x "$target" ] || continue
