@@ -31,7 +31,7 @@ _outpost () {
 		IFS=' '
 		local help=$(outpost $verb --help 2>/dev/null)
 		IFS=$'\n'
-		COMPREPLY=($(compgen -W "$(grep -o -- '--[a-z][a-z-]*' <<<"$help" | sort -u)" -- "$word"))
+		COMPREPLY=($(compgen -W "$(sed -n 's/^  *\(-., \)\{0,1\}\(--[a-z][a-z-]*\).*/\2/p' <<<"$help")" -- "$word"))
 		return ;;
 	esac
 	case $verb in

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The completions name every verb and option, and the check of the documents finds what is wrong in them."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import corpus
+from outpost import find_binary
+
+BINARY = os.path.abspath(os.environ.get("OUTPOST") or find_binary())
+ZSH = r"""
+_describe () { print -rl -- ${(P)2%%:*}; }
+compadd () { print -rl -- $@; }
+compdef () { : }
+source completion/_outpost
+words=("$@") CURRENT=$#
+_outpost
+"""
+BASH = r"""
+complete () { :; }
+source completion/outpost.bash
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_outpost
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+SHELLS = {"bash": ["bash", "-c", BASH, "bash"], "zsh": ["zsh", "-fc", ZSH, "zsh"]}
+
+
+def told(*words):
+    return subprocess.run([BINARY, *words, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def verbs():
+    section = told().split("Verbs:\n", 1)[1].split("\n\n", 1)[0]
+    return [line[2:17].strip() for line in section.split("\n")]
+
+
+def complete(shell, *words):
+    path = os.path.dirname(BINARY) + ":" + os.environ["PATH"]
+    run = subprocess.run([*SHELLS[shell], "outpost", *words], cwd=corpus.REPOSITORY, env=dict(os.environ, PATH=path), check=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stderr == ""
+    return set(run.stdout.split("\n")) - {""}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_every_verb(shell):
+    assert complete(shell, "") == {verb.split()[0] for verb in verbs()}
+    for group in ("folder", "profile", "store"):
+        assert complete(shell, group, "") == {verb.split()[1] for verb in verbs() if verb.startswith(group + " ")}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_options(shell):
+    for verb in ("sync", "folder delete", "store export"):
+        options = set(re.findall(r"(?m)^\s+(?:-\w, )?(--[a-z][a-z-]*)", told(*verb.split())))
+        assert complete(shell, *verb.split(), "--") == options, verb
+
+
+WRONG = {
+    "Try `outpost fetch`.": "README.md: there is no verb: outpost fetch",
+    "    outpost store shrink --now": "README.md: there is no verb: outpost store shrink",
+    "`outpost sync --everything`": "README.md: outpost sync has no option --everything",
+    "    printf x | outpost delete -z -": "README.md: outpost delete has no option -z",
+    "Or give `--frobnicate`.": "README.md: no verb has an option --frobnicate",
+    "[this](docs/absent.md#part)": "README.md: a link leads nowhere: docs/absent.md#part",
+    "See `src/absent.c`.": "README.md: there is no src/absent.c",
+}
+
+
+def check_docs(top):
+    run = subprocess.run([os.path.join(corpus.REPOSITORY, "scripts", "check-docs.py"), BINARY, str(top)], stdout=subprocess.PIPE, text=True)
+    return run.returncode, run.stdout.strip()
+
+
+def test_the_check_of_the_documents_finds_what_is_wrong(tmp_path):
+    os.makedirs(tmp_path / "docs")
+    os.makedirs(tmp_path / "scripts")
+    (tmp_path / "docs" / "dependencies.md").write_text("`gcc`, `meson`, `python3`\n")
+    (tmp_path / "scripts" / "deps.sh").write_text('build="gcc meson"\ntests="python3"\n')
+    good = "# x\n\n    outpost -p me search 'a --b' | outpost flag - seen\n\n`outpost store check --deep`, `outpost folder`, [d](docs/dependencies.md)\n\n"
+    (tmp_path / "README.md").write_text(good)
+    assert check_docs(tmp_path) == (0, "")
+    (tmp_path / "README.md").write_text(good + "\n\n".join(WRONG) + "\n")
+    (tmp_path / "scripts" / "deps.sh").write_text('build="gcc libfoo-dev"\ntests="python3"\n')
+    code, said = check_docs(tmp_path)
+    assert code == 1
+    assert sorted(said.split("\n")) == sorted([*WRONG.values(), "docs/dependencies.md does not have the package libfoo-dev"])
+
+
+def test_the_manual_has_to_have_every_verb(tmp_path):
+    shutil.copytree(os.path.dirname(BINARY), tmp_path / "bin", ignore=shutil.ignore_patterns("*.p"))
+    page = tmp_path / "bin" / "outpost.1"
+    page.write_text(page.read_text().replace(".SS resolve\n", ".SS other\n"))
+    run = subprocess.run([os.path.join(corpus.REPOSITORY, "scripts", "check-docs.py"), tmp_path / "bin" / "outpost"], stdout=subprocess.PIPE, text=True)
+    assert run.returncode == 1 and run.stdout == "the man page does not have the verb: resolve\n" + "".join(
+        line for line in run.stdout.splitlines(True)[1:] if line.endswith(" of resolve\n"))
