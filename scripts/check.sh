@@ -24,8 +24,9 @@ else
 	unset TMPDIR
 fi
 
-for check in check-headers check-words; do
-	if scripts/$check.sh >"$results/$check.out" 2>&1; then
+for script in check-headers.sh check-words.sh check-docs.py; do
+	check=${script%.*}
+	if scripts/$script "$OUTPOST" >"$results/$check.out" 2>&1; then
 		echo pass >"$results/$check.sh-result"
 	else
 		cat "$results/$check.out"
