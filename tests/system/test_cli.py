@@ -170,6 +170,32 @@ def secret_file(program):
     return path
 
 
+def modes_below(top):
+    """{path: mode}, folders with a slash behind."""
+    found = {}
+    for where, _, files in os.walk(top):
+        found[where + "/"] = oct(os.stat(where).st_mode & 0o777)
+        found.update({os.path.join(where, name): oct(os.lstat(os.path.join(where, name)).st_mode & 0o777) for name in files})
+    return found
+
+
+def test_files_are_the_users_own_whatever_the_umask(server, program):
+    fill(server)
+    before = os.umask(0)
+    try:
+        program.logon(server.url, sync=True)
+        with Watcher(program):
+            program.ok("store", "export", os.path.join(program.home, "copy"))
+            modes = {}
+            for top in ("config/outpost", "data/outpost", "run/outpost", "copy"):
+                modes.update(modes_below(os.path.join(program.home, top)))
+    finally:
+        os.umask(before)
+    for kind in (".sock", ".profile", "-wal", "-shm", ".lock", "/cur/"):
+        assert [path for path in modes if path.endswith(kind)], kind
+    assert {path: mode for path, mode in modes.items() if mode != ("0o700" if path.endswith("/") else "0o600")} == {}
+
+
 def test_a_certificate_is_believed_only_when_there_is_reason(program):
     with Dovecot(tls=True) as server:
         fill(server, 5, 1)
