@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define TERMINAL_DEFAULT 50
+#define FLUSH_EVERY (G_USEC_PER_SEC / 20) /* in a pipe, too, nobody waits longer for what is found */
 
 static int limit_option = -1;
 static gboolean ids_option;
@@ -68,7 +69,19 @@ typedef struct {
 	guint64 shown;
 	guint limit;
 	gboolean more;
+	gint64 flushed; /* when; 0: never */
 } Printing;
+
+/* The first one goes out at once. */
+static void
+flush_in_time (Printing *p)
+{
+	gint64 now = g_get_monotonic_time ();
+	if (p->flushed && now - p->flushed < FLUSH_EVERY)
+		return;
+	fflush (stdout);
+	p->flushed = now;
+}
 
 static gboolean
 print_one (gpointer data, const Listing *l)
@@ -89,6 +102,7 @@ print_one (gpointer data, const Listing *l)
 		cli_json_item (&p->array, item);
 	} else
 		cli_print_listing (l, path);
+	flush_in_time (p);
 	return !cancel_is_triggered (p->cli->cancel);
 }
 
