@@ -11,6 +11,8 @@ typedef struct {
 
 struct Bits {
 	GArray *blocks; /* ascending */
+	gint64 last_number; /* of the block that was added to last; none when there are no blocks */
+	guint64 *last_words;
 };
 
 static void
@@ -22,7 +24,7 @@ block_done (gpointer block)
 Bits *
 bits_new (void)
 {
-	Bits *b = g_new (Bits, 1);
+	Bits *b = g_new0 (Bits, 1);
 	b->blocks = g_array_new (FALSE, FALSE, sizeof (Block));
 	g_array_set_clear_func (b->blocks, block_done);
 	return b;
@@ -65,12 +67,15 @@ find_block (const Bits *b, gint64 number)
 static guint64 *
 make_block (Bits *b, gint64 number)
 {
+	if (b->blocks->len && b->last_number == number)
+		return b->last_words;
 	const Block *found = find_block (b, number);
+	b->last_number = number;
 	if (found)
-		return found->words;
+		return b->last_words = found->words;
 	Block new = {number, g_new0 (guint64, WORDS_A_BLOCK)};
 	g_array_insert_val (b->blocks, block_at (b, number), new);
-	return new.words;
+	return b->last_words = new.words;
 }
 
 void

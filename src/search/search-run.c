@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running a query: first every set of messages it names; from those the messages that can match at all. If they are few, each is
- * looked up and they are sorted. If they are many, all messages are walked from the newest on until there are enough; conditions on
- * placements have sifted them before by one pass over the table. */
+ * looked up and they are sorted. If they are many, all messages are walked from the newest on until there are enough. Where conditions
+ * on placements turn most of them away, the walk is interrupted once to sift the rest by a pass over the table. */
 #include "search-private.h"
 #include <string.h>
 
 /* Looking one up costs about as much as walking over 15. */
 #define DIRECT_MAX 2500u
+/* So many a walk looks up before it sifts: common matches are found by then, and rare ones have not waited long. */
+#define LOOK_UPS_BEFORE_SIFTING 400u
+/* A folder's placements are found by an index if it holds at most this part of all. */
+#define FOLDER_SHARE 4
 #define STEPS_A_CHECK 256u
 
 typedef struct {
@@ -318,26 +322,53 @@ candidates (Search *r)
 	if (ask (r, r->q->root, &row) != NO)
 		return NULL;
 	g_autoptr (Bits) united = bits_new ();
-	Bits *found = bits_new ();
 	unite (r, r->q->root, united);
+	if (r->q->root->type == NODE_SET)
+		return g_steal_pointer (&united);
+	Bits *found = bits_new ();
 	for (row.message = 0; bits_next (united, &row.message);)
 		if (ask (r, r->q->root, &row) != NO)
 			bits_add (found, row.message);
 	return found;
 }
 
-/* Those of @among (NULL: of all) that can match by their placements. NULL: error. */
-static Bits *
-sift (Search *r, const Bits *among, GError **error)
+/* What every match must be: flags, which the database compares quicker than ask, and folder (NULL: any). */
+typedef struct {
+	guint mask, value;
+	const Bits *folders;
+} Needs;
+
+static void
+find_needs (const Search *r, const Node *n, Needs *needs)
 {
-	g_autoptr (Bits) found = bits_new ();
-	DbQuery *q = db_query (r->db, "SELECT message, folder, flags, keywords FROM placement", "");
+	if (n->type == NODE_FLAGS) {
+		needs->mask |= n->mask;
+		needs->value |= n->value;
+	} else if (n->type == NODE_FOLDER)
+		needs->folders = r->sets[n->slot];
+	for (guint i = 0; n->type == NODE_AND && i < n->children->len; i++)
+		find_needs (r, n->children->pdata[i], needs);
+}
+
+static gboolean
+are_small (Search *r, const Bits *folders)
+{
+	gint64 total = 0;
+	for (gint64 id = 0; bits_next (folders, &id);)
+		total += db_number (r->db, "SELECT total FROM folder WHERE id = ?1", 0, "i", id);
+	return total * FOLDER_SHARE <= db_number (r->db, "SELECT SUM (total) FROM folder", 0, "");
+}
+
+/* Adds those of @among (NULL: of all) that can match by the placements of @q. */
+static gboolean
+sift_rows (Search *r, DbQuery *q, const Bits *among, Bits *found, GError **error)
+{
 	int step;
 	while ((step = db_step (r->db, q, error)) > 0) {
 		Row row = {.known = KNOW_TEXT | KNOW_PLACEMENT, .message = db_int (q, 0)};
 		if (!go_on (r, error)) {
 			db_reset (q);
-			return NULL;
+			return FALSE;
 		}
 		if (among && !bits_has (among, row.message))
 			continue;
@@ -347,7 +378,25 @@ sift (Search *r, const Bits *among, GError **error)
 		if (ask (r, r->q->root, &row) != NO)
 			bits_add (found, row.message);
 	}
-	return step == 0 ? g_steal_pointer (&found) : NULL;
+	return step == 0;
+}
+
+/* Those of @among that can match by their placements. NULL: error. */
+static Bits *
+sift (Search *r, const Bits *among, GError **error)
+{
+	g_autoptr (Bits) found = bits_new ();
+	Needs needs = {0};
+	gboolean ok = TRUE;
+	find_needs (r, r->q->root, &needs);
+	if (needs.folders && are_small (r, needs.folders))
+		for (gint64 id = 0; ok && bits_next (needs.folders, &id);)
+			ok = sift_rows (r, db_query (r->db, "SELECT message, folder, flags, keywords FROM placement WHERE (flags & ?1) = ?2 AND folder = ?3",
+			                             "iii", (gint64) needs.mask, (gint64) needs.value, id), among, found, error);
+	else
+		ok = sift_rows (r, db_query (r->db, "SELECT message, folder, flags, keywords FROM placement WHERE (flags & ?1) = ?2", "ii",
+		                             (gint64) needs.mask, (gint64) needs.value), among, found, error);
+	return ok ? g_steal_pointer (&found) : NULL;
 }
 
 /* ---- Giving ---- */
@@ -409,17 +458,20 @@ look_up (Search *r, gint64 message, GArray *found, GError **error)
 	return step == 0;
 }
 
+/* What comes after @last (NULL: all). */
 static gboolean
-give_few (Search *r, const Bits *few, GError **error)
+give_few (Search *r, const Bits *few, const Found *last, GError **error)
 {
 	g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (Found));
 	for (gint64 id = 0; bits_next (few, &id);)
 		if (!go_on (r, error) || !look_up (r, id, found, error))
 			return FALSE;
 	g_array_sort (found, newest_first);
-	for (guint i = 0; i < found->len && !r->stopped; i++)
-		if (!give (r, g_array_index (found, Found, i).placement, error))
+	for (guint i = 0; i < found->len && !r->stopped; i++) {
+		const Found *f = &g_array_index (found, Found, i);
+		if ((!last || newest_first (last, f) < 0) && !give (r, f->placement, error))
 			return FALSE;
+	}
 	return TRUE;
 }
 
@@ -435,24 +487,43 @@ limits (const Node *n, gint64 *lo, gint64 *hi)
 		limits (n->children->pdata[i], lo, hi);
 }
 
+/* One step of a walk. *looked_up counts messages. */
+static gboolean
+walk_row (Search *r, const Row *row, const Bits *among, guint *looked_up, GError **error)
+{
+	if (!go_on (r, error))
+		return FALSE;
+	if ((among && !bits_has (among, row->message)) || ask (r, r->q->root, row) == NO)
+		return TRUE;
+	++*looked_up;
+	return give_message (r, row->message, error);
+}
+
 /* @among NULL: all. */
 static gboolean
 walk (Search *r, const Bits *among, GError **error)
 {
 	gint64 lo = G_MININT64, hi = G_MAXINT64;
+	guint looked_up = 0;
+	g_autoptr (Bits) sifted = NULL;
 	limits (r->q->root, &lo, &hi);
 	DbQuery *q = db_query (r->db, "SELECT id, received, size, attachment FROM message WHERE received >= ?1 AND"
 	                              " received < ?2 ORDER BY received DESC, id DESC", "ii", lo, hi);
 	int step = 0;
 	while (!r->stopped && (step = db_step (r->db, q, error)) > 0) {
-		Row row = {.known = KNOW_TEXT | KNOW_ROW, .message = db_int (q, 0)};
-		gboolean ok = go_on (r, error);
-		if (ok && among && !bits_has (among, row.message))
-			continue;
-		row.received = db_int (q, 1);
-		row.size = db_int (q, 2);
-		row.attachment = db_int (q, 3) != 0;
-		if (!ok || (ask (r, r->q->root, &row) != NO && !give_message (r, row.message, error))) {
+		Row row = {.known = KNOW_TEXT | KNOW_ROW, .message = db_int (q, 0), .received = db_int (q, 1), .size = db_int (q, 2),
+		           .attachment = db_int (q, 3) != 0};
+		gboolean ok = walk_row (r, &row, sifted ? sifted : among, &looked_up, error);
+		if (ok && !r->stopped && !sifted && r->asks_placements && looked_up == LOOK_UPS_BEFORE_SIFTING) {
+			sifted = sift (r, among, error);
+			ok = sifted != NULL;
+			if (ok && bits_count (sifted) <= DIRECT_MAX) {
+				Found last = {row.received, row.message, 0}; /* it comes after all its placements */
+				step = give_few (r, sifted, &last, error) ? 0 : -1;
+				break;
+			}
+		}
+		if (!ok) {
 			step = -1;
 			break;
 		}
@@ -465,14 +536,7 @@ static gboolean
 give_all (Search *r, GError **error)
 {
 	g_autoptr (Bits) among = candidates (r);
-	if (r->asks_placements && (!among || bits_count (among) > DIRECT_MAX)) {
-		Bits *sifted = sift (r, among, error);
-		bits_free (among);
-		among = sifted;
-		if (!among)
-			return FALSE;
-	}
-	return among && bits_count (among) <= DIRECT_MAX ? give_few (r, among, error) : walk (r, among, error);
+	return among && bits_count (among) <= DIRECT_MAX ? give_few (r, among, NULL, error) : walk (r, among, error);
 }
 
 /* ---- From outside ---- */

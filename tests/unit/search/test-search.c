@@ -396,6 +396,85 @@ test_an_index_of_gone_messages_is_built_anew (void **state)
 	assert_string_equal (found, "reply budget ?");
 }
 
+/* ---- More than are looked up one by one ---- */
+
+#define MANY 3500u
+
+static void
+add_many (Store *s)
+{
+	GError *e = NULL;
+	g_autoptr (Folder) inbox = store_folder_by_path (s, "INBOX", NULL);
+	g_autoptr (Folder) archive = store_folder_by_path (s, "Archive", NULL);
+	must (store_begin (s, &e), e);
+	for (guint i = 0; i < MANY; i++) {
+		g_autofree char *text = g_strdup_printf ("Subject: mass %u\r\n\r\nmany\r\n", i);
+		g_autoptr (GBytes) octets = g_bytes_new (text, strlen (text));
+		g_autoptr (Prepared) p = prepare_bytes (octets, i % 1000, 0);
+		guint flags = (i % 70 == 3 ? FLAG_FLAGGED : 0) | (i % 5 ? FLAG_SEEN : 0);
+		gint64 message;
+		must (store_add_message (s, p, 0, &message, &e) && store_place (s, inbox->id, message, flags, NULL, FALSE, 0, NULL, &e), e);
+		if (i % 90 == 7)
+			must (store_place (s, archive->id, message, FLAG_FLAGGED, i % 4 ? NULL : "rare", FALSE, 0, NULL, &e), e);
+	}
+	must (store_commit (s, &e), e);
+}
+
+static gboolean
+note_placement (gpointer data, const Listing *l)
+{
+	g_string_append_printf (data, "%" G_GINT64_FORMAT " ", l->placement.id);
+	return TRUE;
+}
+
+static void
+assert_same_as_sql (Store *s, const char *query, const char *condition, guint limit)
+{
+	GError *e = NULL;
+	g_autoptr (SearchQuery) q = search_query_parse (query, NOW, &e);
+	g_autoptr (GString) found = g_string_new (NULL);
+	g_autoptr (GString) expected = g_string_new (NULL);
+	must (q && search_run (s, q, limit, NULL, note_placement, found, &e), e);
+	g_autofree char *sql = g_strdup_printf ("SELECT p.id FROM placement p JOIN message m ON m.id = p.message JOIN folder f ON f.id = p.folder"
+	                                        " WHERE %s ORDER BY m.received DESC, m.id DESC, p.id DESC LIMIT %d", condition, limit ? (int) limit : -1);
+	sqlite3_stmt *st;
+	assert_int_equal (sqlite3_prepare_v2 (db_handle (store_db (s)), sql, -1, &st, NULL), SQLITE_OK);
+	while (sqlite3_step (st) == SQLITE_ROW)
+		g_string_append_printf (expected, "%" G_GINT64_FORMAT " ", (gint64) sqlite3_column_int64 (st, 0));
+	sqlite3_finalize (st);
+	assert_string_equal (found->str, expected->str);
+}
+
+static void
+test_rare_and_common_conditions_among_many (void **state)
+{
+	static const struct {
+		const char *query, *condition;
+	} cases[] = {
+		{"is:flagged", "p.flags & 4"}, /* rare */
+		{"-is:flagged", "NOT p.flags & 4"}, /* most of all */
+		{"is:unread", "NOT p.flags & 1"},
+		{"is:unread is:flagged", "p.flags & 5 = 4"},
+		{"is:read is:unread", "0"},
+		{"in:Archive", "f.name IN ('Archive', '2023')"}, /* small */
+		{"in:inbox", "f.name = 'INBOX'"},
+		{"in:inbox is:flagged", "f.name = 'INBOX' AND p.flags & 4"},
+		{"many in:archive is:flagged", "m.subject LIKE 'mass%' AND f.name IN ('Archive', '2023') AND p.flags & 4"},
+		{"many (in:archive OR is:unread)", "m.subject LIKE 'mass%' AND (f.name IN ('Archive', '2023') OR NOT p.flags & 1)"},
+		{"many -in:inbox -tag:rare", "m.subject LIKE 'mass%' AND f.name != 'INBOX' AND p.keywords IS NULL"},
+		{"tag:rare before:2000", "p.keywords = 'rare' AND m.received < 946684800"},
+		{"many", "m.subject LIKE 'mass%'"},
+	};
+	static const guint limits[] = {0, 1, 30};
+	g_auto (Box) b = box (0);
+	GError *e = NULL;
+	add_many (b.s);
+	must (search_index (b.s, NULL, NULL, NULL, NULL, &e), e);
+	for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+		for (gsize k = 0; k < G_N_ELEMENTS (limits); k++)
+			assert_same_as_sql (b.s, cases[i].query, cases[i].condition, limits[k]);
+}
+
 static void
 test_a_search_sees_its_transaction (void **state)
 {
@@ -576,6 +655,7 @@ main (void)
 		cmocka_unit_test (test_a_limit_gives_the_newest), cmocka_unit_test (test_the_caller_may_stop_or_cancel),
 		cmocka_unit_test (test_placements_are_found_each_and_gone_ones_not), cmocka_unit_test (test_swept_messages_are_not_found),
 		cmocka_unit_test (test_an_index_of_gone_messages_is_built_anew),
+		cmocka_unit_test (test_rare_and_common_conditions_among_many),
 		cmocka_unit_test (test_a_search_sees_its_transaction), cmocka_unit_test (test_indexing_tells_how_far_it_is),
 		cmocka_unit_test (test_the_index_can_be_forgotten_while_it_is_built), cmocka_unit_test (test_two_may_index_at_once),
 		cmocka_unit_test (test_a_damaged_message_does_not_stop_the_index), cmocka_unit_test (test_snippets_show_what_was_found),
