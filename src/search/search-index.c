@@ -53,8 +53,10 @@ read_one (Store *s, Batch *b, gint64 id, GError **error)
 		g_propagate_error (error, g_steal_pointer (&e));
 		return FALSE;
 	}
-	for (int i = 0; d && i < N_COLUMNS; i++)
+	for (int i = 0; d && i < N_COLUMNS; i++) {
+		short_append (d->columns[i]);
 		b->octets += d->columns[i]->len;
+	}
 	g_ptr_array_add (b->docs, d);
 	return TRUE;
 }

@@ -97,7 +97,8 @@ append_phrase (GString *out, const Node *n)
 				g_string_append_printf (out, " %s", column_names[i]);
 		g_string_append (out, " } : ");
 	}
-	g_string_append_printf (out, "\"%s\"%s", n->text, n->prefix ? " *" : ""); /* words have no quotes in them */
+	g_autofree char *beginning = n->prefix ? short_word (n->text) : NULL;
+	g_string_append_printf (out, "\"%s\"%s", beginning ? beginning : n->text, n->prefix && !beginning ? " *" : ""); /* words have no quotes in them */
 }
 
 static void append_expression (GString *out, const Node *n);

@@ -83,6 +83,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Doc, doc_free)
 Doc *doc_read (Store *s, const Message *m, GError **error);
 /* Of the message's row alone. */
 Doc *doc_of_row (const Message *m);
+/* For the index: appends the beginnings of one and two letters of the words in @column (" word word "). */
+void short_append (GString *column);
+/* The word that the index has for the prefix @text (" wo"); NULL where it has none. */
+char *short_word (const char *text);
 /* The text that column body was made of, for people. */
 char *doc_text (Store *s, const Message *m, GError **error);
 

@@ -1,4 +1,4 @@
--- The store's schema, version 2. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
+-- The store's schema, version 3. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
 -- definition. It is built into the program. Who changes it writes the way from the version before into store.c (migrations), and a new
 -- version number once the one here was released. Tables marked TRUTH can't be rebuilt; those marked DERIVED can.
 --
@@ -216,5 +216,6 @@ CREATE TABLE run_line (
 
 -- DERIVED. Full-text index, rowid = message.id. Contentless: rows of messages that are gone stay until the index is built anew and are
 -- filtered by the join with message. Words come ready from search/ (search-words.h), folded, with blanks between: the tokenizer only
--- parts them there. Body stands first because the positions of the first column cost two octets less a word and message.
+-- parts them there. Behind a column's words stand their beginnings of one and two letters (search-short.c). Body stands first because
+-- the positions of the first column cost two octets less a word and message.
 CREATE VIRTUAL TABLE fts USING fts5 (body, subject, sender, recipients, attachment, content='', columnsize=0, tokenize='ascii');

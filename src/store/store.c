@@ -55,6 +55,8 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	      "DROP TABLE fts;"
 	      "CREATE VIRTUAL TABLE fts USING fts5 (body, subject, sender, recipients, attachment, content='', columnsize=0, tokenize='ascii');"
 	      "UPDATE meta SET indexed_message = 0;",
+	/* The index has more words. */
+	[3] = "INSERT INTO fts (fts) VALUES ('delete-all'); UPDATE meta SET indexed_message = 0;",
 };
 
 static gboolean

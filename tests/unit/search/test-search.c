@@ -476,6 +476,29 @@ test_rare_and_common_conditions_among_many (void **state)
 }
 
 static void
+test_short_beginnings_are_words_of_the_index (void **state)
+{
+	static const char *const beginnings[] = {"b", "an", "m", "\320\261", "\320\277\321\200", "\327\251", "q", "2", "zz"};
+	g_auto (Box) b = box (N_MAILS);
+	guint found = 0;
+	for (gsize i = 0; i < G_N_ELEMENTS (beginnings); i++) {
+		g_autofree char *text = g_strconcat (" ", beginnings[i], NULL), *word = short_word (text);
+		assert_non_null (word);
+		for (guint column = 0; column < 2; column++) {
+			const char *where = column ? "subject" : "- attachment"; /* all but it: no name of one begins so */
+			g_autofree char *prefix = g_strdup_printf ("%s : \"%s\" *", where, beginnings[i]);
+			g_autofree char *exact = g_strdup_printf ("%s : \"%s\"", where, word);
+			assert_int_equal (matches (b.s, exact), matches (b.s, prefix));
+			found += matches (b.s, exact);
+		}
+	}
+	assert_true (found > 10);
+	assert_null (short_word (" bud"));
+	assert_null (short_word (" a b"));
+	assert_null (short_word (" \344\274\232")); /* one character of a script without blanks begins few words */
+}
+
+static void
 test_a_search_sees_its_transaction (void **state)
 {
 	g_auto (Box) b = box (N_MAILS);
@@ -655,7 +678,7 @@ main (void)
 		cmocka_unit_test (test_a_limit_gives_the_newest), cmocka_unit_test (test_the_caller_may_stop_or_cancel),
 		cmocka_unit_test (test_placements_are_found_each_and_gone_ones_not), cmocka_unit_test (test_swept_messages_are_not_found),
 		cmocka_unit_test (test_an_index_of_gone_messages_is_built_anew),
-		cmocka_unit_test (test_rare_and_common_conditions_among_many),
+		cmocka_unit_test (test_rare_and_common_conditions_among_many), cmocka_unit_test (test_short_beginnings_are_words_of_the_index),
 		cmocka_unit_test (test_a_search_sees_its_transaction), cmocka_unit_test (test_indexing_tells_how_far_it_is),
 		cmocka_unit_test (test_the_index_can_be_forgotten_while_it_is_built), cmocka_unit_test (test_two_may_index_at_once),
 		cmocka_unit_test (test_a_damaged_message_does_not_stop_the_index), cmocka_unit_test (test_snippets_show_what_was_found),

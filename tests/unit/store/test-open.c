@@ -153,6 +153,20 @@ an_older_version_becomes_what_a_new_store_is (void **state)
 	assert_int_equal (store_modseq (reader), 4);
 }
 
+/* The index of version 2 lacks words that version 3 asks for. */
+static void
+the_index_of_version_2_is_built_anew (void **state)
+{
+	Fixture *f = *state;
+	sql (f->s, "INSERT INTO fts (rowid, body) VALUES (1, 'old')");
+	sql (f->s, "UPDATE meta SET indexed_message = 1");
+	sql (f->s, "PRAGMA user_version=2");
+	g_autoptr (Store) s = must_open (store_path (f->s), 0);
+	assert_int_equal (number (s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
+	assert_int_equal (number (s, "SELECT indexed_message FROM meta"), 0);
+	assert_int_equal (number (s, "SELECT COUNT (*) FROM fts WHERE fts MATCH 'old'"), 0);
+}
+
 static int
 wait_for (pid_t pid)
 {
@@ -575,6 +589,7 @@ main (void)
 		WITH_STORE (a_new_store_has_an_identity_for_ever_and_is_private),
 		WITH_STORE (what_is_no_store_is_refused_and_not_touched),
 		WITH_STORE (an_older_version_becomes_what_a_new_store_is),
+		WITH_STORE (the_index_of_version_2_is_built_anew),
 		WITH_STORE (processes_may_migrate_at_the_same_time),
 		WITH_STORE (processes_may_create_at_the_same_time),
 		WITH_STORE (read_only_reads_what_others_write_and_writes_nothing),
