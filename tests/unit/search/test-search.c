@@ -520,6 +520,7 @@ typedef struct {
 	guint64 done, total;
 	guint calls;
 	gboolean forget;
+	guint64 forgotten; /* how many were done when the index was emptied */
 } Progress;
 
 static void
@@ -533,8 +534,10 @@ note_progress (gpointer data, guint64 done, guint64 total)
 	if (p->other) { /* nobody holds the store between two batches */
 		GError *e = NULL;
 		must (store_begin (p->other, &e) && store_set_setting (p->other, "written", "between", &e) && store_commit (p->other, &e), e);
-		if (p->forget && p->calls == 1)
+		if (p->forget && p->calls == 1) {
 			must (search_forget (p->other, &e), e);
+			p->forgotten = done;
+		}
 	}
 }
 
@@ -566,7 +569,8 @@ test_the_index_can_be_forgotten_while_it_is_built (void **state)
 	Progress p = {.other = other, .forget = TRUE};
 	must (search_index (b.s, NULL, note_progress, &p, &indexed, &e) && search_pending (b.s, &pending, &e), e);
 	assert_int_equal (pending, 0);
-	assert_int_equal (indexed, 2 * N_MAILS);
+	assert_true (p.forgotten > 0); /* on a busy machine the first batch ends early */
+	assert_int_equal (indexed, p.forgotten + N_MAILS);
 	g_autofree char *found = names_of (b.s, "budget", 0);
 	assert_string_equal (found, "reply budget");
 }
