@@ -32,6 +32,10 @@ typedef struct {
 	guint timeout_ms;    /* for the look-up, each address and the TLS handshake; 0: 30 000 */
 } NetTarget;
 
+/* A peer that has vanished (no network, a NAT box that forgot) is noticed after this time, whether something was sent to it or the
+ * connection only waits: net_wait then returns, and net_conn_read fails with TEMPORARY. */
+#define NET_DEAD_S 180
+
 typedef struct NetConn NetConn;
 
 /* Connects to the first address that answers (the system's order, next one after a failure). Blocks. */

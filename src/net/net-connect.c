@@ -11,6 +11,8 @@
 
 /* An address that swallows packets must not cost the whole time when another one may answer. */
 #define IMPATIENT_MS 5000
+#define PROBE_AFTER_S 120 /* of silence */
+#define PROBE_EACH_S 15
 
 int
 net_wait_fd (int fd, short events, gint64 deadline, Cancel *cancel, GError **error)
@@ -118,13 +120,22 @@ look_up (const NetTarget *target, gint64 deadline, Cancel *cancel, GError **erro
 	return g_steal_pointer (&l);
 }
 
+/* The limit for octets without acknowledgement holds for the probes, too; KEEPCNT counts where it isn't known. */
 static void
 set_options (int fd)
 {
-	int on = 1, idle = 120;
-	setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	setsockopt (fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{IPPROTO_TCP, TCP_NODELAY, 1},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, PROBE_AFTER_S},
+		{IPPROTO_TCP, TCP_KEEPINTVL, PROBE_EACH_S},
+		{IPPROTO_TCP, TCP_KEEPCNT, (NET_DEAD_S - PROBE_AFTER_S) / PROBE_EACH_S},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, NET_DEAD_S * 1000},
+	};
+	for (guint i = 0; i < G_N_ELEMENTS (options); i++)
+		setsockopt (fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
 }
 
 static int

@@ -9,7 +9,9 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <gsasl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -331,6 +333,67 @@ test_end_of_stream_is_told_apart (void **state)
 	assert_true (error_is (refused, ERROR_TEMPORARY));
 }
 
+static int
+option_of (const NetConn *c, int level, int name)
+{
+	int value = 0;
+	socklen_t size = sizeof value;
+	assert_int_equal (getsockopt (net_conn_fd (c), level, name, &value, &size), 0);
+	return value;
+}
+
+static void
+test_a_vanished_peer_is_noticed_after_three_minutes (void **state)
+{
+	Server s;
+	server_start (&s, SERVE_SILENT, FALSE);
+	NetConn *c = open_to (&s, "localhost", NULL, NULL, NULL);
+	assert_int_not_equal (option_of (c, SOL_SOCKET, SO_KEEPALIVE), 0);
+	int idle = option_of (c, IPPROTO_TCP, TCP_KEEPIDLE), each = option_of (c, IPPROTO_TCP, TCP_KEEPINTVL);
+	assert_int_equal (idle + each * option_of (c, IPPROTO_TCP, TCP_KEEPCNT), NET_DEAD_S);
+	assert_int_equal (option_of (c, IPPROTO_TCP, TCP_USER_TIMEOUT), 1000 * NET_DEAD_S);
+	net_conn_free (c);
+	server_end (&s);
+}
+
+/* The socket gets nothing any more, not even what is to be acknowledged. */
+static void
+vanish (int fd)
+{
+	struct sock_filter nothing = BPF_STMT (BPF_RET | BPF_K, 0);
+	struct sock_fprog program = {1, &nothing};
+	assert_int_equal (setsockopt (fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+}
+
+/* The same in seconds instead of minutes: a wait without anything sent, and one behind octets that nobody acknowledges. */
+static void
+test_a_wait_for_a_vanished_peer_ends (void **state)
+{
+	for (guint sends = 0; sends < 2; sends++) {
+		struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+		socklen_t size = sizeof a;
+		int listener = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), second = 1, timeout = 2000;
+		assert_int_equal (bind (listener, (struct sockaddr *) &a, size), 0);
+		assert_int_equal (listen (listener, 1), 0);
+		getsockname (listener, (struct sockaddr *) &a, &size);
+		g_autoptr (GError) error = NULL;
+		NetTarget t = {.host = "127.0.0.1", .port = ntohs (a.sin_port)};
+		g_autoptr (NetConn) c = net_conn_open (&t, NULL, &error);
+		int peer = accept (listener, NULL, NULL);
+		setsockopt (net_conn_fd (c), IPPROTO_TCP, TCP_KEEPIDLE, &second, sizeof second);
+		setsockopt (net_conn_fd (c), IPPROTO_TCP, TCP_KEEPINTVL, &second, sizeof second);
+		setsockopt (net_conn_fd (c), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+		vanish (peer);
+		if (sends)
+			net_conn_write (c, "hello", 5);
+		assert_true (net_wait (&c, 1, NULL, 0, 60000, NULL, &error) > 0);
+		assert_false (net_conn_read (c, &error));
+		assert_true (error_is (error, ERROR_TEMPORARY));
+		close (peer);
+		close (listener);
+	}
+}
+
 static gpointer
 trigger_soon (gpointer cancel)
 {
@@ -451,6 +514,8 @@ main (void)
 		cmocka_unit_test (test_certificates_are_judged),
 		cmocka_unit_test (test_starttls_refuses_what_came_before_it),
 		cmocka_unit_test (test_end_of_stream_is_told_apart),
+		cmocka_unit_test (test_a_vanished_peer_is_noticed_after_three_minutes),
+		cmocka_unit_test (test_a_wait_for_a_vanished_peer_ends),
 		cmocka_unit_test (test_cancel_ends_wait_and_handshake_at_once),
 		cmocka_unit_test (test_scram_proves_both_sides),
 		cmocka_unit_test (test_mechanisms_are_chosen_and_worded),
