@@ -158,7 +158,8 @@ listing_answered (gpointer data, const ImapAnswer *a, GError **error)
 	return TRUE;
 }
 
-/* Cyrus up to 3.6 at least answers STATUS MAILBOXID with octets of freed memory, other ones each time; in SELECT it is right. */
+/* Cyrus up to 3.6 at least answers STATUS MAILBOXID with octets of freed memory, other ones each time; in SELECT it is right. One whose
+ * greeting does not name it says so only in its answer to ID, which comes along with the list. */
 static gboolean
 lies_about_ids (ImapSession *s)
 {
@@ -256,6 +257,13 @@ listing_finish (Listing *l)
 }
 
 static void
+listing_drop_ids (Listing *l)
+{
+	for (guint i = 0; i < l->folders->len; i++)
+		g_clear_pointer (&((RemoteFolder *) l->folders->pdata[i])->id, g_free);
+}
+
+static void
 list_told (Listing *l)
 {
 	l->e->tree_changed = FALSE;
@@ -289,6 +297,8 @@ list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
 	listing_finish (&l);
 	if (!list_status (&l, s, error))
 		return FALSE;
+	if (lies_about_ids (s))
+		listing_drop_ids (&l);
 	list_told (&l);
 	*folders_out = g_steal_pointer (&l.folders);
 	return TRUE;

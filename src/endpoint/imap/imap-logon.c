@@ -250,6 +250,15 @@ session_log_on_remembered (ImapSession *s, GError **error)
 	return FALSE;
 }
 
+/* Who we are (RFC 2971), and nothing about the machine or its user. Some servers open no folder for a client that does not say it, so
+ * every connection does. It waits in the queue for the first command and goes with it. */
+static void
+session_introduce (ImapSession *s)
+{
+	if (imap_session_can (s, "ID"))
+		imap_session_send (s, "ID (\"name\" \"outpost\" \"version\" \"" OUTPOST_VERSION "\")", NULL, NULL, NULL);
+}
+
 static gboolean
 session_start (ImapSession *s, const char *known, GError **error)
 {
@@ -263,6 +272,7 @@ session_start (ImapSession *s, const char *known, GError **error)
 	if (!ok)
 		return FALSE;
 	s->log_on_flights = net_conn_stats (s->conn).flights;
+	session_introduce (s);
 	return TRUE;
 }
 

@@ -3,6 +3,8 @@
 #include "imap-session-private.h"
 #include <string.h>
 
+#define ID_FIELD_LIMIT 100 /* octets */
+
 void
 session_parser_clear (ImapSession *s)
 {
@@ -45,14 +47,29 @@ session_take_capability (ImapSession *s, const ImapResponse *r)
 	s->capabilities_fresh = TRUE;
 }
 
+/* The value of field @name, as it may stand in a line for people; "" if there is none. */
+static char *
+id_field (const ImapResponse *r, const char *name)
+{
+	for (const ImapNode *n = node_first (reply_arg (r, 0)), *value; n && (value = node_next (n)); n = node_next (value))
+		if (slice_equals_ascii_case (node_text (n), name) && !node_is_nil (value)) {
+			char *text = slice_to_utf8 (node_text (value), ID_FIELD_LIMIT);
+			for (char *c = text; *c; c++)
+				if (g_ascii_iscntrl (*c))
+					*c = ' ';
+			return g_strstrip (text);
+		}
+	return g_strdup ("");
+}
+
 static void
 session_take_id (ImapSession *s, const ImapResponse *r)
 {
-	for (const ImapNode *n = node_first (reply_arg (r, 0)); n; n = node_next (n))
-		if (slice_equals_ascii_case (node_text (n), "name") && !node_is_nil (node_next (n))) {
-			g_free (s->software);
-			s->software = slice_to_utf8 (node_text (node_next (n)), 100);
-		}
+	g_autofree char *name = id_field (r, "name"), *version = id_field (r, "version");
+	if (!*name)
+		return;
+	g_free (s->software);
+	s->software = g_strjoin (*version ? " " : "", name, version, NULL);
 }
 
 /* What of a status response belongs to the session and not to a command. */

@@ -429,7 +429,9 @@ imap_session_start_deflate (ImapSession *s, GError **error)
 void
 imap_session_logout (ImapSession *s)
 {
-	if (imap_session_is_dead (s) || s->commands.length > 0)
+	const char *current = imap_session_current (s);
+	gboolean only_id = s->commands.length == 1 && strcmp (current, "ID") == 0; /* nobody waits for its answer */
+	if (imap_session_is_dead (s) || (current && !only_id))
 		return;
 	imap_session_send (s, "LOGOUT", NULL, NULL, NULL);
 	net_conn_flush (s->conn, NULL);

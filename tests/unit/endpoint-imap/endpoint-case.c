@@ -73,6 +73,14 @@ call_list (Endpoint *e)
 	return told (e, ok, error, text);
 }
 
+char *
+call_list_who (Endpoint *e)
+{
+	g_autofree char *folders = call_list (e);
+	const char *software = imap_endpoint_software (e);
+	return g_strdup_printf ("%s of %s", folders, software ? software : "-");
+}
+
 static void
 tell_states (GString *text, const GArray *states)
 {

@@ -29,6 +29,7 @@ typedef struct {
 #define TALK(...) ((const FakeRow[]) {__VA_ARGS__, END})
 
 /* Parts of conversations. */
+#define WE_ARE "^ID \\(\"name\" \"outpost\" \"version\" \"[0-9.]+\"\\)$"
 #define FULL "LIST-EXTENDED LIST-STATUS SPECIAL-USE NAMESPACE ENABLE CONDSTORE QRESYNC ESEARCH UIDPLUS MOVE LITERAL+ MULTIAPPEND UNSELECT BINARY"
 #define SPACE {"^NAMESPACE$", "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n" OK}
 #define SELECT_INBOX(more) {"^SELECT \"INBOX\"", "* 5 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 9] n\r\n" more "%T OK [READ-WRITE] in\r\n"}
@@ -53,6 +54,7 @@ Endpoint *case_endpoint (const FakeServer *server);
 const char *error_name (const GError *error);
 
 char *call_list (Endpoint *e);
+char *call_list_who (Endpoint *e);       /* and what the server is */
 char *call_query_uids (Endpoint *e);     /* of INBOX, never seen */
 char *call_query_changes (Endpoint *e);  /* of INBOX: validity 7, since 10 */
 char *call_query_plain (Endpoint *e);    /* of INBOX: validity 7, no modseq known */

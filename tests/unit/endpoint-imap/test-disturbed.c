@@ -5,7 +5,7 @@
 
 static const EndpointCase cases[] = {
 	{"a list in one flight", call_list, NULL,
-	 {TALK (LOG_ON ("LIST-EXTENDED LIST-STATUS NAMESPACE ENABLE QRESYNC"), {"^ENABLE", "* ENABLED QRESYNC\r\n" OK}, SPACE, LIST_TWO)}},
+	 {TALK (LOG_ON ("LIST-EXTENDED LIST-STATUS NAMESPACE ENABLE QRESYNC ID"), {WE_ARE, "* ID (\"name\" \"Dovecot\")\r\n" OK}, {"^ENABLE", "* ENABLED QRESYNC\r\n" OK}, SPACE, LIST_TWO)}},
 	{"a list of a bare server", call_list, NULL,
 	 {TALK (LOG_ON (""), {"^LIST \"\" \"\"", "* LIST (\\NoSelect) \".\" \"\"\r\n" OK}, {"^LIST", "* LIST () \".\" INBOX\r\n* LIST () \".\" A\r\n" OK},
 	        {"^LSUB", "* LSUB () \".\" INBOX\r\n" OK}, {"^STATUS", "* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)\r\n" OK},
