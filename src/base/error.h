@@ -13,6 +13,7 @@ typedef enum {
 	ERROR_OVER_QUOTA,
 	ERROR_CONFLICT,      /* the state is not what the caller believed */
 	ERROR_TEMPORARY,     /* network, time-out, server says try later */
+	ERROR_UNAVAILABLE,   /* the peer can't give one folder now; the others it can */
 	ERROR_CORRUPT,       /* damaged store or data */
 	ERROR_PROTOCOL,      /* the peer sent what its protocol forbids */
 	ERROR_REFUSED,       /* the peer said NO or BAD to one request; it stands for that request only */

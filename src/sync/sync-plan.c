@@ -136,7 +136,7 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 			add_step (p, PLAN_RENAME_HERE, f, b, r, guessed, here);
 		else if (here)
 			add_step (p, PLAN_RENAME_HOME, f, b, r, FALSE, FALSE);
-		else if (!b->remote_id && r->id)
+		else if ((!b->remote_id && r->id) || (!b->selectable && r->selectable))
 			add_step (p, PLAN_BIND, f, b, r, FALSE, FALSE);
 	} else if (f)
 		add_step (p, PLAN_REMOVE_HERE, f, b, NULL, FALSE, FALSE);

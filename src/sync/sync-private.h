@@ -59,6 +59,8 @@ gboolean sync_hierarchy (SyncRun *run, GError **error);
 gboolean sync_load_folders (SyncRun *run, GError **error);
 /* Brings home's changes of the given FolderRuns here. */
 gboolean sync_pull (SyncRun *run, GPtrArray *folders, GError **error);
+/* Logs and counts that @f can't be read: this run does nothing more with it, nothing is removed for it, the next run tries again. TRUE. */
+gboolean sync_folder_failed (SyncRun *run, FolderRun *f, const char *why);
 gboolean sync_push (SyncRun *run, GError **error);
 /* Removes at home the folders that are gone here (after the push, which may still have moved messages out of them). */
 gboolean sync_push_folder_removals (SyncRun *run, GError **error);

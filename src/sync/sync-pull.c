@@ -261,12 +261,12 @@ apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const Folder
 	return store_bind_folder (run->store, b, error);
 }
 
-static gboolean
-folder_failed (SyncRun *run, FolderRun *f, const GError *e)
+gboolean
+sync_folder_failed (SyncRun *run, FolderRun *f, const char *why)
 {
 	f->failed = TRUE;
 	run->result->failures++;
-	sync_log_detail (run, "folder '%s' could not be read: %s", f->folder->path, e->message);
+	sync_log_detail (run, "folder '%s' could not be read: %s", f->folder->path, why);
 	return TRUE;
 }
 
@@ -276,7 +276,7 @@ apply_question (SyncRun *run, const Question *q, GError **error)
 	const FolderQuery *both[] = {q->uids, q->changes};
 	for (int i = 0; i < 2; i++)
 		if (both[i] && both[i]->error)
-			return folder_failed (run, q->f, both[i]->error);
+			return sync_folder_failed (run, q->f, both[i]->error->message);
 	for (int i = 0; i < 2; i++) {
 		Suspicion why = both[i] ? sync_suspicion (run, q->f, both[i]) : SUSPICION_NONE;
 		if (why != SUSPICION_NONE)
@@ -343,7 +343,7 @@ finish_fetch (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError 
 		return FALSE;
 	for (guint i = 0; i < fetching->len; i++) {
 		if (requests[i].error)
-			folder_failed (run, fetching->pdata[i], requests[i].error);
+			sync_folder_failed (run, fetching->pdata[i], requests[i].error->message);
 		else if (!mark_complete (run, fetching->pdata[i], error))
 			return FALSE;
 	}

@@ -237,7 +237,7 @@ push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *first = pendings->pdata[i];
 		FolderRun *from = first->origin_uid ? find_folder_run (run, first->origin_folder) : NULL;
-		if (!from)
+		if (!from || from->failed)
 			continue;
 		g_autoptr (GPtrArray) group = g_ptr_array_new ();
 		g_auto (UidSet) seen = UID_SET_INIT;

@@ -65,7 +65,11 @@ folders_to_pull (SyncRun *run)
 	GPtrArray *list = g_ptr_array_new ();
 	for (guint i = 0; i < run->folders->len; i++) {
 		FolderRun *f = run->folders->pdata[i];
-		if (!f->failed && f->binding->selectable && (!f->remote || plan_needs_query (f->binding, f->remote)))
+		if (f->failed || !f->binding->selectable)
+			continue;
+		if (f->remote && !f->remote->selectable)
+			sync_folder_failed (run, f, "the server lists it as one that can't be opened (\\NoSelect); what is here stays");
+		else if (!f->remote || plan_needs_query (f->binding, f->remote))
 			g_ptr_array_add (list, f);
 	}
 	return list;

@@ -24,6 +24,7 @@ class FakeServer:
         self.capability, self.wrong_size, self.no_uidnext = capability, wrong_size, no_uidnext
         self.answer_at = {n: a for n, a in ((bye_at, "BYE"), (no_at, "NO"), (bad_at, "BAD")) if n}
         self.unsolicited, self.separator = list(unsolicited), separator
+        self.attributes, self.refused = {}, {}  # by folder: what LIST says, the answer to SELECT
         self.folders = {"INBOX": []}
         self.validity = {"INBOX": 1000}
         self.next = {"INBOX": 1}
@@ -181,7 +182,7 @@ class Session:
             self.send(f'* LIST (\\Noselect) "{self.server.separator}" ""')
             return
         for name in self.server.folders:
-            self.send(f'* LIST () "{self.server.separator}" "{name}"')
+            self.send(f'* LIST ({self.server.attributes.get(name, "")}) "{self.server.separator}" "{name}"')
 
     def do_lsub(self, rest, pieces):
         for name in self.server.folders:
@@ -205,6 +206,9 @@ class Session:
     def do_select(self, rest, pieces, read_only=False):
         name = self.words(rest)[0]
         items = self.server.folders[name]
+        if name in self.server.refused:
+            self.folder = None
+            return self.server.refused[name]
         self.folder, self.read_only, self.known = name, read_only, list(items)
         self.send(f"* {len(items)} EXISTS")
         self.send("* 0 RECENT")

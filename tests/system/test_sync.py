@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store equals the server: folders, octets, flags, keywords, dates; both ways; whatever breaks in between."""
+import json
 import os
 import random
 import re
@@ -340,6 +341,49 @@ def test_a_bare_server_is_synchronised_both_ways(quirks, program):
         assert "\\Flagged" in next(item.flags for item in server.folders["INBOX"] if item.uid == first["uid"])
         assert [program.save(item["id"]) for item in sorted(program.list("Other"), key=lambda i: i["uid"])] == [
             item.octets for item in server.folders["Other"]]
+
+
+def sync_result(program):
+    return json.loads(program.sync("--json").splitlines()[-1])
+
+
+@pytest.mark.parametrize("how", ["NO [NOPERM] not for you", "NO [UNAVAILABLE] its disk is being replaced", "NO", "BAD what?",
+                                 "\\NoSelect", "\\NonExistent"])
+def test_a_folder_that_cannot_be_opened_stops_no_other(how, program):
+    with FakeServer() as server:
+        bare(server)
+        program.logon(server.url)
+        program.sync()
+        before = program.list("Other")
+        program.ok("flag", str(before[0]["id"]), "\\Flagged")
+        server.add("INBOX", b"Subject: to one that opens\r\n\r\n.\r\n")
+        server.add("Other", b"Subject: to one that does not\r\n\r\n.\r\n")
+        (server.attributes if how.startswith("\\") else server.refused)["Other"] = how
+        for run in range(2):
+            assert sync_result(program)["failures"] == 1
+            assert [item["id"] for item in program.list("Other")] == [item["id"] for item in before]
+            assert len(program.list("INBOX")) == 5
+            lines = [line for line in program.ok("log").decode().splitlines() if "'Other'" in line]
+            assert len(lines) == 1 and "could not be read" in lines[0]
+        server.attributes, server.refused = {}, {}
+        settle(program)
+        assert len(program.list("Other")) == 5
+        with ImapClient(server.port) as client:
+            assert differences(program, client.dump()) == []
+
+
+def test_a_folder_that_becomes_one_with_messages_is_synchronised(program):
+    with FakeServer() as server:
+        server.add_folder("Above")
+        server.add_folder("Above/Below")
+        server.attributes["Above"], server.refused["Above"] = "\\NoSelect", "NO not selectable"
+        server.add("Above/Below", b"Subject: below\r\n\r\n.\r\n")
+        program.logon(server.url)
+        assert sync_result(program)["failures"] == 0
+        server.attributes, server.refused = {}, {}
+        server.add("Above", b"Subject: above\r\n\r\n.\r\n")
+        settle(program)
+        assert [item["subject"] for item in program.list("Above")] == ["above"]
 
 
 def test_a_nul_in_a_body_is_kept(program):

@@ -140,7 +140,7 @@ group_refused (Group *g, const ImapAnswer *answer, GError **error)
 	g_autoptr (GError) failure = NULL;
 	imap_answer_fail (answer, &failure, g->n > 1 ? "messages can't be added to folder '%s'" : "the message can't be added to folder '%s'",
 	                  g->a->name);
-	if (failure->code == ERROR_TEMPORARY) {
+	if (failure->code == ERROR_UNAVAILABLE) {
 		g_propagate_error (error, g_steal_pointer (&failure));
 		return FALSE;
 	}

@@ -64,7 +64,7 @@ endpoint_session_further (ImapEndpoint *e, guint i)
 gboolean
 endpoint_retry (ImapEndpoint *e, guint *tries, GError **error)
 {
-	if (!error_is (*error, ERROR_TEMPORARY) || ++*tries >= TRIES_LIMIT || cancel_is_triggered (e->cancel))
+	if (!(error_is (*error, ERROR_TEMPORARY) || error_is (*error, ERROR_UNAVAILABLE)) || ++*tries >= TRIES_LIMIT || cancel_is_triggered (e->cancel))
 		return FALSE;
 	for (guint i = 0; i < IMAP_CONNECTIONS_LIMIT; i++)
 		endpoint_session_drop (e, i);

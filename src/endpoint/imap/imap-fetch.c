@@ -18,6 +18,7 @@ typedef struct {
 	UidSet delivered, failed;
 	guint blocks_left;
 	gboolean refused; /* the folder can't be opened, or is not what it was */
+	gboolean nomodseq; /* the folder has none: to ask for it is refused (RFC 7162 3.1.2.2) */
 } Wanted;
 
 typedef struct {
@@ -26,7 +27,7 @@ typedef struct {
 	UidSet uids;
 	guint lane; /* session index while in flight */
 	guint32 uidvalidity;
-	gboolean in_flight;
+	gboolean in_flight, asked_modseq;
 } Block;
 
 struct Transfer {
@@ -102,9 +103,13 @@ static ImapHeard
 select_hear (gpointer data, const ImapResponse *r, GError **error)
 {
 	Block *b = data;
-	if (!reply_is_status (r) || strcmp (reply_code (r), "UIDVALIDITY") != 0)
+	const char *code = reply_is_status (r) ? reply_code (r) : "";
+	if (strcmp (code, "UIDVALIDITY") == 0)
+		b->uidvalidity = (guint32) reply_code_number (r);
+	else if (strcmp (code, "NOMODSEQ") == 0)
+		b->t->wanted[b->request].nomodseq = TRUE;
+	else
 		return IMAP_PASSED;
-	b->uidvalidity = (guint32) reply_code_number (r);
 	return IMAP_TAKEN;
 }
 
@@ -113,8 +118,6 @@ select_answered (gpointer data, const ImapAnswer *a, GError **error)
 {
 	Block *b = data;
 	Wanted *w = &b->t->wanted[b->request];
-	if (imap_answer_is_temporary (a))
-		return imap_answer_fail (a, error, "folder '%s' can't be opened now", w->r->name);
 	if (a->outcome != IMAP_OK) {
 		if (!w->r->error)
 			imap_answer_fail (a, &w->r->error, "folder '%s' can't be opened", w->r->name);
@@ -198,10 +201,12 @@ block_answered (gpointer data, const ImapAnswer *a, GError **error)
 	Block *b = data;
 	Transfer *t = b->t;
 	Wanted *w = &t->wanted[b->request];
-	if (imap_answer_is_temporary (a))
-		return imap_answer_fail (a, error, "messages of folder '%s' can't be read now", w->r->name);
 	b->in_flight = FALSE;
 	t->lanes[b->lane].messages -= (guint) uid_set_count (&b->uids);
+	if (a->outcome == IMAP_BAD && b->asked_modseq && w->nomodseq) {
+		g_queue_push_head (&t->waiting, b);
+		return TRUE;
+	}
 	t->left--;
 	if (a->outcome != IMAP_OK && !w->refused) {
 		g_auto (UidSet) rest = UID_SET_INIT;
@@ -228,8 +233,8 @@ block_send (Transfer *t, guint lane, Block *b)
 	}
 	g_autoptr (GString) text = g_string_new ("UID FETCH ");
 	uid_set_format (&b->uids, text);
-	g_string_append_printf (text, " (UID FLAGS INTERNALDATE RFC822.SIZE%s%s BODY.PEEK[])",
-	                        imap_session_has_condstore (s) ? " MODSEQ" : "",
+	b->asked_modseq = imap_session_has_condstore (s) && !t->wanted[b->request].nomodseq;
+	g_string_append_printf (text, " (UID FLAGS INTERNALDATE RFC822.SIZE%s%s BODY.PEEK[])", b->asked_modseq ? " MODSEQ" : "",
 	                        fetch_id_item (s));
 	imap_session_send (s, text->str, block_hear, block_answered, b);
 	b->lane = lane;

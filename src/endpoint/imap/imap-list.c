@@ -153,7 +153,7 @@ listing_answered (gpointer data, const ImapAnswer *a, GError **error)
 {
 	Listing *l = data;
 	if (imap_answer_is_temporary (a))
-		return imap_answer_fail (a, error, "the folders can't be listed now");
+		return error_fail (error, ERROR_TEMPORARY, "the folders can't be listed now: the server said: %s", a->text);
 	l->refused |= a->outcome != IMAP_OK;
 	return TRUE;
 }

@@ -85,7 +85,8 @@ static gboolean
 logon_fail (ImapSession *s, const ImapAnswer *a, NetSasl *sasl, GError **error)
 {
 	if (imap_answer_is_temporary (a))
-		return imap_answer_fail (a, error, "%s can't log on '%s' now", net_conn_name (s->conn), s->settings->user);
+		return error_fail (error, ERROR_TEMPORARY, "%s can't log on '%s' now: the server said: %s", net_conn_name (s->conn),
+		                   s->settings->user, a->text);
 	const char *more = sasl ? net_sasl_failure (sasl) : NULL;
 	return error_fail (error, ERROR_NO_PERMISSION, "%s did not accept the %s of '%s' (it said: %s%s%s): check user name and %s",
 	                   net_conn_name (s->conn), s->settings->secret_is_token ? "token" : "password", s->settings->user, a->text,

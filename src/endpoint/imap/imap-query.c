@@ -141,8 +141,6 @@ asked_selected (gpointer data, const ImapAnswer *answer, GError **error)
 		a->plain = TRUE;
 		return TRUE;
 	}
-	if (imap_answer_is_temporary (answer))
-		return imap_answer_fail (answer, error, "folder '%s' can't be opened now", q->name);
 	if (a->failed) {
 		g_clear_error (&q->error);
 		imap_answer_fail (answer, &q->error, "folder '%s' can't be opened", q->name);
@@ -160,11 +158,16 @@ static gboolean
 asked_answered (gpointer data, const ImapAnswer *answer, GError **error)
 {
 	Asked *a = data;
-	if (imap_answer_is_temporary (answer))
-		return imap_answer_fail (answer, error, "folder '%s' can't be read now", a->q->name);
 	if (answer->outcome != IMAP_OK && !a->q->error)
 		imap_answer_fail (answer, &a->q->error, "folder '%s' can't be read", a->q->name);
 	return TRUE;
+}
+
+/* RFC 7162 3.1.2.2: one folder may have none where others do. Then nothing is told since anything. */
+static gboolean
+asked_has_modseq (const Asked *a)
+{
+	return !a->nomodseq && a->q->highestmodseq_now;
 }
 
 static gboolean
@@ -250,7 +253,7 @@ asked_send_searches (Asked *a)
 static gboolean
 asked_is_complete (const Asked *a)
 {
-	return a->failed || a->q->changed_identity || (a->all_uids && a->selected) || (asked_by_qresync (a) && !a->nomodseq);
+	return a->failed || a->q->changed_identity || (a->all_uids && a->selected) || (asked_by_qresync (a) && asked_has_modseq (a));
 }
 
 /* What SELECT left open, when @a's folder is the selected one. */
@@ -259,7 +262,7 @@ asked_send_rest (Asked *a)
 {
 	ImapSession *s = a->inquiry->s;
 	FolderQuery *q = a->q;
-	gboolean since = q->kind == QUERY_CHANGES && q->highestmodseq && q->highestmodseq_now && !a->nomodseq;
+	gboolean since = q->kind == QUERY_CHANGES && q->highestmodseq && asked_has_modseq (a);
 	g_array_set_size (q->states, 0);
 	uid_set_clear (&q->all_uids);
 	a->all_uids = TRUE;
@@ -270,7 +273,7 @@ asked_send_rest (Asked *a)
 		g_autofree char *text = g_strdup_printf ("UID FETCH 1:* (FLAGS) (CHANGEDSINCE %" G_GUINT64_FORMAT ")", q->highestmodseq);
 		imap_session_send (s, text, asked_hear, asked_answered, a);
 	} else if (q->kind == QUERY_CHANGES)
-		imap_session_send (s, q->highestmodseq_now ? "UID FETCH 1:* (FLAGS MODSEQ)" : "UID FETCH 1:* (FLAGS)", asked_hear,
+		imap_session_send (s, asked_has_modseq (a) ? "UID FETCH 1:* (FLAGS MODSEQ)" : "UID FETCH 1:* (FLAGS)", asked_hear,
 		                   asked_answered, a);
 	if (!a->all_states)
 		asked_send_searches (a);
@@ -321,7 +324,7 @@ asked_finish (Asked *a)
 static gboolean
 inquiry_deflate (Inquiry *all, const Asked *a, GError **error)
 {
-	gboolean much = a->q->kind == QUERY_CHANGES && !(a->q->highestmodseq && a->q->highestmodseq_now) && a->exists > DEFLATE_MESSAGES;
+	gboolean much = a->q->kind == QUERY_CHANGES && !(a->q->highestmodseq && asked_has_modseq (a)) && a->exists > DEFLATE_MESSAGES;
 	return !much || a->failed || !all->e->settings.compress || imap_session_start_deflate (all->s, error);
 }
 

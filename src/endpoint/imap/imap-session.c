@@ -49,7 +49,7 @@ imap_answer_fail (const ImapAnswer *a, GError **error, const char *what, ...)
 		const char *code;
 		OutpostError error;
 	} codes[] = {
-		{"UNAVAILABLE", ERROR_TEMPORARY},          {"INUSE", ERROR_TEMPORARY},
+		{"UNAVAILABLE", ERROR_UNAVAILABLE},        {"INUSE", ERROR_UNAVAILABLE},
 		{"NONEXISTENT", ERROR_NOT_FOUND},          {"TRYCREATE", ERROR_NOT_FOUND},
 		{"ALREADYEXISTS", ERROR_EXISTS},           {"OVERQUOTA", ERROR_OVER_QUOTA},
 		{"TOOBIG", ERROR_TOO_BIG},                 {"NOPERM", ERROR_NO_PERMISSION},
