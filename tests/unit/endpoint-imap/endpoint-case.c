@@ -3,6 +3,9 @@
 
 int case_silence_ms = 1500;
 
+guint case_share = 0, case_shares = 1;
+
+#define CALM_MS 5000      /* silence where nobody is silent */
 #define DISTURBED_MS 8000 /* a call takes no longer, whatever the server does */
 
 static char *
@@ -505,10 +508,16 @@ void
 case_disturb (const EndpointCase *c)
 {
 	guint flights;
+	static guint count;
 	FakeTalk talks[] = {c->talks[0]};
+	int silence = case_silence_ms;
+	case_silence_ms = CALM_MS;
 	g_autofree char *trouble = NULL, *text = case_play (c, talks, 1, FALSE, &flights, &trouble);
 	for (guint row = 2; row < talk_rows (c->talks[0]); row++)
-		for (Saying saying = 0; saying < N_SAYINGS; saying++)
-			if (c->talks[0][row].reply && !(saying == SAY_HALF && c->talks[0][row].size))
+		for (Saying saying = 0; saying < N_SAYINGS; saying++) {
+			case_silence_ms = saying == SAY_NOISE ? CALM_MS : silence;
+			if (c->talks[0][row].reply && !(saying == SAY_HALF && c->talks[0][row].size) && count++ % case_shares == case_share)
 				case_disturb_at (c, row, saying, text);
+		}
+	case_silence_ms = silence;
 }

@@ -46,6 +46,8 @@ void case_check (const EndpointCase *c, gboolean trickle);
 /* Plays @c's first conversation changed at one row after the other, as it would be by a server that says NO, BAD, BYE, nothing more,
  * or much that nobody asked for. The call has to end; with the last it must tell the same. */
 void case_disturb (const EndpointCase *c);
+/* Of the disturbances this process plays every @case_shares-th, from the @case_share-th on. All at first. */
+extern guint case_share, case_shares;
 
 /* How long a server may be silent here. */
 extern int case_silence_ms;
