@@ -95,6 +95,78 @@ def status(client, folder):
     return int(re.search(r"UIDVALIDITY (\d+)", text).group(1)), int(re.search(r"UIDNEXT (\d+)", text).group(1))
 
 
+# ---- Moves ----
+
+Row = collections.namedtuple("Row", "order validity uids keep added alter lost", defaults=("shuffled", "new", "order", None, 0, None, ()))
+
+# keep: so many of the first; added: so many new ones; alter, lost: what the migration tool did to them.
+ROWS = {
+    "M1-other-order": Row(),
+    "M1-reversed": Row("reversed"),
+    "M1-order-kept": Row("kept"),
+    "M1-new-mail": Row(added=3),
+    "M1-some-removed": Row(keep=MESSAGES - 6),
+    "M2-same-uidvalidity": Row(validity="same"),
+    "M2-reversed-with-new-mail": Row("reversed", "same", added=2),
+    "M3-same-uids": Row("kept", uids="same"),
+    "M3-new-mail": Row("kept", uids="same", added=4),
+    "M4-empty": Row(keep=0),
+    "M5-empty-same-uidvalidity": Row(validity="same", keep=0),
+    "M6-half-migrated": Row(keep=50),
+    "M9-header-added": Row(alter="header"),
+    "M9-dates-lost": Row(lost=("dates",)),
+    "M9-flags-lost": Row(lost=("flags",)),
+    "M9-all": Row(alter="header", lost=("dates", "flags")),
+    "M9-header-refolded": Row(alter="refolded"),
+    "M13-older-copy": Row("kept", "same", "same", 150),
+    "M13-older-copy-and-new-mail": Row("kept", "same", "same", 150, 60),
+}
+
+
+def altered(mail, row):
+    octets = mail.octets
+    if row.alter == "header":
+        octets = b"X-Migrated: by a tool,\r\n\tas tools do\r\n" + octets
+    elif row.alter == "refolded":
+        octets = octets.replace(b"\r\nSubject: ", b"\r\nSubject:\r\n ", 1).replace(b"\r\nReceived: ", b"\r\nX-Was-Received: ", 1)
+    return mail._replace(octets=octets, when=1_790_000_000 if "dates" in row.lost else mail.when,
+                         flags=frozenset() if "flags" in row.lost else mail.flags)
+
+
+class Move:
+    """What the new home gets by a row."""
+
+    def __init__(self, mailbox, row):
+        self.mailbox, self.row = mailbox, row
+        self.present = list(range(MESSAGES if row.keep is None else row.keep))
+        self.added = make_mail(row.added, 99, 1_700_000_000)
+        mails = [altered(mailbox.mails[i], row) for i in self.present]
+        self.mails = {"shuffled": shuffled, "reversed": lambda m: m[::-1], "kept": list}[row.order](mails) + self.added
+
+    def put(self, server, client):
+        """Through @client; by files when it is None."""
+        t, row = self.mailbox, self.row
+        if client:
+            put_imap(client, t.folder, self.mails)
+            if t.other:
+                put_imap(client, "INBOX", t.other)
+            return
+        validity = t.validity if row.validity == "same" else t.validity + 1000
+        put_maildir(server, t.folder, self.mails, validity, None, self.uidnext())
+        if t.other:
+            put_maildir(server, "INBOX", t.other)
+
+    def uidnext(self):
+        """M5 and M13 know nothing of the UIDs that were given since."""
+        return len(self.mails) + 1
+
+    def held(self):
+        return len(self.present) < MESSAGES
+
+    def missing(self):
+        return [m for i, m in enumerate(self.mailbox.mails) if i not in self.present]
+
+
 # ---- The offline side ----
 
 class Moved(Outpost):
@@ -121,24 +193,48 @@ class Moved(Outpost):
         return self.json("resolve")
 
 
-class Template:
-    """200 messages synchronised from @server, then 3 flag changes, 2 removals and 1 new message made offline."""
+class Mailbox:
+    """200 messages in a folder, a dozen in INBOX when that is another folder, and what is to be done offline: 3 changes of a flag,
+    2 removals, 1 new message."""
 
-    def __init__(self, directory, folder, server, user="alice", edit=True):
-        self.directory, self.folder = str(directory), folder
+    def __init__(self, folder):
+        self.folder = folder
         self.mails = make_mail(MESSAGES, 7)
         self.other = make_mail(12, 8, 1_500_000_000) if folder != "INBOX" else []
         self.local = Mail(make_mail(1, 9)[0].octets, frozenset(["\\Seen"]), 0)
-        if hasattr(server, "maildir"):
-            put_maildir(server, folder, self.mails)
-            if self.other:
-                put_maildir(server, "INBOX", self.other)
+
+    def put(self, server, user="alice"):
+        folders = [(self.folder, self.mails)] + ([("INBOX", self.other)] if self.other else [])
+        for folder, mails in folders if hasattr(server, "maildir") else ():
+            put_maildir(server, folder, mails)
         with ImapClient(server.port, user) as client:
-            if not hasattr(server, "maildir"):
-                put_imap(client, folder, self.mails)
-                if self.other:
-                    put_imap(client, "INBOX", self.other)
-            self.validity, self.uidnext = status(client, folder)
+            for folder, mails in () if hasattr(server, "maildir") else folders:
+                put_imap(client, folder, mails)
+            self.validity, self.uidnext = status(client, self.folder)
+
+    def expected(self, present=None, added=()):
+        return counted(self.expected_mails(present, added))
+
+    def expected_mails(self, present=None, added=()):
+        """What a folder shall have in which @present (numbers of messages; None: all) are, or at home were."""
+        mails = [self.local, *added]
+        for i in range(MESSAGES) if present is None else present:
+            m = self.mails[i]
+            if i not in REMOVED:
+                mails.append(m._replace(flags=m.flags ^ {"\\Answered"}) if i in FLAGGED else m)
+        return mails
+
+    def size(self):
+        return sum(len(m.octets) for m in self.mails)
+
+
+class Template(Mailbox):
+    """Such a mailbox synchronised from @server, and what is to be done offline done."""
+
+    def __init__(self, directory, folder, server, user="alice", edit=True):
+        super().__init__(folder)
+        self.directory = str(directory)
+        self.put(server, user)
         with Outpost(directory=self.directory) as program:
             program.logon(server.url, user=user)
             program.sync()
@@ -166,15 +262,3 @@ class Template:
                 with open(os.path.join(where, name), "w") as text:
                     text.write(content.replace(self.directory, str(directory)))
         return Moved(directory=str(directory))
-
-    def expected(self, present=None, added=()):
-        """What a folder shall have in which @present (numbers of messages; None: all) are, or at home were."""
-        mails = [self.local, *added]
-        for i in range(MESSAGES) if present is None else present:
-            m = self.mails[i]
-            if i not in REMOVED:
-                mails.append(m._replace(flags=m.flags ^ {"\\Answered"}) if i in FLAGGED else m)
-        return counted(mails)
-
-    def size(self):
-        return sum(len(m.octets) for m in self.mails)

@@ -8,14 +8,16 @@ import time
 
 class Proxy:
     """cut_down/cut_up: the connection is reset after so many octets from/to the server, over all connections;
-    delay: seconds one way; host: the address it listens on. A flight is a change of direction from the server's talking to the client's."""
+    delay: seconds one way; host: the address it listens on; record: keeps what passed, by connection. A flight is a change of
+    direction from the server's talking to the client's."""
 
-    def __init__(self, port, cut_down=None, cut_up=None, delay=0.0, host="127.0.0.1"):
+    def __init__(self, port, cut_down=None, cut_up=None, delay=0.0, host="127.0.0.1", record=False):
         self.target, self.delay, self.host = port, delay, host
         self.cut = {"down": cut_down, "up": cut_up}
         self.octets = {"down": 0, "up": 0}
-        self.flights = self.connections = 0
+        self.flights = self.connections = self.serial = 0
         self.last = {}
+        self.recorded = {} if record else None
         self.lock = threading.Lock()
         self.open = []
         self.closing = False
@@ -34,7 +36,8 @@ class Proxy:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.connections += 1
-                number = self.connections
+                self.serial += 1
+                number = self.serial
                 self.open += [client, server]
             for source, sink, way in ((client, server, "up"), (server, client, "down")):
                 threading.Thread(target=self.pump, args=(source, sink, way, number), daemon=True).start()
@@ -67,6 +70,8 @@ class Proxy:
                 if room is not None and room < len(data):
                     data = data[:max(room, 0)]
                 self.octets[way] += len(data)
+                if self.recorded is not None:
+                    self.recorded.setdefault((number, way), bytearray()).extend(data)
             if self.delay:
                 time.sleep(self.delay)
             try:
@@ -77,6 +82,10 @@ class Proxy:
                 self.reset(source, sink)
                 return
 
+    def streams(self, way):
+        with self.lock:
+            return [bytes(data) for (_, w), data in self.recorded.items() if w == way]
+
     def counts(self):
         with self.lock:
             return dict(self.octets, flights=self.flights, connections=self.connections)
@@ -85,6 +94,8 @@ class Proxy:
         with self.lock:
             self.octets = {"down": 0, "up": 0}
             self.flights = self.connections = 0
+            if self.recorded is not None:
+                self.recorded = {}
 
     def close(self):
         self.closing = True
