@@ -21,6 +21,7 @@ typedef enum {
 	ENDPOINT_OBJECTID = 1 << 4,  /* folders and messages have ids */
 	ENDPOINT_PUSH = 1 << 5,      /* NOTIFY: events for all folders */
 	ENDPOINT_LIST_STATUS = 1 << 6,
+	ENDPOINT_SEARCH = 1 << 8,    /* search_flags */
 	ENDPOINT_KEYWORDS = 1 << 7,  /* any keyword may be stored (PERMANENTFLAGS \*), as last seen */
 } EndpointAbility;
 
@@ -64,6 +65,8 @@ typedef struct {
 	guint32 uidvalidity_now, uidnext_now, messages_now;
 	guint64 highestmodseq_now; /* 0 none */
 	char *id_now;
+	gboolean keywords_told; /* `keywords_now` is every keyword that a message of the folder may have */
+	char *keywords_now;     /* canonical; NULL none */
 	gboolean changed_identity; /* UIDVALIDITY differs from a non-zero expected one: nothing else is filled */
 	gboolean all_states;       /* `states` has every message (no MODSEQ at the home) */
 	GArray *states;            /* RemoteState of changed and new messages, ascending UID */
@@ -117,6 +120,17 @@ typedef struct {
 	guint64 modseq;
 } RemoteEvidence;
 
+/* Which messages of @from..@to have a flag, or only how many. */
+typedef struct {
+	guint flag;          /* one StoreFlags bit; 0: */
+	const char *keyword;
+	guint32 from, to;
+	gboolean names;      /* their UIDs are to be told, too */
+
+	guint64 count; /* answers */
+	UidSet uids;
+} FlagSearch;
+
 typedef gboolean (*OctetSource) (gpointer data, gsize offset, gsize size, GBytes **octets_out, GError **error);
 typedef struct {
 	OctetSource source;
@@ -169,6 +183,10 @@ typedef struct {
 	 * Deflated where the home can and much follows. */
 	gboolean (*evidence) (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, EvidenceLevel level,
 	                      GArray **evidence_out, GError **error);
+
+	/* Only with ENDPOINT_SEARCH. CONFLICT if UIDVALIDITY differs. *answered_out FALSE: not every search was, or can be, answered. */
+	gboolean (*search_flags) (Endpoint *e, const char *name, guint32 uidvalidity, FlagSearch *searches, guint n, gboolean *answered_out,
+	                          GError **error);
 
 	/* Appends in order; MULTIAPPEND or pipelined. The error of one doesn't stop the others. */
 	gboolean (*append) (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error);

@@ -11,7 +11,9 @@ typedef struct {
 	GArray *here;      /* MatchHere */
 	GArray *there;     /* RemoteEvidence */
 	Match *match;
-	gboolean by_position; /* by samples: flags were not read */
+	gboolean by_position;   /* by samples: flags were not read */
+	gboolean flags_known;   /* they were, or gathered_flags found them out */
+	gboolean flags_counted; /* some of them by numbers only */
 } Gathered;
 void gathered_free (Gathered *g);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
@@ -20,6 +22,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
 Gathered *sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error);
 /* g->here against @uids at home (NULL: all); g->query.uidvalidity_now must be set. @weak: also by what a migration leaves of a message. */
 gboolean gathered_match (SyncRun *run, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error);
+/* Which flags messages that were matched by position have, if the home can tell by searching: then g->flags_known. */
+gboolean gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **error);
 /* For store_each_known: adds to a GArray of MatchHere. */
 gboolean gathered_take_known (gpointer here, const KnownMessage *k);
 gboolean gathered_is_other_mail (const Gathered *g);

@@ -93,6 +93,11 @@ Suspicion sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q);
 /* Finds out by evidence which message is which, and binds anew, in one transaction; what the home has not (yet) is awaited and put on
  * hold, nothing is removed. Afterwards f->wanted holds what is new at home. f->held and f->failed where the evidence is not enough. */
 gboolean sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error);
+/* Flags of @folder were found equal by their numbers only (sync-flags.c): the first later run that looks into it reads them all. Inside a
+ * transaction. */
+gboolean sync_note_counted (SyncRun *run, gint64 folder, gboolean counted, GError **error);
+/* So it is, and this is such a run. */
+gboolean sync_was_counted (SyncRun *run, gint64 folder);
 /* New messages at home (f->wanted) that are awaited or pending ones are bound, and not fetched. */
 gboolean sync_match_awaited (SyncRun *run, FolderRun *f, GError **error);
 /* Do @uids still stand for the messages they are bound to? *same_out FALSE: no, nothing may be written to them. */

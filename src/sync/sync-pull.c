@@ -46,6 +46,8 @@ ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions, GError **er
 		if (!f->binding->complete && modseq && f->binding->highestmodseq)
 			q.uids = add_query (queries, f, QUERY_UIDS);
 		q.changes = add_query (queries, f, QUERY_CHANGES);
+		if (sync_was_counted (run, f->binding->folder))
+			q.changes->highestmodseq = 0; /* every message's flags */
 	}
 	g_array_append_val (questions, q);
 	if (!known)
@@ -258,6 +260,8 @@ apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const Folder
 		b->remote_id = g_strdup (last->id_now);
 	b->complete = !f->held && uid_set_is_empty (&f->wanted);
 	f->hinted_total = last->messages_now;
+	if (changes && !changes->highestmodseq && sync_was_counted (run, b->folder) && !sync_note_counted (run, b->folder, FALSE, error))
+		return FALSE;
 	return store_bind_folder (run->store, b, error);
 }
 

@@ -108,7 +108,10 @@ apply_evidence_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **er
 	for (guint i = 0; i < g->there->len; i++) {
 		const RemoteEvidence *e = &g_array_index (g->there, RemoteEvidence, i);
 		RemoteState state = {e->uid, e->flags, e->keywords, 0};
-		if (g->match->here_of_there[i] >= 0 && !sync_apply_state (run, f, &state, &news, error))
+		const MatchHere *h = g->match->here_of_there[i] >= 0 ? &g_array_index (g->here, MatchHere, g->match->here_of_there[i]) : NULL;
+		if (!h || (g->by_position && h->known.flags == e->flags && keywords_equal (h->known.keywords, e->keywords)))
+			continue;
+		if (!sync_apply_state (run, f, &state, &news, error))
 			return FALSE;
 	}
 	return TRUE;
@@ -168,6 +171,26 @@ log_match (SyncRun *run, const Gathered *g)
 		sync_log_detail (run, "%u of them by header only: they were altered on the way", g->match->weak);
 }
 
+static char *
+counted_setting (gint64 folder)
+{
+	return g_strdup_printf ("flags-counted-%" G_GINT64_FORMAT, folder);
+}
+
+gboolean
+sync_note_counted (SyncRun *run, gint64 folder, gboolean counted, GError **error)
+{
+	g_autofree char *name = counted_setting (folder), *when = g_strdup_printf ("%" G_GINT64_FORMAT, run->started);
+	return store_set_setting (run->store, name, counted ? when : NULL, error);
+}
+
+gboolean
+sync_was_counted (SyncRun *run, gint64 folder)
+{
+	g_autofree char *name = counted_setting (folder), *when = store_setting (run->store, name);
+	return when && g_ascii_strtoll (when, NULL, 10) != run->started;
+}
+
 static gboolean
 write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 {
@@ -189,11 +212,12 @@ write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 		g_free (b->remote_id);
 		b->remote_id = g_strdup (id);
 	}
-	/* by position the flags are still to be asked for */
-	b->highestmodseq = g->by_position ? 0 : q->highestmodseq_now;
-	b->complete = !g->by_position && uid_set_is_empty (&f->wanted);
-	f->again = g->by_position;
-	return (g->by_position || (restore_lost_flags (run, f, g, error) && apply_evidence_flags (run, f, g, error))) &&
+	/* else the flags are still to be asked for */
+	b->highestmodseq = g->flags_known ? q->highestmodseq_now : 0;
+	b->complete = g->flags_known && uid_set_is_empty (&f->wanted);
+	f->again = !g->flags_known;
+	return (!g->flags_known || (restore_lost_flags (run, f, g, error) && apply_evidence_flags (run, f, g, error))) &&
+	       sync_note_counted (run, b->folder, g->flags_known && g->flags_counted, error) &&
 	       store_bind_folder (run->store, b, error) && release (run, b->folder, "identity", error) && update_hold (run, f, error) &&
 	       sync_log_write (run, error);
 }
@@ -243,6 +267,8 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 		return tolerated (run, f, e, error);
 	if (gathered_is_other_mail (g))
 		return hold_other_mail (run, f, g, error);
+	if (!gathered_flags (run, f->binding->remote_name, g, &e))
+		return tolerated (run, f, e, error);
 	log_match (run, g);
 	run->result->relinked += g->match->matched;
 	gboolean ok = sync_begin (run, error) && write_bindings (run, f, g, error) && sync_commit (run, error);

@@ -134,7 +134,7 @@ imap_abilities (Endpoint *endpoint)
 		{"CONDSTORE", ENDPOINT_MODSEQ}, {"QRESYNC", ENDPOINT_MODSEQ | ENDPOINT_VANISHED},
 		{"UIDPLUS", ENDPOINT_UIDPLUS}, {"MOVE", ENDPOINT_MOVE},
 		{"OBJECTID", ENDPOINT_OBJECTID}, {"NOTIFY", ENDPOINT_PUSH},
-		{"LIST-STATUS", ENDPOINT_LIST_STATUS},
+		{"LIST-STATUS", ENDPOINT_LIST_STATUS}, {"ESEARCH", ENDPOINT_SEARCH},
 	};
 	ImapEndpoint *e = (ImapEndpoint *) endpoint;
 	guint abilities = e->keywords_any ? ENDPOINT_KEYWORDS : 0;
@@ -165,6 +165,7 @@ static const EndpointClass imap_class = {
 	.query = imap_query,
 	.fetch = imap_fetch,
 	.evidence = imap_evidence,
+	.search_flags = imap_search_flags,
 	.append = imap_append,
 	.store_flags = imap_store_flags,
 	.copy = imap_copy,

@@ -58,6 +58,10 @@ EndpointTraffic imap_session_traffic (const ImapSession *s);
 
 /* Queues "TAG @text CRLF"; nothing waits. Handlers may be NULL. */
 void imap_session_send (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data);
+/* Is @r the ESEARCH of the command with this number? One without a tag is the oldest open command's. */
+gboolean imap_session_is_search_of (const ImapResponse *r, guint number);
+/* The number of the command that was sent last, for the above. */
+guint imap_session_last_number (const ImapSession *s);
 /* For commands in pieces: begin, then write any octets through imap_session_conn. The command's first piece is @text, without CRLF. */
 void imap_session_begin (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data);
 /* The last SELECT's or EXAMINE's argument as it was sent, NULL after CLOSE, UNSELECT and at first. */
@@ -154,6 +158,8 @@ gboolean imap_query (Endpoint *e, FolderQuery *queries, guint n, GError **error)
 gboolean imap_fetch (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error);
 gboolean imap_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, guint32 from, EvidenceLevel level,
                         GArray **evidence_out, GError **error);
+gboolean imap_search_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagSearch *searches, guint n, gboolean *answered_out,
+                            GError **error);
 gboolean imap_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error);
 gboolean imap_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequest *requests, guint n, GError **error);
 gboolean imap_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move,

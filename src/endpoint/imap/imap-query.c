@@ -44,7 +44,7 @@ asked_reset (Asked *a)
 	folder_query_done (q);
 	q->uidvalidity_now = q->uidnext_now = q->messages_now = 0;
 	q->highestmodseq_now = 0;
-	q->changed_identity = q->all_states = q->has_all_uids = FALSE;
+	q->changed_identity = q->all_states = q->has_all_uids = q->keywords_told = FALSE;
 	q->states = remote_states_new ();
 	a->exists = a->max_uid = a->at_select = a->expunged = 0;
 	a->searched = FALSE;
@@ -111,6 +111,10 @@ asked_hear (gpointer data, const ImapResponse *r, GError **error)
 			asked_reset (a);
 		} else
 			asked_take_code (a, r);
+	} else if (reply_is (r, "FLAGS")) {
+		g_free (q->keywords_now);
+		q->keywords_now = keywords_of_list (reply_arg (r, 0));
+		q->keywords_told = TRUE;
 	} else if (reply_is (r, "EXISTS"))
 		a->exists = reply_number (r);
 	else if (reply_is (r, "EXPUNGE"))

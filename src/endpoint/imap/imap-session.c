@@ -248,6 +248,21 @@ imap_session_begin (ImapSession *s, const char *text, ImapUntagged untagged, Ima
 	g_queue_push_tail (&s->commands, c);
 }
 
+guint
+imap_session_last_number (const ImapSession *s)
+{
+	return s->last_tag;
+}
+
+gboolean
+imap_session_is_search_of (const ImapResponse *r, guint number)
+{
+	char tag[16];
+	g_snprintf (tag, sizeof tag, TAG_PREFIX "%u", number);
+	Slice told = reply_is (r, "ESEARCH") ? reply_esearch_tag (r) : (Slice) {0};
+	return reply_is (r, "ESEARCH") && (told.size == 0 || slice_equals_ascii_case (told, tag));
+}
+
 void
 imap_session_send (ImapSession *s, const char *text, ImapUntagged untagged, ImapDone done, gpointer data)
 {

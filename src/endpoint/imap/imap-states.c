@@ -57,6 +57,14 @@ state_take_flags (RemoteState *state, const ImapNode *flags)
 		state->keywords = keywords_join (words);
 }
 
+char *
+keywords_of_list (const ImapNode *flags)
+{
+	RemoteState state = {0};
+	state_take_flags (&state, flags);
+	return state.keywords;
+}
+
 gboolean
 state_of_fetch (const ImapResponse *r, RemoteState *state_out)
 {

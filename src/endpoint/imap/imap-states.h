@@ -9,6 +9,8 @@
 const ImapNode *fetch_item (const ImapResponse *r, const char *name);
 /* The value of BODY[...], whatever stands in the brackets, NULL. */
 const ImapNode *fetch_body (const ImapResponse *r);
+/* Keywords of a list of flags, canonical; NULL none. */
+char *keywords_of_list (const ImapNode *flags);
 /* FALSE without UID or FLAGS. Keywords are the caller's. */
 gboolean state_of_fetch (const ImapResponse *r, RemoteState *state_out);
 /* The same where the message has UID @uid, told or not. */

@@ -206,6 +206,24 @@ call_evidence_all (Endpoint *e)
 	return told (e, ok, error, text);
 }
 
+char *
+call_search (Endpoint *e)
+{
+	FlagSearch searches[] = {{.flag = 1, .from = 1, .to = 9, .names = TRUE}, {.keyword = "foo", .from = 1, .to = 9}};
+	GString *text = g_string_new ("search");
+	GError *error = NULL;
+	gboolean answered = FALSE;
+	gboolean ok = e->class->search_flags (e, "INBOX", 7, searches, 2, &answered, &error);
+	for (guint i = 0; ok && answered && i < 2; i++) {
+		g_string_append_printf (text, " %" G_GUINT64_FORMAT "(", searches[i].count);
+		uid_set_format (&searches[i].uids, text);
+		g_string_append_c (text, ')');
+	}
+	for (guint i = 0; i < 2; i++)
+		uid_set_clear (&searches[i].uids);
+	return told (e, ok, error, text);
+}
+
 typedef struct {
 	const char *octets;
 	gsize size;

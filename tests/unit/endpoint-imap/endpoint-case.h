@@ -64,6 +64,7 @@ char *call_query_three (Endpoint *e);    /* of INBOX, A, B: validity 7, since 10
 char *call_fetch (Endpoint *e);          /* INBOX, validity 7, UIDs 1:3 */
 char *call_evidence (Endpoint *e);       /* INBOX, validity 7, UIDs from 2 */
 char *call_evidence_all (Endpoint *e);   /* INBOX, validity 7, size and date of all: the first and the last */
+char *call_search (Endpoint *e);         /* INBOX, validity 7, UIDs 1:9: which are \Seen, how many have foo; nothing: not answered */
 char *call_append (Endpoint *e);         /* three messages to A */
 char *call_append_one (Endpoint *e);
 char *call_append_nul (Endpoint *e);     /* the second of two holds NUL */

@@ -261,6 +261,7 @@ answer (Home *h, FolderQuery *q)
 	if (q->changed_identity)
 		return;
 	gboolean since = modseq && q->highestmodseq;
+	q->keywords_told = TRUE;
 	q->has_all_uids = q->kind == QUERY_UIDS || !(h->abilities & ENDPOINT_VANISHED) || !since;
 	q->states = remote_states_new ();
 	q->canary_evidence = remote_evidence_new ();
@@ -274,6 +275,9 @@ answer (Home *h, FolderQuery *q)
 		}
 		if (q->has_all_uids)
 			uid_set_add (&q->all_uids, m->uid);
+		char *words = keywords_merge (NULL, q->keywords_now, or_null (m->keywords));
+		g_free (q->keywords_now);
+		q->keywords_now = words;
 		if (q->kind == QUERY_CHANGES && (!since || m->modseq > q->highestmodseq))
 			add_state (q->states, m, modseq);
 	}
@@ -345,16 +349,50 @@ memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSe
 	if (!f || f->uidvalidity != uidvalidity)
 		return error_fail (error, ERROR_CONFLICT, "another folder");
 	GArray *list = remote_evidence_new ();
-	for (guint32 uid = 1; uid < f->uidnext; uid++) {
-		HomeMessage *m = message_by_uid (f, uid);
-		if (!m || (uids ? !uid_set_contains (uids, uid) : uid < from))
+	for (int i = 0; i < HOME_MESSAGES; i++) {
+		HomeMessage *m = &f->messages[i];
+		if (!m->uid || (uids ? !uid_set_contains (uids, m->uid) : m->uid < from))
 			continue;
 		RemoteEvidence ev = evidence_of (m);
 		if (level == EVIDENCE_HEADER)
 			add_header (&ev, m);
 		g_array_append_val (list, ev);
 	}
+	g_array_sort (list, by_uid); /* a UID is the first field of both */
 	*evidence_out = list;
+	return TRUE;
+}
+
+static gboolean
+has_word (const char *words, const char *word)
+{
+	g_auto (GStrv) list = g_strsplit (words, " ", -1);
+	return g_strv_contains ((const char *const *) list, word);
+}
+
+static gboolean
+memory_search_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagSearch *searches, guint n, gboolean *answered_out, GError **error)
+{
+	HomeFolder *f = home_folder (home_of (e), name);
+	if (!called (e, error))
+		return FALSE;
+	if (!f || f->uidvalidity != uidvalidity)
+		return error_fail (error, ERROR_CONFLICT, "another folder");
+	g_assert (home_of (e)->abilities & ENDPOINT_SEARCH);
+	for (guint i = 0; i < n; i++) {
+		FlagSearch *s = &searches[i];
+		g_assert (s->from <= s->to && !s->flag != !s->keyword);
+		for (int k = 0; k < HOME_MESSAGES; k++) {
+			const HomeMessage *m = &f->messages[k];
+			if (!m->uid || m->uid < s->from || m->uid > s->to || (s->flag ? !(m->flags & s->flag) : !has_word (m->keywords, s->keyword)))
+				continue;
+			s->count++;
+			if (s->names)
+				uid_set_add (&s->uids, m->uid);
+		}
+	}
+	home_of (e)->searched += n;
+	*answered_out = TRUE;
 	return TRUE;
 }
 
@@ -506,7 +544,7 @@ memory_watch (Endpoint *e, const char *const *names, guint n, gint64 timeout_ms,
 
 static const EndpointClass memory_class = {
 	.open = memory_open, .close = memory_close, .free = (void (*) (Endpoint *)) g_free, .abilities = memory_abilities,
-	.traffic = memory_traffic, .list = memory_list, .query = memory_query, .fetch = memory_fetch, .evidence = memory_evidence,
+	.traffic = memory_traffic, .list = memory_list, .query = memory_query, .fetch = memory_fetch, .evidence = memory_evidence, .search_flags = memory_search_flags,
 	.append = memory_append, .store_flags = memory_store_flags, .copy = memory_copy, .expunge = memory_expunge,
 	.folder_create = memory_folder_create, .folder_rename = memory_folder_rename, .folder_delete = memory_folder_delete,
 	.watch = memory_watch,

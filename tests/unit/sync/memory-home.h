@@ -38,6 +38,7 @@ typedef struct {
 	guint32 next_validity, next_id;
 	HomeFolder folders[HOME_FOLDERS];
 	guint fetched; /* bodies given out, ever */
+	guint searched; /* questions about flags, ever */
 	guint writes;  /* appends, stores, copies, expunges, folder changes, ever */
 	gint fail_at;  /* the n-th call fails with TEMPORARY; 0 never */
 	gint calls;

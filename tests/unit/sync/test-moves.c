@@ -49,8 +49,8 @@ static const Row rows[] = {
 };
 
 static const guint kinds[] = {
-	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID,
-	ENDPOINT_MODSEQ | ENDPOINT_UIDPLUS,
+	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID | ENDPOINT_SEARCH,
+	ENDPOINT_MODSEQ | ENDPOINT_UIDPLUS | ENDPOINT_SEARCH,
 	0,
 };
 
@@ -395,6 +395,67 @@ ten_thousand_equal_evidences_are_no_trouble (void **state)
 	world_free (w);
 }
 
+static World *
+world_of_many (guint n)
+{
+	World *w = g_new0 (World, 1);
+	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
+	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->home = home_new (kinds[0], TRUE);
+	w->folder = "INBOX";
+	HomeFolder *f = home_folder (w->home, "INBOX");
+	f->uidnext = 4000000000; /* sets of such UIDs are long */
+	for (guint i = 0; i < n; i++)
+		home_add (w->home, f, i, i % 2 ? FLAG_SEEN : 0, i % 3 ? NULL : "work");
+	run (w);
+	return w;
+}
+
+static void
+check_equal_flags (World *w, guint n)
+{
+	g_autofree Scan *scan = g_new0 (Scan, 1);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	HomeFolder *f = home_folder (w->home, "INBOX");
+	scan_here (w, s, scan);
+	for (guint i = 0; i < n; i++)
+		if (scan->flags[f->messages[i].body] != f->messages[i].flags)
+			fail_msg ("body %u has flags %u here, %u at home", f->messages[i].body, scan->flags[f->messages[i].body], f->messages[i].flags);
+}
+
+/* The numbers of long sets are compared range by range. */
+static void
+flags_changed_during_a_move_are_found (void **state)
+{
+	static const struct {
+		guint set, cleared; /* bodies */
+		gboolean at_once;
+	} changes[] = {{G_MAXUINT, G_MAXUINT, TRUE}, {10, G_MAXUINT, TRUE}, {G_MAXUINT, 301, TRUE}, {10, 301, TRUE}, {10, 11, FALSE}};
+	for (guint i = 0; i < G_N_ELEMENTS (changes); i++) {
+		World *w = world_of_many (380);
+		HomeFolder *f = home_folder (w->home, "INBOX");
+		HomeChange change = {TRUE, ORDER_SAME_UIDS};
+		home_change (w->home, f, &change);
+		if (changes[i].set < 380)
+			home_set_flags (w->home, f, &f->messages[changes[i].set], FLAG_SEEN, "");
+		if (changes[i].cleared < 380)
+			home_set_flags (w->home, f, &f->messages[changes[i].cleared], 0, "work");
+		guint writes = w->home->writes, fetched = w->home->fetched;
+		SyncResult r = run (w);
+		assert_int_equal (r.relinked, 380);
+		assert_in_range (w->home->searched, 100, 300);
+		if (changes[i].at_once)
+			check_equal_flags (w, 380);
+		home_add (w->home, f, 380, 0, NULL);
+		g_usleep (1100000 * !changes[i].at_once); /* a later run is one that began in another second */
+		run (w);
+		check_equal_flags (w, 381);
+		assert_int_equal (w->home->writes, writes);
+		assert_int_equal (w->home->fetched, fetched + 1);
+		world_free (w);
+	}
+}
+
 static void
 decide (World *w, HoldDecision decision)
 {
@@ -463,6 +524,7 @@ main (void)
 		cmocka_unit_test (a_changed_home_is_followed_though_killed_at_any_step),
 		cmocka_unit_test (another_persons_mailbox_is_refused_and_nothing_is_touched),
 		cmocka_unit_test (ten_thousand_equal_evidences_are_no_trouble),
+		cmocka_unit_test (flags_changed_during_a_move_are_found),
 		cmocka_unit_test (what_only_is_here_is_sent_or_removed_as_decided),
 		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
 	};
