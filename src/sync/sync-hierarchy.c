@@ -395,12 +395,12 @@ changes_trees (const GArray *steps)
 }
 
 static gboolean
-verify_guesses (Tree *t, const GArray *steps, GArray *refused, GError **error)
+verify_guesses (SyncRun *run, const GArray *steps, GArray *refused, GError **error)
 {
 	for (guint i = 0; i < steps->len; i++) {
 		const FolderStep *step = &g_array_index (steps, FolderStep, i);
 		gboolean same = TRUE;
-		if (step->guessed && step->remote && !verify_rename (t->run, step, &same, error))
+		if (step->guessed && step->remote && !verify_rename (run, step, &same, error))
 			return FALSE;
 		RefusedGuess guess = {step->binding ? step->binding->folder : 0, step->remote};
 		if (!same)
@@ -411,16 +411,16 @@ verify_guesses (Tree *t, const GArray *steps, GArray *refused, GError **error)
 
 /* Two folders may have the same UIDVALIDITY by chance, so a guess that evidence does not bear out is no rename, and the plan is made
  * without it: the folder may have moved to another one. Each round refuses at least one of finitely many pairs. */
-static GArray *
-verified_plan (Tree *t, const GPtrArray *folders, GError **error)
+GArray *
+sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bindings, gboolean rehearsal, GError **error)
 {
 	g_autoptr (GArray) refused = g_array_new (FALSE, FALSE, sizeof (RefusedGuess));
 	for (;;) {
-		g_autoptr (GArray) steps = plan_folders (folders, t->bindings, t->run->remotes, refused);
+		g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes, refused);
 		guint before = refused->len;
-		if (before == 0 && !sync_check_mailbox (t->run, changes_trees (steps), error))
+		if (before == 0 && !rehearsal && !sync_check_mailbox (run, changes_trees (steps), error))
 			return NULL;
-		if (!verify_guesses (t, steps, refused, error))
+		if (!verify_guesses (run, steps, refused, error))
 			return NULL;
 		if (refused->len == before)
 			return g_steal_pointer (&steps);
@@ -446,7 +446,7 @@ log_folder_counts (SyncRun *run)
 static gboolean
 carry_out (Tree *t, GPtrArray *folders, GError **error)
 {
-	g_autoptr (GArray) steps = verified_plan (t, folders, error);
+	g_autoptr (GArray) steps = sync_plan_hierarchy (t->run, folders, t->bindings, FALSE, error);
 	if (!steps)
 		return FALSE;
 	count_bound_names (t);

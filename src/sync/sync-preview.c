@@ -111,7 +111,9 @@ preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 	g_autoptr (GPtrArray) bindings = folders ? store_folder_bindings (run->store, error) : NULL;
 	if (!bindings)
 		return FALSE;
-	g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes, NULL);
+	g_autoptr (GArray) steps = sync_plan_hierarchy (run, folders, bindings, TRUE, error);
+	if (!steps)
+		return FALSE;
 	for (guint i = 0; i < folders->len; i++) {
 		const Folder *f = folders->pdata[i];
 		g_autoptr (FolderBinding) b = store_folder_binding (run->store, f->id, error);

@@ -55,6 +55,9 @@ gboolean sync_begin (SyncRun *run, GError **error);
 gboolean sync_commit (SyncRun *run, GError **error);
 
 gboolean sync_hierarchy (SyncRun *run, GError **error);
+/* The plan (FolderStep) with every guess of a renamed folder borne out by evidence. Reads only. @rehearsal: another person's mailbox is
+ * planned for like ours, else it is CONFLICT. */
+GArray *sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bindings, gboolean rehearsal, GError **error);
 /* Fills run->folders from the store and the listing. */
 gboolean sync_load_folders (SyncRun *run, GError **error);
 /* Brings home's changes of the given FolderRuns here. */

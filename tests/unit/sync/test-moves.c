@@ -516,6 +516,42 @@ folders_renamed_by_the_migration_are_recognised (void **state)
 	world_free (w);
 }
 
+/* A folder is gone, and a new one has its UIDVALIDITY by chance. */
+static void
+a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder (void **state)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	World *w = world_new (kinds[1], "Work/Deep");
+	guint32 validity = home_folder (w->home, "Work/Deep")->uidvalidity;
+	home_delete (w->home, "Work/Deep");
+	HomeFolder *f = home_create (w->home, "Other");
+	f->uidvalidity = validity;
+	for (guint i = 0; i < MESSAGES; i++)
+		home_add (w->home, f, OTHER + i, 0, NULL);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Endpoint) e = home_endpoint (w->home);
+	g_autoptr (GPtrArray) list = NULL;
+	guint writes = w->home->writes;
+	assert_true (sync_preview (s, e, &o, NULL, &list, NULL));
+	assert_int_equal (w->home->writes, writes);
+	guint seen = 0;
+	for (guint i = 0; i < list->len; i++) {
+		const SyncPreview *p = list->pdata[i];
+		if (g_strcmp0 (p->folder, "Work/Deep") == 0) {
+			assert_null (p->home);
+			assert_int_equal (p->linked, 0);
+			seen++;
+		} else if (g_strcmp0 (p->home, "Other") == 0) {
+			assert_null (p->folder);
+			assert_int_equal (p->only_there, MESSAGES);
+			seen++;
+		}
+	}
+	assert_int_equal (seen, 2);
+	g_clear_pointer (&s, store_close);
+	world_free (w);
+}
+
 int
 main (void)
 {
@@ -526,6 +562,7 @@ main (void)
 		cmocka_unit_test (ten_thousand_equal_evidences_are_no_trouble),
 		cmocka_unit_test (flags_changed_during_a_move_are_found),
 		cmocka_unit_test (what_only_is_here_is_sent_or_removed_as_decided),
+		cmocka_unit_test (a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder),
 		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
