@@ -217,6 +217,9 @@ cmd_logon (Cli *cli, char **args, GError **error)
 {
 	if (!cli_arguments (args, 1, 1, "ADDRESS", error))
 		return FALSE;
+	if (strchr (args[0], ':')) /* perhaps a URL, perhaps with a password: it is not repeated */
+		return error_fail (error, ERROR_USAGE, "a mail address has no ':': say for example outpost logon you@example.org --server "
+		                   "imaps://mail.example.org, and no password; it is asked for or comes from --password-command");
 	if (!strchr (args[0], '@') || strpbrk (args[0], " \t\r\n"))
 		return error_fail (error, ERROR_USAGE, "'%s' is no mail address: say for example outpost logon you@example.org", args[0]);
 	Profile *p = cli->profile = wanted_profile (cli, args[0], error);

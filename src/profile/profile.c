@@ -110,6 +110,9 @@ profile_set_location (Profile *p, const char *location, GError **error)
 	guint16 port = tls ? 993 : 143;
 	if (at)
 		*at = '\0';
+	if (at && strchr (rest, ':'))
+		return error_fail (error, ERROR_USAGE, "the server's location holds a password: leave it out, it is asked for or comes from "
+		                   "--password-command (a colon in a user name is written %%3A)");
 	g_autofree char *user = at ? g_uri_unescape_string (rest, NULL) : NULL;
 	if ((at && (!user || !*user)) || !parse_host_port (host, &host, &port))
 		return error_fail (error, ERROR_USAGE, "\"%s\" is no server location: write imaps://host or imap://user@host:port",
@@ -136,7 +139,7 @@ static gboolean
 address_is_good (const char *address)
 {
 	const char *at = strrchr (address, '@');
-	return at && at > address && at[1] && g_utf8_validate (address, -1, NULL) && !strpbrk (address, " \t\r\n<>\"");
+	return at && at > address && at[1] && g_utf8_validate (address, -1, NULL) && !strpbrk (address, " \t\r\n<>\":");
 }
 
 gboolean

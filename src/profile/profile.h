@@ -33,7 +33,8 @@ void profile_free (Profile *p);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Profile, profile_free)
 
 /* Reads [imaps://|imap://][user[%40domain]@]host[:port][/] into host, port, tls and, if given, user; no scheme means imaps; IPv6
- * literals in brackets. Ports default to 993 and 143. USAGE otherwise, naming what is wrong; @p is then unchanged. */
+ * literals in brackets. Ports default to 993 and 143. USAGE otherwise, naming what is wrong; @p is then unchanged. A password (a colon
+ * before the "@"; one in a user name is written %3A) is refused and not repeated. */
 gboolean profile_set_location (Profile *p, const char *location, GError **error);
 /* "imaps://host:port", without the user. */
 char *profile_location (const Profile *p);

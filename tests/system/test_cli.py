@@ -163,6 +163,18 @@ def test_no_secret_is_kept_or_shown(server, program):
     assert found == [secret_file(program)]
 
 
+@pytest.mark.parametrize("how", [
+    ["alice@mail.example.org", "--server", "imap://alice:wonderland@127.0.0.1:{port}"],
+    ["alice@mail.example.org", "--server", "alice:wonderland@127.0.0.1:no-port"],
+    ["imap://alice:wonderland@127.0.0.1:{port}"], ["alice:wonderland@mail.example.org", "--profile", "p"]])
+def test_a_password_in_a_url_is_refused_and_not_repeated(how, server, program):
+    arguments = [word.format(port=server.port) for word in how]
+    code, out, err = program.run("logon", *arguments, "--password-command", "printf wonderland", "--no-sync")
+    assert code == 2 and "password" in err
+    assert "wonderland" not in err + out.decode()
+    assert program.json("profile", "list") == []
+
+
 def secret_file(program):
     path = os.path.join(program.home, "secret")
     with open(path, "w") as secret:

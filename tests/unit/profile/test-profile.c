@@ -22,7 +22,7 @@ test_locations_are_read_or_refused (void **state)
 		{"imaps://a@b.org@h:1", "h", "a@b.org", "imaps://h:1"},
 		{"imaps://[::1]:99", "::1", NULL, "imaps://[::1]:99"},
 		{"imaps://", NULL}, {"imaps://h:0", NULL}, {"imaps://h:65536", NULL}, {"imaps://h:9x", NULL}, {"http://h", NULL},
-		{"imaps://@h", NULL}, {"imaps://[::1", NULL}, {"imaps://[x]", NULL}, {"h/INBOX", NULL}, {"a b", NULL},
+		{"imaps://@h", NULL}, {"imaps://a%3Ab@h", "h", "a:b", "imaps://h:993"}, {"imaps://[::1", NULL}, {"imaps://[x]", NULL}, {"h/INBOX", NULL}, {"a b", NULL},
 	};
 	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
 		g_autoptr (Profile) p = profile_new ("p");
@@ -37,6 +37,24 @@ test_locations_are_read_or_refused (void **state)
 		assert_string_equal (p->host, rows[i].host);
 		assert_string_equal (back, rows[i].back);
 		assert_int_equal (g_strcmp0 (p->user, rows[i].user), 0);
+	}
+}
+
+static void
+test_a_password_in_a_location_is_refused_and_not_repeated (void **state)
+{
+	static const char *const rows[] = {
+		"imap://ann:open sesame@h", "imaps://ann:open sesame@h:9x", "ann:open sesame@h", "imaps://ann:@h", "imaps://:open sesame@h",
+		"imaps://a@b.org:open sesame@h", "imaps://ann:open sesame/@h/",
+	};
+	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+		g_autoptr (Profile) p = profile_new ("p");
+		g_autoptr (GError) error = NULL;
+		assert_false (profile_set_location (p, rows[i], &error));
+		assert_true (error_is (error, ERROR_USAGE));
+		assert_non_null (strstr (error->message, "password"));
+		assert_null (strstr (error->message, "sesame"));
+		assert_null (p->user);
 	}
 }
 
@@ -196,7 +214,8 @@ main (void)
 	g_autofree char *dir = g_dir_make_tmp ("test-profile-XXXXXX", NULL);
 	g_setenv ("XDG_CONFIG_HOME", dir, TRUE);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test (test_locations_are_read_or_refused), cmocka_unit_test (test_profiles_are_kept),
+		cmocka_unit_test (test_locations_are_read_or_refused),
+		cmocka_unit_test (test_a_password_in_a_location_is_refused_and_not_repeated), cmocka_unit_test (test_profiles_are_kept),
 		cmocka_unit_test (test_commands_give_their_first_line), cmocka_unit_test (test_autoconfig_files_are_read),
 		cmocka_unit_test (test_srv_records_are_ordered), cmocka_unit_test (test_discovery_follows_the_hooks),
 	};
