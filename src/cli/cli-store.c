@@ -29,10 +29,18 @@ cli_store (Cli *cli, gboolean write, GError **error)
 		cli->store = store_open (p->store, 0, &local);
 	}
 	if (!cli->store && error_is (local, ERROR_NOT_FOUND))
-		error_fail (error, ERROR_NOT_FOUND, "profile %s has no offline store yet: run outpost sync", p->name);
+		error_fail (error, ERROR_NOT_FOUND, "the offline store %s of profile %s is not there: put it back, or let outpost sync make a new one",
+		            p->store, p->name);
 	else if (!cli->store)
 		g_propagate_error (error, g_steal_pointer (&local));
 	return cli->store;
+}
+
+void
+cli_say_new_store (const Cli *cli, const Profile *p)
+{
+	cli_note (cli, "The offline store %s of profile %s is not there. A new one is made; what was not sent from the old one is not in it.", p->store,
+	          p->name);
 }
 
 gboolean

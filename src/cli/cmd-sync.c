@@ -150,9 +150,12 @@ open_for_sync (Cli *cli, GError **error)
 	StalePolicy policy = STALE_ADOPT;
 	if (!p || !cli_make_parents (p->store, error) || (stale_option && !stale_policy_parse (stale_option, &policy, error)))
 		return FALSE;
-	if (policy == STALE_REPLACE && g_file_test (p->store, G_FILE_TEST_EXISTS) && !stale_archive (cli, p->store, error))
+	gboolean there = g_file_test (p->store, G_FILE_TEST_EXISTS);
+	if (policy == STALE_REPLACE && there && !stale_archive (cli, p->store, error))
 		return FALSE;
-	cli->store = store_open (p->store, STORE_CREATE, error);
+	if (!there)
+		cli_say_new_store (cli, p);
+	cli->store = store_open (p->store, !there || policy == STALE_REPLACE ? STORE_CREATE : 0, error);
 	return cli->store && (!stale_option || stale_apply (cli, policy, error)) && check_folders (cli, error);
 }
 

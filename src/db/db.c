@@ -20,10 +20,17 @@ struct Db {
 	char *path;
 	GHashTable *statements; /* SQL text by address -> Statement */
 	const char *began_at;   /* NULL: no transaction */
-	gboolean read_only;
+	gboolean read_only, create;
 	GError *unprepared;     /* of the last statement that did not prepare; shown at its step */
 	GError *failure;        /* the first one in this transaction */
 };
+
+/* Our statements fit our schema: one that names what is not there has met a damaged one. */
+static gboolean
+is_amiss (int result, const char *message)
+{
+	return result == SQLITE_ERROR && (g_str_has_prefix (message, "no such ") || strstr (message, " has no column named "));
+}
 
 /* Full disks show as other codes where the VFS doesn't map them (shared memory, quota, RLIMIT_FSIZE). */
 static gboolean
@@ -101,6 +108,8 @@ db_fail (Db *db, const char *doing, GError **error)
 {
 	int result = sqlite3_extended_errcode (db->handle);
 	OutpostError code = code_of (result, system_error (db, result));
+	if (is_amiss (result, sqlite3_errmsg (db->handle)))
+		code = ERROR_CORRUPT;
 	if (db->unprepared) {
 		g_propagate_error (error, g_steal_pointer (&db->unprepared));
 		return FALSE;
@@ -162,7 +171,7 @@ set_up_for_writing (Db *db, GError **error)
 		pages = sqlite3_column_int (q, 0);
 	if (sqlite3_finalize (q) != SQLITE_OK || pages < 0)
 		return db_fail (db, "opening", error);
-	return db_exec (db, "PRAGMA page_size=16384; PRAGMA secure_delete=FAST;", error) && (pages || db_use_wal (db, error));
+	return db_exec (db, "PRAGMA page_size=16384; PRAGMA secure_delete=FAST;", error) && (pages || !db->create || db_use_wal (db, error));
 }
 
 static gboolean
@@ -217,6 +226,18 @@ open_read_only (Db *db, GError **error)
 	return FALSE;
 }
 
+/* SQLite opens for reading what it can't write, and tells at the first write. */
+static gboolean
+open_for_writing (Db *db, GError **error)
+{
+	if (!open_handle (db, SQLITE_OPEN_READWRITE, error))
+		return FALSE;
+	if (sqlite3_db_readonly (db->handle, "main") == 1)
+		return error_fail (error, ERROR_NO_PERMISSION, "the store %s can only be read here: %s", db->path,
+		                   access (db->path, W_OK) != 0 ? g_strerror (errno) : "it can't be written");
+	return set_up (db, FALSE, error);
+}
+
 Db *
 db_open (const char *path, gboolean read_only, gboolean create, GError **error)
 {
@@ -230,9 +251,9 @@ db_open (const char *path, gboolean read_only, gboolean create, GError **error)
 	Db *db = g_new0 (Db, 1);
 	db->path = g_strdup (path);
 	db->read_only = read_only;
+	db->create = create;
 	db->statements = g_hash_table_new (NULL, NULL);
-	gboolean ok = read_only ? open_read_only (db, error)
-	                        : open_handle (db, SQLITE_OPEN_READWRITE, error) && set_up (db, FALSE, error);
+	gboolean ok = read_only ? open_read_only (db, error) : open_for_writing (db, error);
 	if (!ok)
 		g_clear_pointer (&db, db_close);
 	return db;

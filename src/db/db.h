@@ -11,7 +11,8 @@ typedef struct Db Db;
 typedef struct sqlite3_stmt DbQuery;
 
 /* Opens (and with @create makes, mode 0600) the database at @path: synchronous=FULL, foreign keys on, 2 MiB of cache, 30 s busy
- * time-out. An empty file gets a WAL and 16 KiB pages; another is not changed by opening it. Read-only works on a full disk too (then others can't write as long as it is open). */
+ * time-out. With @create an empty file gets a WAL and 16 KiB pages; another is not changed by opening it. What can't be written is NO_PERMISSION unless
+ * read-only. Read-only works on a full disk too (then others can't write as long as it is open). */
 Db *db_open (const char *path, gboolean read_only, gboolean create, GError **error);
 /* Finalises all statements; asserts that no transaction is open. NULL is allowed. */
 void db_close (Db *db);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verifies what a store can know about itself, and mends what can be mended without losing a message.
  *
- * Two passes. The first only reads, in one snapshot: SQLite's own check, then one rule after the other (a rule is SQL that answers one
- * line of text a finding), then every content. A damaged page fails the rule that meets it, not the others. The second pass mends what
+ * Two passes. The first only reads, in one snapshot: the schema, SQLite's own check, then one rule after the other (a rule is SQL that
+ * answers one line of text a finding), then every content. A damaged page fails the rule that meets it, not the others. The second pass mends what
  * was found, each rule in a transaction of its own, and then puts the derived counts right. What is damaged here and whole at home is
  * forgotten here, so that the next run downloads it again. */
 #include "store-private.h"
@@ -10,7 +10,7 @@
 
 #define LINES_MAX 20 /* of one kind; what is more is counted */
 #define MENDS_MAX 6
-#define ROUNDS 3
+#define ROUNDS 4 /* the first one may be spent on the schema */
 
 typedef struct {
 	const char *find;            /* rows of one text; NULL: found in C */
@@ -22,6 +22,7 @@ typedef struct {
 /* The folders of these placements are to be compared with home as a whole by the next run. */
 #define INCOMPLETE(folders) "UPDATE folder_binding SET complete = 0 WHERE folder IN (" folders ")"
 
+#define NO_THREAD "thread NOT BETWEEN 1 AND IFNULL ((SELECT seq FROM sqlite_sequence WHERE name = 'message'), 0)" /* its first member may be gone */
 #define NO_MESSAGE "NOT EXISTS (SELECT 1 FROM message m WHERE m.id = placement.message)"
 #define NO_FOLDER "NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = placement.folder)"
 #define NO_PLACEMENT(table) "NOT EXISTS (SELECT 1 FROM placement p WHERE p.id = " table ".placement)"
@@ -129,6 +130,8 @@ static const Rule rules[] = {
 	 " GROUP BY object_id HAVING COUNT (*) > 1",
 	 {"UPDATE message SET object_id = randomblob (16) WHERE length (object_id) != 16 OR id NOT IN (SELECT MIN (id) FROM message GROUP BY object_id)"},
 	 "messages got new ids"},
+	{"SELECT printf ('message %d (%s) is of thread %d, which never was', id, IFNULL (subject, ''), thread) FROM message WHERE " NO_THREAD,
+	 {"UPDATE message SET thread = id WHERE " NO_THREAD, "DELETE FROM thread_key WHERE " NO_THREAD}, "messages of no thread became threads of their own"},
 	{"SELECT printf ('a removed message (%d, of folder %s) is not there', message, folder_path) FROM removed WHERE NOT EXISTS (SELECT 1 FROM message m"
 	 " WHERE m.id = removed.message)",
 	 {"DELETE FROM removed WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.id = removed.message)"},
@@ -173,6 +176,10 @@ static const Rule rules[] = {
 	{"SELECT printf ('the binding of placement %d is in folder %s, which is not bound', placement, path (folder)) FROM placement_binding"
 	 " WHERE folder NOT IN (SELECT folder FROM folder_binding)",
 	 {"DELETE FROM placement_binding WHERE folder NOT IN (SELECT folder FROM folder_binding)"}, "bindings in unbound folders were removed"},
+	{"SELECT printf ('placement %d of folder %s is bound to the remote UID %d, which is none', placement, path (folder), remote_uid) FROM placement_binding"
+	 " WHERE remote_uid = 0 OR remote_uid > 4294967295",
+	 {INCOMPLETE ("SELECT folder FROM placement_binding WHERE remote_uid = 0 OR remote_uid > 4294967295"),
+	  "DELETE FROM placement_binding WHERE remote_uid = 0 OR remote_uid > 4294967295"}, "bindings to no UID were removed"},
 	{"SELECT printf ('the binding of placement %d (remote UID %d) is in folder %s, the message in folder %s', b.placement, b.remote_uid, path (b.folder),"
 	 " path (p.folder)) FROM placement_binding b JOIN placement p ON p.id = b.placement WHERE b.folder != p.folder",
 	 {"UPDATE folder_binding SET complete = 0 WHERE folder IN (SELECT b.folder FROM placement_binding b JOIN placement p ON p.id = b.placement"
@@ -231,7 +238,8 @@ typedef struct {
 	GArray *damaged;                      /* content ids */
 	GArray *stale;                        /* message ids whose derived fields are wrong */
 	GHashTable *paths;                    /* folder -> path */
-	gboolean index_damaged;
+	GPtrArray *schema;                    /* of SchemaDifference */
+	gboolean index_damaged, schema_left;
 } Check;
 
 static void
@@ -398,6 +406,24 @@ ask (Check *c, const char *sql, gboolean *found_out, GError **error)
 	return TRUE;
 }
 
+/* *usable_out: the tables are there, so that rules can be asked. */
+static gboolean
+check_schema (Check *c, gboolean *usable_out, GError **error)
+{
+	g_ptr_array_set_size (c->schema, 0);
+	*usable_out = TRUE;
+	if (!schema_differences (c->s, c->schema, error))
+		return FALSE;
+	for (guint i = 0; i < c->schema->len; i++) {
+		const SchemaDifference *d = c->schema->pdata[i];
+		found (c, "%s", d->text);
+		*usable_out &= !d->essential;
+	}
+	if (!*usable_out && !c->silent)
+		say (c, "what is stored can't be checked before that is put right");
+	return TRUE;
+}
+
 static gboolean
 check_pages (Check *c, GError **error)
 {
@@ -433,13 +459,13 @@ same_fields (DbQuery *q, const Prepared *p)
 	       (!p->has_sent || db_int (q, 7) == p->sent);
 }
 
-/* An empty one, or one of another version, is no damage: it is read anew when it is needed. */
+/* An empty one, or one of an earlier version (they start at 1), is no damage: it is read anew when it is needed. */
 static gboolean
 same_structure (DbQuery *q, const Prepared *p)
 {
 	gsize n, size = 0;
 	const guint8 *kept = db_blob (q, 8, &n), *now = p->structure ? g_bytes_get_data (p->structure, &size) : NULL;
-	return n == 0 || size == 0 || *kept != *now || (n == size && memcmp (kept, now, n) == 0);
+	return n == 0 || size == 0 || (*kept > 0 && *kept < *now) || (n == size && memcmp (kept, now, n) == 0);
 }
 
 static gboolean
@@ -512,13 +538,35 @@ check_contents (Check *c, GError **error)
 	return TRUE;
 }
 
-/* FTS5's own check is written as an insertion, so it needs the right to write. */
+/* What FTS5 keeps, as far as that can be seen from outside (fts5_index.c): its two records, the leaf page of each entry of its B-tree,
+ * and any page at all if the record of averages, which begins with it, counts rows. A merge under way has taken a segment's first leaves. */
+#define LEAVES(range) "(SELECT 1 FROM fts_data d WHERE d.id " range ")"
+#define SEGMENT "(i.segid << 37)"
+#define LEAF SEGMENT " + (i.pgno >> 1)"
+#define INDEX_IS_WHOLE "SELECT (SELECT COUNT (*) FROM fts_data WHERE id IN (1, 10)) = 2 AND NOT EXISTS (SELECT 1 FROM fts_idx i WHERE NOT EXISTS" \
+                       LEAVES ("= " LEAF) " AND (EXISTS " LEAVES ("BETWEEN " SEGMENT " AND " LEAF) " OR NOT EXISTS " \
+                       LEAVES ("BETWEEN " LEAF " AND " SEGMENT " + 0x7fffffff") ")) AND (EXISTS (SELECT 1 FROM fts_data WHERE id > 10)" \
+                       " OR (SELECT length (block) = 0 OR substr (block, 1, 1) = x'00' FROM fts_data WHERE id = 1))"
+
 static gboolean
-check_index (Check *c, GError **error)
+index_is_whole (Check *c, gboolean deep, GError **error)
+{
+	DbQuery *q = db_query (c->s->db, INDEX_IS_WHOLE, "");
+	int r = db_step (c->s->db, q, error);
+	gboolean whole = r > 0 && db_int (q, 0) == 1;
+	db_reset (q);
+	if (r > 0 && !whole)
+		return error_fail (error, ERROR_CORRUPT, "pages are missing");
+	/* FTS5's own check is written as an insertion, so it needs the right to write. */
+	return r > 0 && (!deep || sqlite3_db_readonly (db_handle (c->s->db), "main") != 0 ||
+	                 db_run (c->s->db, "INSERT INTO fts (fts) VALUES ('integrity-check')", error, ""));
+}
+
+static gboolean
+check_index (Check *c, gboolean deep, GError **error)
 {
 	GError *e = NULL;
-	if (sqlite3_db_readonly (db_handle (c->s->db), "main") != 0 ||
-	    db_run (c->s->db, "INSERT INTO fts (fts) VALUES ('integrity-check')", &e, ""))
+	if (index_is_whole (c, deep, &e))
 		return TRUE;
 	c->index_damaged = goes_on (e);
 	if (!c->index_damaged) {
@@ -533,10 +581,11 @@ check_index (Check *c, GError **error)
 static gboolean
 find_all (Check *c, gboolean deep, GError **error)
 {
-	if ((deep && !check_index (c, error)) || !store_read_begin (c->s, error))
+	gboolean usable;
+	if (!check_schema (c, &usable, error) || (usable && !check_index (c, deep, error)) || !store_read_begin (c->s, error))
 		return FALSE;
 	read_paths (c);
-	gboolean ok = check_pages (c, error) && check_rules (c, error) && (!deep || check_contents (c, error));
+	gboolean ok = check_pages (c, error) && (!usable || (check_rules (c, error) && (!deep || check_contents (c, error))));
 	store_read_end (c->s);
 	return ok;
 }
@@ -753,9 +802,37 @@ mend_pages (Check *c, GError **error)
 	return FALSE;
 }
 
+/* What was lost with a table is found, and where that can be, mended, by the next round. */
+static gboolean
+mend_schema (Check *c, GError **error)
+{
+	gboolean full_text = FALSE, left = FALSE;
+	guint damaged;
+	for (guint i = 0; i < c->schema->len; i++) {
+		const SchemaDifference *d = c->schema->pdata[i];
+		g_autoptr (GError) e = NULL;
+		gboolean ok = d->mend && schema_mend (c->s, d, &e);
+		g_autofree char *text = ok ? g_strdup_printf ("mended: %s", d->text)
+		                           : g_strdup_printf ("left as it is: %s%s%s", d->text, e ? ": " : "", e ? e->message : "");
+		full_text |= d->full_text;
+		if (!d->full_text && (ok || !c->schema_left))
+			say (c, text);
+		left |= !d->full_text && !ok;
+	}
+	c->schema_left = left;
+	if (!full_text || left) /* a rebuilt file takes the columns that there should be */
+		return TRUE;
+	if (!store_rebuild (c->s, c->cancel, &damaged, error))
+		return FALSE;
+	say (c, "mended: the file was written anew, with an empty full-text index");
+	return TRUE;
+}
+
 static gboolean
 mend_all (Check *c, GError **error)
 {
+	if (c->schema->len)
+		return mend_schema (c, error);
 	if (c->pages && !mend_pages (c, error))
 		return FALSE;
 	if (c->index_damaged && !mend (c, mend_index, NULL, "the full-text index was emptied: it is built anew", error))
@@ -803,12 +880,14 @@ store_check (Store *s, gboolean deep, gboolean repair, CheckReport report, gpoin
 	Check c = {.s = s, .report = report, .data = data, .cancel = cancel};
 	c.damaged = g_array_new (FALSE, FALSE, sizeof (gint64));
 	c.stale = g_array_new (FALSE, FALSE, sizeof (gint64));
+	c.schema = g_ptr_array_new_with_free_func ((GDestroyNotify) schema_difference_free);
 	c.paths = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
 	add_functions (&c);
 	db_watch (s->db, cancel);
 	gboolean ok = check_and_mend (&c, deep, repair, error);
 	db_watch (s->db, NULL);
 	*findings_out = c.findings;
+	g_ptr_array_unref (c.schema);
 	g_hash_table_unref (c.paths);
 	g_array_unref (c.stale);
 	g_array_unref (c.damaged);

@@ -77,6 +77,18 @@ const char *store_folder_path (Store *s, gint64 folder, GError **error); /* borr
 
 /* Writes the file anew from what can be read of it (store-rebuild.c). *damaged_out: tables of which something may be lost. */
 gboolean store_rebuild (Store *s, Cancel *cancel, guint *damaged_out, GError **error);
+/* How the schema differs from the built-in one (store-schema.c). */
+typedef struct {
+	char *name, *text;
+	char *mend;          /* SQL; NULL: it can't be mended so */
+	gboolean essential;  /* rules can't be asked before it is mended */
+	gboolean full_text;  /* of the full-text index: a rebuilt file has it */
+} SchemaDifference;
+void schema_difference_free (SchemaDifference *d);
+/* Adds to @differences, of SchemaDifference *. */
+gboolean schema_differences (Store *s, GPtrArray *differences, GError **error);
+/* One transaction. @d has got a mend. */
+gboolean schema_mend (Store *s, const SchemaDifference *d, GError **error);
 guint64 store_file_octets (const Store *s); /* with the write-ahead log */
 
 /* Content: rows of `content` and `content_chunk`. */

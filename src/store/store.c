@@ -90,7 +90,7 @@ read_marks (Store *s, Marks *m, GError **error)
 }
 
 static gboolean
-bring_up_to_date (Store *s, gboolean read_only, GError **error)
+bring_up_to_date (Store *s, gboolean read_only, gboolean create, GError **error)
 {
 	Marks m;
 	if (!read_marks (s, &m, error))
@@ -98,13 +98,16 @@ bring_up_to_date (Store *s, gboolean read_only, GError **error)
 	gint64 version = m.version;
 	if (m.application != STORE_APPLICATION_ID && m.objects)
 		return error_fail (error, ERROR_CONFLICT, "%s is a database, but not a store of outpost", s->path);
+	if (version == 0 && !m.objects && !create)
+		return error_fail (error, ERROR_CORRUPT, "the store %s is empty, and what was in it is gone: put a copy back, or have a new one made by "
+		                   "'outpost sync --stale-store=replace'", s->path);
 	if (version == STORE_SCHEMA_VERSION)
 		return read_only || db_use_wal (s->db, error); /* no change, unless another program took it away */
 	if (version > STORE_SCHEMA_VERSION)
 		return error_fail (error, ERROR_CONFLICT, "the store %s was written by a newer outpost (schema %" G_GINT64_FORMAT
 		                   ", this one knows %d): use that one", s->path, version, STORE_SCHEMA_VERSION);
 	if (read_only)
-		return error_fail (error, ERROR_CONFLICT, "the store %s is empty or of an older version: open it for writing once", s->path);
+		return error_fail (error, ERROR_CONFLICT, "the store %s is of an older version: open it for writing once", s->path);
 	gboolean ok = db_begin (s->db, error) &&
 	              (db_number (s->db, "PRAGMA user_version", -1, "") == STORE_SCHEMA_VERSION || /* another process was faster */
 	               (version == 0 ? create_schema (s, error) : migrate_from (s, version, error))) &&
@@ -173,7 +176,7 @@ store_open (const char *path, StoreOpen flags, GError **error)
 	s->deltas = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) delta_free);
 	g_mutex_init (&s->dictionary_lock);
 	s->ddicts = g_hash_table_new_full (NULL, NULL, NULL, free_ddict);
-	if (!bring_up_to_date (s, read_only, error) || !read_identity (s, read_only || (flags & STORE_FOR_REPAIR), error)) {
+	if (!bring_up_to_date (s, read_only, (flags & STORE_CREATE) != 0, error) || !read_identity (s, read_only || (flags & STORE_FOR_REPAIR), error)) {
 		store_close (s);
 		return NULL;
 	}
