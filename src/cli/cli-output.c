@@ -30,6 +30,13 @@ cli_json_end (JsonArray *a)
 	puts (a->any ? "]" : "[]");
 }
 
+gboolean
+cli_json_apart (const Cli *cli, const char *path, GError **error)
+{
+	return !cli->json || strcmp (path, "-") != 0 ||
+	       error_fail (error, ERROR_USAGE, "standard output can't take both the mail and JSON: name a file, or leave --json away");
+}
+
 json_t *
 cli_json_text (const char *text)
 {

@@ -34,8 +34,7 @@ enum {
 };
 
 typedef enum {
-	VERB_JSON = 1 << 0,       /* has --json */
-	VERB_DASH_WORDS = 1 << 1, /* arguments like -from:bob are words, not options */
+	VERB_DASH_WORDS = 1 << 0, /* arguments like -from:bob are words, not options */
 } VerbFlags;
 
 typedef struct {
@@ -52,6 +51,8 @@ extern const Verb verbs[];
 /* The profile that the command line means; the store that belongs to it, open for reading or (@write) writing. Borrowed. */
 Profile *cli_profile (Cli *cli, GError **error);
 Store *cli_store (Cli *cli, gboolean write, GError **error);
+/* The store that a profile names is not there: that is said before another one is made. */
+void cli_say_new_store (const Cli *cli, const Profile *p);
 /* @path's folder for its last part is made (0700). */
 gboolean cli_make_parents (const char *path, GError **error);
 
@@ -72,6 +73,8 @@ typedef struct {
 } JsonArray;
 void cli_json_item (JsonArray *a, json_t *item);
 void cli_json_end (JsonArray *a);
+/* USAGE if both JSON and what is written to @path want standard output ("-"). */
+gboolean cli_json_apart (const Cli *cli, const char *path, GError **error);
 /* A string, or null; what is not UTF-8 was made so by the store. */
 json_t *cli_json_text (const char *text);
 /* A line on standard output with everything that a terminal could take for a command replaced. */

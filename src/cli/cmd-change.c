@@ -125,6 +125,22 @@ change_one (Cli *cli, gint64 id, const FlagWords *f, gboolean add, GError **erro
 	return store_set_flags (cli->store, id, add ? p->flags | f->flags : p->flags & ~f->flags, keywords, error);
 }
 
+/* What the messages have now. */
+static gboolean
+print_flags (Cli *cli, GArray *ids, GError **error)
+{
+	JsonArray array = {0};
+	for (guint i = 0; i < ids->len; i++) {
+		g_autoptr (Placement) p = cli_placement (cli, g_array_index (ids, gint64, i), error);
+		if (!p)
+			return FALSE;
+		cli_json_item (&array, json_pack ("{s:I, s:o, s:o}", "id", (json_int_t) p->id, "flags", cli_json_flags (p->flags), "keywords",
+		                                  cli_json_keywords (p->keywords)));
+	}
+	cli_json_end (&array);
+	return TRUE;
+}
+
 static gboolean
 change_flags (Cli *cli, char **args, gboolean add, GError **error)
 {
@@ -143,6 +159,8 @@ change_flags (Cli *cli, char **args, gboolean add, GError **error)
 		ok = change_one (cli, g_array_index (ids, gint64, i), &f, add, error);
 	if (!commit_changes (cli, ok, error))
 		return FALSE;
+	if (cli->json)
+		return print_flags (cli, ids, error);
 	cli_note (cli, "%u message%s changed here; the next sync tells the server", ids->len, plural (ids->len));
 	return TRUE;
 }

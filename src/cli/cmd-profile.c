@@ -99,7 +99,10 @@ cmd_profile_delete (Cli *cli, char **args, GError **error)
 		return FALSE;
 	if (cli->profile->source == SECRET_KEYRING && !keep_password && !secret_delete (cli->profile, &local))
 		cli_note (cli, "The password may still be in the keyring: %s", local->message);
-	cli_note (cli, "Profile %s is gone. Its offline store stays, and a new log-on to %s takes it over: %s", cli->profile->name,
-	          cli->profile->address, cli->profile->store);
+	if (cli->json)
+		cli_print_json (json_profile (cli->profile));
+	else
+		cli_note (cli, "Profile %s is gone. Its offline store stays, and a new log-on to %s takes it over: %s", cli->profile->name,
+		          cli->profile->address, cli->profile->store);
 	return TRUE;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHOW_TEXT_MAX (4u << 20)
@@ -234,7 +235,7 @@ open_target (const char *path, GError **error)
 gboolean
 cmd_save (Cli *cli, char **args, GError **error)
 {
-	if (!cli_arguments (args, 2, 2, "MESSAGE FILE", error))
+	if (!cli_arguments (args, 2, 2, "MESSAGE FILE", error) || !cli_json_apart (cli, args[1], error))
 		return FALSE;
 	char *one[] = {args[0], NULL};
 	g_autoptr (GArray) ids = cli_messages (one, NULL, error);
@@ -247,9 +248,13 @@ cmd_save (Cli *cli, char **args, GError **error)
 		return FALSE;
 	gboolean to_file = strcmp (args[1], "-") != 0;
 	gboolean ok = part_option ? save_part (cli, m, fd, error) : store_stream (cli->store, m->id, write_fd, &fd, error);
-	if (close (fd) != 0 && ok)
+	struct stat st;
+	gboolean known = fstat (fd, &st) == 0;
+	if ((close (fd) != 0 || !known) && ok)
 		ok = error_set_errno (error, errno, "writing the file %s", args[1]);
 	if (!ok && to_file)
 		unlink (args[1]);
+	if (ok && cli->json)
+		cli_print_json (json_pack ("{s:o, s:I}", "file", cli_json_text (args[1]), "octets", (json_int_t) st.st_size));
 	return ok;
 }

@@ -29,27 +29,27 @@ const GOptionEntry store_index_options[] = {
 /* ---- list ---- */
 
 static json_t *
-json_store (const char *path, const char *profile, const char *account, guint64 octets)
+json_store (const char *path, const char *profile, const char *account, guint64 octets, const char *problem)
 {
-	return json_pack ("{s:o, s:o, s:o, s:I}", "store", cli_json_text (path), "profile", cli_json_text (profile), "account",
-	                  cli_json_text (account), "fileOctets", (json_int_t) octets);
+	return json_pack ("{s:o, s:o, s:o, s:I, s:o}", "store", cli_json_text (path), "profile", cli_json_text (profile), "account",
+	                  cli_json_text (account), "fileOctets", (json_int_t) octets, "problem", cli_json_text (problem));
 }
 
 static void
 list_one (Cli *cli, JsonArray *array, const char *path, const char *profile)
 {
 	g_autoptr (GError) local = NULL;
-	struct stat st;
-	if (stat (path, &st) != 0)
+	struct stat st = {0};
+	if (stat (path, &st) != 0 && !profile)
 		return;
 	g_autoptr (Store) s = store_open (path, STORE_READ_ONLY, &local);
 	g_autofree char *account = s ? store_setting (s, "account") : NULL;
 	g_autofree char *size = cli_size ((guint64) st.st_size);
 	if (cli->json)
-		cli_json_item (array, json_store (path, profile, account, (guint64) st.st_size));
+		cli_json_item (array, json_store (path, profile, account, (guint64) st.st_size, local ? local->message : NULL));
 	else
 		cli_print ("%-30s %9s  %s%s%s", account ? account : "?", size, path, profile ? "" : "  (no profile: a log-on takes it over)",
-		           s ? "" : "  (can't be opened: outpost store check)");
+		           s ? "" : error_is (local, ERROR_NOT_FOUND) ? "  (is not there)" : "  (can't be opened: outpost store check)");
 }
 
 /* Stores of profiles, then what else lies in the folder of stores. */
@@ -100,13 +100,20 @@ on_finding (gpointer data, const char *finding)
 		cli_print ("%s", finding);
 }
 
-/* Also a store whose identity is damaged. */
+/* Also a store whose identity is damaged. Checking the full-text index takes the right to write, which there may be none for; the rest of
+ * a check does not. */
 static gboolean
-open_for_repair (Cli *cli, GError **error)
+open_for_check (Cli *cli, GError **error)
 {
 	Profile *p = cli_profile (cli, error);
-	cli->store = p ? store_open (p->store, STORE_FOR_REPAIR, error) : NULL;
-	return cli->store != NULL;
+	cli->store = p ? store_open (p->store, STORE_FOR_REPAIR, repair_option ? error : NULL) : NULL;
+	if (!p || cli->store || repair_option)
+		return cli->store != NULL;
+	if (!cli_store (cli, FALSE, error))
+		return FALSE;
+	if (deep_option)
+		cli_note (cli, "The store can only be read here: of the full-text index only the outside is checked.");
+	return TRUE;
 }
 
 gboolean
@@ -114,7 +121,7 @@ cmd_store_check (Cli *cli, char **args, GError **error)
 {
 	if (*args)
 		return error_fail (error, ERROR_USAGE, "'%s' is too much here", *args);
-	if (!(repair_option ? open_for_repair (cli, error) : cli_store (cli, FALSE, error) != NULL))
+	if (!open_for_check (cli, error))
 		return FALSE;
 	Checking c = {cli, cli->json ? json_array () : NULL};
 	guint64 findings = 0;
@@ -143,7 +150,11 @@ index_whole (Cli *cli, GError **error)
 	display_begin (&d, cli);
 	gboolean ok = search_index (cli->store, cli->cancel, display_index, &d, &indexed, error);
 	display_end (&d);
-	if (ok)
+	if (!ok && cancel_is_triggered (cli->cancel))
+		cli_note (cli, "The index is not complete, so that searches may miss messages: outpost store index goes on.");
+	if (ok && cli->json)
+		cli_print_json (json_pack ("{s:I}", "indexed", (json_int_t) indexed));
+	else if (ok)
 		cli_note (cli, "%" G_GUINT64_FORMAT " message(s) indexed", indexed);
 	return ok;
 }
@@ -181,7 +192,7 @@ cmd_store_export (Cli *cli, char **args, GError **error)
 	guint format = 0;
 	guint64 messages = 0;
 	Display d;
-	if (!cli_arguments (args, 1, 1, "PATH", error))
+	if (!cli_arguments (args, 1, 1, "PATH", error) || !cli_json_apart (cli, args[0], error))
 		return FALSE;
 	while (format_option && format < G_N_ELEMENTS (formats) && strcmp (formats[format], format_option) != 0)
 		format++;
@@ -193,7 +204,9 @@ cmd_store_export (Cli *cli, char **args, GError **error)
 	gboolean ok = export_store (cli->store, (ExportFormat) format, args[0], (const char *const *) export_folders, cli->cancel, display_export, &d,
 	                            &messages, error);
 	display_end (&d);
-	if (ok)
+	if (ok && cli->json)
+		cli_print_json (json_pack ("{s:o, s:I}", "path", cli_json_text (args[0]), "messages", (json_int_t) messages));
+	else if (ok)
 		cli_note (cli, "%" G_GUINT64_FORMAT " message(s) written to %s", messages, args[0]);
 	return ok;
 }

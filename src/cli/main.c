@@ -55,7 +55,7 @@ print_verbs (void)
 	      "Then:         outpost sync --watch    outpost search 'from:ada invoice'\n"
 	      "Each verb:    outpost VERB --help     man outpost\n\n"
 	      "Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 held back (outpost resolve), 5 try later (network, server busy),\n"
-	      "6 refused (password, certificate), 7 store damaged, 8 disk full, 130 stopped on request.");
+	      "6 refused (password, certificate), 7 store damaged, 8 disk full, 130 stopped on request (a watcher: 0).");
 }
 
 /* The verb of the first one or two words; *used_out of them. */
@@ -125,18 +125,16 @@ make_context (Cli *cli, const Verb *v)
 	g_autofree char *arguments = g_strdup_printf ("%s", v->arguments);
 	GOptionContext *context = g_option_context_new (arguments);
 	GOptionEntry common[] = {
+		{"json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Write JSON for programs", NULL},
 		{"profile", 'p', 0, G_OPTION_ARG_STRING, &cli->profile_name, "The profile to use, when there are several", "NAME"},
 		{"quiet", 'q', 0, G_OPTION_ARG_NONE, &cli->quiet, "Say nothing but errors", NULL},
 		{"verbose", 'v', 0, G_OPTION_ARG_NONE, &cli->verbose, "Show what is said to the server and by it, secrets left out", NULL},
 		{NULL},
 	};
-	GOptionEntry json[] = {{"json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Write JSON for programs", NULL}, {NULL}};
 	g_option_context_set_summary (context, v->summary);
 	g_option_context_set_description (context, v->help);
 	if (v->options)
 		g_option_context_add_main_entries (context, v->options, NULL);
-	if (v->flags & VERB_JSON)
-		g_option_context_add_main_entries (context, json, NULL);
 	g_option_context_add_main_entries (context, common, NULL);
 	return context;
 }
@@ -227,8 +225,8 @@ main (int argc, char **argv)
 	gboolean ok = run (&cli, argv + (argc > 0), &error);
 	if (cli.changed)
 		cli_poke (&cli);
-	if (fflush (stdout) != 0 && ok)
-		ok = error_set_errno (&error, EIO, "writing the output");
+	if ((fflush (stdout) != 0 || ferror (stdout)) && ok)
+		ok = error_set_errno (&error, errno ? errno : EIO, "writing the output");
 	int code = ok ? cli.exit_code : exit_code_of (error);
 	if (!ok) /* the old error is known by its exact words */
 		fprintf (stderr, "%s%s\n", error_is (error, ERROR_STALE_STORE) ? "" : "outpost: ", error->message);

@@ -6,27 +6,31 @@ const Verb verbs[] = {
 	{"logon", "ADDRESS", "Log on to a mailbox: makes a profile and an offline store, and starts the first synchronisation",
 	 "The server is found by DNS (RFC 6186) and the provider's settings, unless --server names it. The password is kept in the\n"
 	 "desktop's keyring; without one it comes from --password-command, or is asked for each time.\n\n"
+	 "imap:// is encrypted by STARTTLS, and a server without it is refused. Only to this machine (localhost, 127.*, ::1) the connection is plain:\n"
+	 "no certificate is made out to such an address. Where that is the near end of a tunnel to another machine, --tls-pin or --tls-ca has it\n"
+	 "encrypted to the far end.\n\n"
 	 "Examples:\n  outpost logon alice@example.org\n  outpost logon alice@example.org --server imaps://mail.example.org --user alice\n"
 	 "  outpost logon alice@example.org --password-command 'pass show mail/alice'\n"
 	 "  outpost logon alice@gmail.com --token --password-command 'oauth2-token alice'",
 	 logon_options, cmd_logon, 0},
 	{"sync", "", "Bring the offline store and the server to the same state, both ways",
-	 "With --watch it stays, and new mail is here within a second of the server having it. Ctrl-C stops cleanly; the next run goes on.\n\n"
+	 "With --watch it stays, and new mail is here within a second of the server having it. Ctrl-C stops cleanly; the next run goes on.\n"
+	 "A watcher that was asked to stop has done its work, so it ends with 0, not 130.\n\n"
 	 "Examples:\n  outpost sync\n  outpost sync --watch\n  systemctl --user enable --now outpost@alice@example.org",
-	 sync_options, cmd_sync, VERB_JSON},
-	{"status", "", "What is in step, what is pending, how big it all is", "Example:\n  outpost status --json", NULL, cmd_status, VERB_JSON},
-	{"log", "", "The log of the last synchronisations", "Example:\n  outpost log -n 5", log_options, cmd_log, VERB_JSON},
-	{"folders", "", "List the folders", "Example:\n  outpost folders", NULL, cmd_folders, VERB_JSON},
+	 sync_options, cmd_sync, 0},
+	{"status", "", "What is in step, what is pending, how big it all is", "Example:\n  outpost status --json", NULL, cmd_status, 0},
+	{"log", "", "The log of the last synchronisations", "Example:\n  outpost log -n 5", log_options, cmd_log, 0},
+	{"folders", "", "List the folders", "Example:\n  outpost folders", NULL, cmd_folders, 0},
 	{"list", "FOLDER", "List the messages of a folder, newest first",
 	 "The first column is the message's number, which all other verbs take. N: unread, *: flagged, A: answered, D: draft, @: attachment.\n\n"
 	 "Example:\n  outpost list INBOX -n 20",
-	 list_options, cmd_list, VERB_JSON},
-	{"show", "MESSAGE...", "Show messages as text", "Examples:\n  outpost show 1234\n  outpost show 1234 --raw | less", show_options, cmd_show, VERB_JSON},
+	 list_options, cmd_list, 0},
+	{"show", "MESSAGE...", "Show messages as text", "Examples:\n  outpost show 1234\n  outpost show 1234 --raw | less", show_options, cmd_show, 0},
 	{"search", "QUERY", "Search the whole mailbox; no server is needed",
 	 "Words must all occur; \"a phrase\"; from: to: subject: body: filename: in:FOLDER is:unread is:flagged tag:WORD has:attachment\n"
 	 "before:2024-05-01 after:7d larger:1M; OR, -word, ( ). docs/search.md has it all.\n\n"
 	 "Examples:\n  outpost search 'from:ada invoice after:2024'\n  outpost search --ids is:unread in:Lists | outpost flag - seen",
-	 search_options, cmd_search, VERB_JSON | VERB_DASH_WORDS},
+	 search_options, cmd_search, VERB_DASH_WORDS},
 	{"save", "MESSAGE FILE", "Write a message, or one attachment of it, to a file; - is standard output",
 	 "Examples:\n  outpost save 1234 message.eml\n  outpost save 1234 --part 2 report.pdf", save_options, cmd_save, 0},
 	{"flag", "MESSAGE... FLAG...", "Set flags (seen, answered, flagged, draft) or keywords",
@@ -34,14 +38,14 @@ const Verb verbs[] = {
 	 cmd_flag, 0},
 	{"unflag", "MESSAGE... FLAG...", "Take flags or keywords away", "Example:\n  outpost unflag 1234 seen", NULL, cmd_unflag, 0},
 	{"move", "MESSAGE... FOLDER", "Move messages; they get new numbers, which --json tells", "Example:\n  outpost move 1234 1235 Archive/2026", NULL,
-	 cmd_move, VERB_JSON},
-	{"copy", "MESSAGE... FOLDER", "Copy messages", "Example:\n  outpost copy 1234 Projects", NULL, cmd_copy, VERB_JSON},
+	 cmd_move, 0},
+	{"copy", "MESSAGE... FOLDER", "Copy messages", "Example:\n  outpost copy 1234 Projects", NULL, cmd_copy, 0},
 	{"delete", "MESSAGE...", "Remove messages; outpost undelete restores them for 30 days",
-	 "Examples:\n  outpost delete 1234\n  outpost delete --trash 1234", delete_options, cmd_delete, VERB_JSON},
+	 "Examples:\n  outpost delete 1234\n  outpost delete --trash 1234", delete_options, cmd_delete, 0},
 	{"undelete", "[NUMBER...]", "List removed messages, or put some back where they were",
-	 "Examples:\n  outpost undelete\n  outpost undelete 17", undelete_options, cmd_undelete, VERB_JSON},
+	 "Examples:\n  outpost undelete\n  outpost undelete 17", undelete_options, cmd_undelete, 0},
 	{"add", "FOLDER FILE...", "Put messages from files into a folder; - is standard input", "Example:\n  outpost add Archive old/*.eml", add_options,
-	 cmd_add, VERB_JSON},
+	 cmd_add, 0},
 	{"folder create", "FOLDER", "Make a folder, with those above it", "Example:\n  outpost folder create Projects/2026", folder_create_options,
 	 cmd_folder_create, 0},
 	{"folder rename", "FOLDER NEW-PATH", "Rename or move a folder with all that is in it", "Example:\n  outpost folder rename Old Archive/Old", NULL,
@@ -50,20 +54,21 @@ const Verb verbs[] = {
 	{"resolve", "[NUMBER apply|keep]", "Show what waits for your decision, or decide",
 	 "A run that would remove an unusual share of a folder holds it until you say whether to apply the removal or to keep the messages.\n\n"
 	 "Examples:\n  outpost resolve\n  outpost resolve 3 keep\n  outpost resolve --all apply",
-	 resolve_options, cmd_resolve, VERB_JSON},
+	 resolve_options, cmd_resolve, 0},
 	{"rebind", "", "Follow the mailbox to another server, or rehearse that",
 	 "outpost follows a mailbox that moved by itself. This verb says beforehand what would happen (--dry-run): which messages would be found\n"
 	 "again, which are only on one side. Without --dry-run the profile names the new server from now on, and a sync follows.\n\n"
 	 "Examples:\n  outpost rebind --dry-run --server imaps://new.example.org\n  outpost rebind --server imaps://new.example.org --user alice",
-	 rebind_options, cmd_rebind, VERB_JSON},
-	{"profile list", "", "List the profiles", "Example:\n  outpost profile list", NULL, cmd_profile_list, VERB_JSON},
-	{"profile show", "[NAME]", "Show a profile", "Example:\n  outpost profile show alice@example.org", NULL, cmd_profile_show, VERB_JSON},
+	 rebind_options, cmd_rebind, 0},
+	{"profile list", "", "List the profiles", "Example:\n  outpost profile list", NULL, cmd_profile_list, 0},
+	{"profile show", "[NAME]", "Show a profile", "Example:\n  outpost profile show alice@example.org", NULL, cmd_profile_show, 0},
 	{"profile delete", "NAME", "Delete a profile; its offline store stays", "Example:\n  outpost profile delete alice@example.org",
 	 profile_delete_options, cmd_profile_delete, 0},
-	{"store list", "", "List the offline stores, those without a profile too", "Example:\n  outpost store list", NULL, cmd_store_list, VERB_JSON},
-	{"store check", "", "Check that the offline store is sound", "Example:\n  outpost store check --deep", store_check_options, cmd_store_check,
-	 VERB_JSON},
-	{"store compact", "", "Give back space that is no longer used", "Example:\n  outpost store compact", NULL, cmd_store_compact, VERB_JSON},
+	{"store list", "", "List the offline stores, those without a profile too", "Example:\n  outpost store list", NULL, cmd_store_list, 0},
+	{"store check", "", "Check that the offline store is sound",
+	 "Everything but the octets of the messages is checked; with --deep those are, too.\n\nExample:\n  outpost store check --deep", store_check_options, cmd_store_check,
+	 0},
+	{"store compact", "", "Give back space that is no longer used", "Example:\n  outpost store compact", NULL, cmd_store_compact, 0},
 	{"store export", "PATH", "Write all mail as a Maildir, mbox files or a tar of .eml files",
 	 "Examples:\n  outpost store export ~/Maildir-copy\n  outpost store export --format tar - | ssh backup 'cat > mail.tar'", store_export_options,
 	 cmd_store_export, 0},
