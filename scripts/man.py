@@ -56,7 +56,7 @@ The offline store is damaged: see
 The disk is full.
 .TP
 .B 130
-Stopped on request (Ctrl\-C). The next run goes on where it was.
+Stopped on request (Ctrl\-C). The next run goes on where it was. A watcher ends with 0 then.
 .SH FILES
 .TP
 .I $XDG_CONFIG_HOME/outpost/profiles/NAME.profile

@@ -6,11 +6,27 @@
 #include <unistd.h>
 
 #define JSON_EVERY_US 500000
+#define ERASE "\r\033[K"
+
+static gboolean
+shows_progress (const Cli *cli)
+{
+	return isatty (STDERR_FILENO) && !cli->json && !cli->quiet;
+}
+
+void
+cli_erase_line (const Cli *cli)
+{
+	if (!shows_progress (cli))
+		return;
+	fputs (ERASE, stderr);
+	fflush (stderr);
+}
 
 void
 display_begin (Display *d, Cli *cli)
 {
-	*d = (Display){.cli = cli, .terminal = isatty (STDERR_FILENO) && !cli->json && !cli->quiet, .started = g_get_monotonic_time ()};
+	*d = (Display){.cli = cli, .terminal = shows_progress (cli), .started = g_get_monotonic_time ()};
 }
 
 static guint
@@ -24,7 +40,7 @@ static void
 erase (Display *d)
 {
 	if (d->drawn)
-		fputs ("\r\033[K", stderr);
+		fputs (ERASE, stderr);
 	d->drawn = FALSE;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli-home.h"
+#include "cli-sync.h"
 #include "secret.h"
 #include <string.h>
 
@@ -10,6 +11,8 @@ give_secret (gpointer data, GError **error)
 	if (h->secret && !h->profile->secret_is_token)
 		return g_strdup (h->secret);
 	home_forget_secret (h);
+	if (h->profile->source == SECRET_PROMPT)
+		cli_erase_line (h->cli);
 	h->secret = secret_get (h->profile, h->cli->cancel, error);
 	return g_strdup (h->secret);
 }
@@ -35,12 +38,13 @@ home_new (Cli *cli, Profile *p, const char *known)
 	h->cli = cli;
 	h->profile = p;
 	gboolean loopback = strcmp (p->host, "localhost") == 0 || g_str_has_prefix (p->host, "127.") || strcmp (p->host, "::1") == 0;
+	/* whoever names a certificate wants TLS on this machine, too */
+	h->plain = !p->tls && loopback && !p->ca_file && !p->pin;
 	ImapSettings settings = {
 		.host = p->host,
 		.port = p->port,
 		.implicit_tls = p->tls,
-		/* whoever names a certificate wants TLS on this machine, too */
-		.plain = !p->tls && (p->insecure || (loopback && !p->ca_file && !p->pin)),
+		.plain = h->plain || (!p->tls && p->insecure),
 		.tls_ca_file = p->ca_file,
 		.tls_pin = p->pin,
 		.user = p->user,

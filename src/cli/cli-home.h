@@ -9,6 +9,7 @@ typedef struct {
 	Profile *profile; /* borrowed */
 	char *secret;     /* kept for further connections; not for tokens, which expire */
 	Endpoint *endpoint;
+	gboolean plain;   /* no TLS, because it is this machine */
 } Home;
 /* @known: capabilities of the last run, or NULL. The secret is asked for when it is needed. */
 Home *home_new (Cli *cli, Profile *p, const char *known);

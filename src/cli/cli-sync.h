@@ -29,6 +29,8 @@ typedef struct {
 	guint64 messages, octets, to_come; /* of the run: stored, and how many messages are still to be fetched */
 	gboolean quiet_json; /* no JSON lines of progress: the verb writes one value */
 } Display;
+/* On a terminal the line of progress is erased, so that something else can be written there. */
+void cli_erase_line (const Cli *cli);
 void display_begin (Display *d, Cli *cli);
 void display_sync (gpointer display, const SyncProgress *p);
 void display_line (gpointer display, gint64 time, gboolean detail, const char *text);

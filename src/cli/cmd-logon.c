@@ -119,6 +119,8 @@ try_server (Cli *cli, Profile *p, char **secret, GError **error)
 	const char *software = imap_endpoint_software (home->endpoint);
 	cli_note (cli, "The password is right%s%s.", software ? "; the server is " : "", software ? software : "");
 	home->endpoint->class->close (home->endpoint);
+	if (home->plain)
+		cli_note (cli, "The connection is not encrypted. If %s is no server but a tunnel to one, log on with --tls-pin or --tls-ca.", p->host);
 	return TRUE;
 }
 
@@ -198,7 +200,10 @@ make_store (Cli *cli, Profile *p, GError **error)
 	if (!cli_make_parents (p->store, error) || (stale_option && !stale_policy_parse (stale_option, &policy, error)) ||
 	    (orphaned && policy == STALE_REPLACE && !stale_archive (cli, p->store, error)))
 		return FALSE;
-	cli->store = store_open (p->store, STORE_CREATE, error);
+	gboolean there = g_file_test (p->store, G_FILE_TEST_EXISTS);
+	if (earlier_profile && !there)
+		cli_say_new_store (cli, p);
+	cli->store = store_open (p->store, earlier_profile && there ? 0 : STORE_CREATE, error);
 	if (!cli->store)
 		return FALSE;
 	g_autofree char *account = store_setting (cli->store, "account");
@@ -230,6 +235,8 @@ cmd_logon (Cli *cli, char **args, GError **error)
 	if (ok)
 		keep_secret (cli, p, secret);
 	ok = ok && make_store (cli, p, error) && profile_save (p, error);
+	if (ok && cli->json)
+		cli_print_json (json_pack ("{s:s, s:o, s:o}", "type", "profile", "name", cli_json_text (p->name), "store", cli_json_text (p->store)));
 	if (ok && no_sync_option) {
 		cli_note (cli, "Profile %s is made. Next: outpost sync", p->name);
 	} else if (ok) {

@@ -307,7 +307,7 @@ fail_missing (const char *name, GError **error)
 {
 	g_auto (GStrv) names = profile_list (NULL);
 	g_autofree char *list = names && *names ? g_strjoinv (", ", names) : NULL;
-	return error_fail (error, ERROR_NOT_FOUND, list ? "there is no profile \"%s\": there are %s" : "there is no profile \"%s\"", name,
+	return error_fail (error, ERROR_NOT_FOUND, list ? "there is no profile \"%s\", but %s" : "there is no profile \"%s\"", name,
 	                   list);
 }
 
@@ -388,7 +388,7 @@ profile_load_default (const char *name, GError **error)
 		return profile_load (names[0], error);
 	g_autofree char *list = g_strjoinv (", ", names);
 	if (names[0])
-		error_fail (error, ERROR_USAGE, "there are several profiles (%s): name one", list);
+		error_fail (error, ERROR_USAGE, "there are several profiles (%s): name one with --profile NAME", list);
 	else
 		error_fail (error, ERROR_NOT_FOUND, "there is no profile yet: outpost logon you@example.org makes one");
 	return NULL;
