@@ -8,7 +8,8 @@
 #define TERMINAL_DEFAULT 50
 #define FLUSH_EVERY (G_USEC_PER_SEC / 20) /* in a pipe, too, nobody waits longer for what is found */
 
-static int limit_option = -1;
+#define NOT_GIVEN G_MININT
+static int limit_option = NOT_GIVEN;
 static gboolean ids_option;
 
 const GOptionEntry list_options[] = {
@@ -115,10 +116,17 @@ finish (Printing *p)
 		cli_note (p->cli, "(the newest %u; -n 0 shows all)", p->limit);
 }
 
+static gboolean
+check_limit (GError **error)
+{
+	return limit_option >= 0 || limit_option == NOT_GIVEN ||
+	       error_fail (error, ERROR_USAGE, "%d is no number of messages: say 1 or more, or 0 for all", limit_option);
+}
+
 gboolean
 cmd_list (Cli *cli, char **args, GError **error)
 {
-	if (!cli_arguments (args, 1, 1, "FOLDER", error) || !cli_store (cli, FALSE, error))
+	if (!cli_arguments (args, 1, 1, "FOLDER", error) || !check_limit (error) || !cli_store (cli, FALSE, error))
 		return FALSE;
 	g_autoptr (Folder) f = store_folder_by_path (cli->store, args[0], error);
 	Printing p = {.cli = cli, .limit = limit_of (cli)};
@@ -145,7 +153,7 @@ paths_of (Store *s, GError **error)
 gboolean
 cmd_search (Cli *cli, char **args, GError **error)
 {
-	if (!cli_arguments (args, 1, 0, "QUERY", error) || !cli_store (cli, FALSE, error))
+	if (!cli_arguments (args, 1, 0, "QUERY", error) || !check_limit (error) || !cli_store (cli, FALSE, error))
 		return FALSE;
 	g_autofree char *text = g_strjoinv (" ", args);
 	g_autoptr (SearchQuery) query = search_query_parse (text, g_get_real_time () / G_USEC_PER_SEC, error);

@@ -19,7 +19,7 @@ const GOptionEntry resolve_options[] = {
 
 typedef struct {
 	StoreStatistics sizes;
-	guint64 appends, flags, removals, unindexed;
+	guint64 appends, flags, removals, tree, unindexed; /* tree: folders made, renamed or removed here */
 	guint unread;
 	GPtrArray *runs, *holds;
 	json_t *watcher;
@@ -39,7 +39,8 @@ read_standing (Cli *cli, Standing *s, GError **error)
 {
 	g_autoptr (GPtrArray) folders = store_folders (cli->store, error);
 	if (!folders || !store_statistics (cli->store, &s->sizes, error) ||
-	    !store_count_unpushed (cli->store, &s->appends, &s->flags, &s->removals, error) || !search_pending (cli->store, &s->unindexed, error) ||
+	    !store_count_unpushed (cli->store, &s->appends, &s->flags, &s->removals, error) ||
+	    !store_count_unpushed_folders (cli->store, &s->tree, error) || !search_pending (cli->store, &s->unindexed, error) ||
 	    !(s->runs = store_runs (cli->store, 1, error)) || !(s->holds = store_holds (cli->store, error)))
 		return FALSE;
 	for (guint i = 0; i < folders->len; i++)
@@ -74,14 +75,14 @@ print_status_json (Cli *cli, const Standing *s)
 	json_t *holds = json_array ();
 	for (guint i = 0; i < s->holds->len; i++)
 		json_array_append_new (holds, json_hold (s->holds->pdata[i]));
-	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
+	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
 	                           cli_json_text (cli->profile->name), "address", cli_json_text (cli->profile->address), "server",
 	                           cli_json_text (location), "user", cli_json_text (cli->profile->user), "software", cli_json_text (software),
 	                           "store", cli_json_text (cli->profile->store), "folders", (json_int_t) s->sizes.folders, "messages",
 	                           (json_int_t) s->sizes.placements, "unread", (json_int_t) s->unread, "octets",
 	                           (json_int_t) s->sizes.content_octets, "fileOctets", (json_int_t) s->sizes.file_octets, "contents",
 	                           (json_int_t) s->sizes.contents, "pending", "new", (json_int_t) s->appends, "flags", (json_int_t) s->flags,
-	                           "removed", (json_int_t) s->removals, "unindexed", (json_int_t) s->unindexed, "lastRun",
+	                           "removed", (json_int_t) s->removals, "folders", (json_int_t) s->tree, "unindexed", (json_int_t) s->unindexed, "lastRun",
 	                           s->runs->len ? json_run (s->runs->pdata[0]) : json_null (), "holds", holds, "watcher",
 	                           s->watcher ? json_incref (s->watcher) : json_null ()));
 }
@@ -124,12 +125,16 @@ print_status (Cli *cli, const Standing *s)
 		print_last_run (s->runs->pdata[0]);
 	else
 		cli_print ("Last run   none yet: outpost sync");
-	if (s->appends + s->flags + s->removals == 0)
+	if (s->appends + s->flags + s->removals + s->tree == 0)
 		cli_print ("Pending    nothing: all changes made here are at the server");
 	else
 		cli_print ("Pending    %" G_GUINT64_FORMAT " new or moved, %" G_GUINT64_FORMAT " changed, %" G_GUINT64_FORMAT
-		           " removed: pushed by the next sync", s->appends, s->flags, s->removals);
-	if (s->unindexed)
+		           " removed, %" G_GUINT64_FORMAT " folders: pushed by the next sync%s", s->appends, s->flags, s->removals, s->tree,
+		           s->holds->len ? ", but for what is held" : "");
+	if (s->unindexed > SEARCH_TAIL_MAX)
+		cli_print ("Index      %" G_GUINT64_FORMAT " messages to go; a search reads the newest %d of them whole, of the others only the header: outpost"
+		           " store index", s->unindexed, SEARCH_TAIL_MAX);
+	else if (s->unindexed)
 		cli_print ("Index      %" G_GUINT64_FORMAT " messages to go; searches find them all the same", s->unindexed);
 	for (guint i = 0; i < s->holds->len; i++)
 		cli_print ("Held       %s: outpost resolve", ((Hold *) s->holds->pdata[i])->detail);
@@ -174,9 +179,11 @@ cmd_log (Cli *cli, char **args, GError **error)
 {
 	if (*args)
 		return error_fail (error, ERROR_USAGE, "'%s' is too much here", *args);
+	if (runs_option < 0)
+		return error_fail (error, ERROR_USAGE, "%d is no number of runs: say 1 or more, or 0 for all", runs_option);
 	if (!cli_store (cli, FALSE, error))
 		return FALSE;
-	g_autoptr (GPtrArray) runs = store_runs (cli->store, (guint) MAX (runs_option, 0), error);
+	g_autoptr (GPtrArray) runs = store_runs (cli->store, (guint) runs_option, error);
 	if (!runs)
 		return FALSE;
 	for (guint i = runs->len; i-- > 0;) {

@@ -432,3 +432,11 @@ store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint6
 	       count (s, "SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND placement NOT IN"
 	                 " (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)", removals_out, error);
 }
+
+gboolean
+store_count_unpushed_folders (Store *s, guint64 *folders_out, GError **error)
+{
+	return count (s, "SELECT (SELECT COUNT (*) FROM folder f LEFT JOIN folder_binding b ON b.folder = f.id WHERE f.local_only = 0 AND (b.folder IS NULL"
+	                 " OR f.name != b.base_name OR IFNULL (f.parent, 0) != IFNULL (b.base_parent, 0))) + (SELECT COUNT (*) FROM folder_binding WHERE folder NOT IN"
+	                 " (SELECT id FROM folder))", folders_out, error);
+}

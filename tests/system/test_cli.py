@@ -2,6 +2,7 @@
 """The program as people use it: log-on, exit codes, watching, holds, profiles and their stores; nothing secret left anywhere."""
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -359,3 +360,125 @@ def copy_reversed(old, new):
             b.append(wire, f"({flags})", date, data[1])
     a.logout()
     b.logout()
+
+
+def test_each_verb_answers_programs_in_json(ready, server, tmp_path):
+    """Also the verbs that only change something. What is written to standard output leaves no room for JSON there."""
+    first = ready.list("INBOX")[0]["id"]
+    second = ready.list("INBOX")[1]["id"]
+    assert ready.json("flag", str(first), str(second), "flagged", "receipts") == [
+        {"id": m["id"], "flags": m["flags"], "keywords": m["keywords"]} for m in ready.list("INBOX")[:2]]
+    assert "receipts" not in ready.json("unflag", str(first), "receipts")[0]["keywords"]
+    assert ready.json("folder", "create", "New/Below") == {"name": "New/Below"}
+    assert ready.json("folder", "rename", "New/Below", "New/Other") == {"name": "New/Other"}
+    assert ready.json("folder", "delete", "New/Other") == {"name": "New/Other"}
+    assert ready.json("store", "index", "--rebuild")["indexed"] == ready.json("status")["contents"]
+    total = ready.json("status")["messages"]
+    assert ready.json("store", "export", str(tmp_path / "out"))["messages"] == total
+    saved = ready.json("save", str(first), str(tmp_path / "one.eml"))
+    assert saved == {"file": str(tmp_path / "one.eml"), "octets": os.path.getsize(tmp_path / "one.eml")}
+    assert ready.run("save", str(first), "-", "--json")[0] == 2
+    assert ready.run("store", "export", "--format", "tar", "-", "--json")[0] == 2
+    assert ready.json("profile", "delete", ready.ADDRESS)["name"] == ready.ADDRESS
+    made = ready.json("logon", ready.ADDRESS, "--server", server.url, "--user", "alice", "--password-command", "printf wonderland", "--no-sync")
+    assert made["name"] == ready.ADDRESS and os.path.exists(made["store"])
+
+
+def test_every_verb_has_json(program):
+    verbs = re.findall(r"^  ((?:folder|profile|store) \S+|\S+)", program.ok("--help").decode().split("Verbs:\n")[1].split("\n\n")[0], re.M)
+    assert len(verbs) > 25
+    assert [verb for verb in verbs if "--json" not in program.ok(*verb.split(), "--help").decode()] == []
+
+
+def on_terminal(program, arguments, answer):
+    """What the program shows on a terminal that answers the question for the password."""
+    pid, end = pty.fork()
+    if pid == 0:
+        os.execve(program.binary, [program.binary, *arguments], dict(program.environment, TERM="xterm"))
+    shown = b""
+    try:
+        while piece := os.read(end, 65536):
+            if b"assword" not in shown and b"assword" in shown + piece:
+                os.write(end, answer)
+            shown += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(end)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+def test_the_question_for_the_password_has_a_line_of_its_own(server, program):
+    fill(server, 5, 1)
+    code, shown = on_terminal(program, ["logon", program.ADDRESS, "--server", server.url, "--user", "alice", "--ask", "--no-sync"],
+                              b"wonderland\n")
+    assert code == 0 and "wonderland" not in shown
+    code, shown = on_terminal(program, ["sync"], b"wonderland\n")
+    assert code == 0 and "wonderland" not in shown
+    line = re.split(r"\r\n|\r\x1b\[K", shown[:shown.index("Password of")])[-1]
+    assert line == "", shown
+
+
+def test_which_profile_is_told_and_how_to_name_it(ready, server):
+    code, _, err = ready.run("status", "--profile", "nope")
+    assert code == 3 and f'there is no profile "nope", but {ready.ADDRESS}' in err
+    ready.ok("logon", "bob@example.org", "--server", server.url, "--user", "alice", "--password-command", "printf wonderland", "--no-sync")
+    code, _, err = ready.run("status")
+    assert code == 2 and "--profile NAME" in err
+
+
+def test_a_plain_connection_to_this_machine_is_told(server, program):
+    """The far end of a tunnel would get the password without TLS."""
+    how = ["logon", program.ADDRESS, "--user", "alice", "--password-command", "printf wonderland", "--no-sync", "--server"]
+    code, _, err = program.run(*how, server.url)
+    assert code == 0 and "not encrypted" in err and "--tls-pin" in err
+    with Dovecot(tls=True) as encrypted:
+        code, _, err = program.run(*how, f"imap://localhost:{encrypted.port}", "--tls-ca", encrypted.ca, "--profile", "tls")
+        assert code == 0 and "not encrypted" not in err
+    assert "tunnel" in program.ok("logon", "--help").decode()
+
+
+def test_changes_of_folders_are_pending_until_they_are_pushed(ready):
+    assert ready.json("status")["pending"] == {"new": 0, "flags": 0, "removed": 0, "folders": 0}
+    ready.ok("folder", "create", "Made/Here")
+    assert ready.json("status")["pending"]["folders"] == 2
+    assert "2 folders: pushed" in ready.ok("status").decode()
+    ready.sync()
+    assert ready.json("status")["pending"]["folders"] == 0
+    ready.ok("folder", "rename", "Made/Here", "Not yet/there/Here")  # what is above it is made, as by folder create
+    assert ready.json("status")["pending"]["folders"] == 3
+    ready.ok("folder", "delete", "Not yet/there/Here")
+    assert ready.json("status")["pending"]["folders"] == 3
+    ready.sync()
+    assert ready.json("status")["pending"]["folders"] == 0
+    assert {"Not yet/there", "Made"} <= set(ready.folders()) and "Not yet/there/Here" not in ready.folders()
+
+
+@pytest.mark.parametrize("name", ["x\ny", "x\x1b[31m", "a/\x7f", "\x85"])
+def test_a_folder_with_control_characters_is_refused(name, ready):
+    before = ready.folders()
+    for verb in (["create", name], ["rename", before[-1], name]):
+        code, _, err = ready.run("folder", *verb)
+        assert code == 2 and "control characters" in err
+    assert ready.folders() == before
+
+
+@pytest.mark.parametrize("arguments", [["list", "INBOX", "-n", "-5"], ["search", "the", "-n", "-1"], ["log", "-n", "-1"]])
+def test_fewer_than_none_is_no_number(arguments, ready):
+    code, out, err = ready.run(*arguments)
+    assert code == 2 and "0 for all" in err and not out
+
+
+def test_a_full_disk_behind_the_output_is_told(ready):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([ready.binary, "folders"], env=ready.environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 8 and "No space left" in done.stderr
+
+
+def test_how_much_a_search_sees_before_the_index_is_ready_is_told(server, program):
+    fill(server, 1300, 2)
+    program.logon(server.url)
+    program.sync("--no-index")
+    assert program.json("status")["unindexed"] == 1300
+    assert "of the others only the header" in program.ok("status").decode()
+    program.ok("store", "index")
+    assert program.json("status")["unindexed"] == 0
