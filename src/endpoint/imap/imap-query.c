@@ -7,7 +7,7 @@
 
 #define FOLDERS_IN_FLIGHT 100
 #define SET_TEXT_LIMIT 7000
-#define NAMED_LIMIT 20000000 /* messages of a folder, ranges of UIDs: more than any folder, less than what memory can't hold */
+#define NAMED_LIMIT 20000000u /* messages of a folder, ranges of UIDs: more than any folder, less than what memory can't hold */
 #define DEFLATE_MESSAGES 200
 #define SEARCH_BLOCK 50000 /* UIDs that a server without ESEARCH names in one line */
 
@@ -116,7 +116,7 @@ asked_hear (gpointer data, const ImapResponse *r, GError **error)
 		q->keywords_now = keywords_of_list (reply_arg (r, 0));
 		q->keywords_told = TRUE;
 	} else if (reply_is (r, "EXISTS"))
-		a->exists = reply_number (r);
+		a->exists = MIN (reply_number (r), NAMED_LIMIT + 1);
 	else if (reply_is (r, "EXPUNGE"))
 		asked_take_expunges (a, 1);
 	else if (reply_is (r, "FETCH"))
@@ -150,6 +150,13 @@ asked_selected (gpointer data, const ImapAnswer *answer, GError **error)
 		imap_answer_fail (answer, &q->error, "folder '%s' can't be opened", q->name);
 		if (q->error->code == ERROR_REFUSED && answer->outcome == IMAP_NO && !*answer->code)
 			q->error->code = ERROR_NOT_FOUND;
+		return TRUE;
+	}
+	if (a->exists > NAMED_LIMIT) {
+		a->failed = TRUE;
+		g_clear_error (&q->error);
+		error_fail (&q->error, ERROR_REFUSED, "the server says that folder '%s' has more than %u messages: so many are not read", q->name,
+		            NAMED_LIMIT);
 		return TRUE;
 	}
 	a->selected = TRUE;

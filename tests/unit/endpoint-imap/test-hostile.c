@@ -78,6 +78,8 @@ static const EndpointCase cases[] = {
 	{"a capability list without end", call_list, "error TOO_BIG", {TALK ({NULL, "* OK [CAPABILITY ", 0, produce_endless_line})}},
 	{"parentheses without end", call_list, "error (PROTOCOL|TOO_BIG)", {TALK (LOG_ON ("NAMESPACE"), {"^NAMESPACE", "* NAMESPACE ", 0, produce_parentheses})}},
 	{"a million values", call_query_uids, "error (PROTOCOL|TOO_BIG)", {TALK (LOG_ON (""), SELECT_INBOX (""), {"^UID SEARCH", "* SEARCH ", 0, produce_values})}},
+	{"as many messages as a number can say", call_query_uids, "INBOX error REFUSED.*",
+	 {TALK (LOG_ON (""), {"^SELECT \"INBOX\"", "* 4294967295 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n%T OK in\r\n"})}},
 	{"more folders than we take", call_list, "error TOO_BIG",
 	 {TALK (LOG_ON ("NAMESPACE"), SPACE, {"^LIST", "", 0, produce_folders}, SUBSCRIBE_EMPTY)}},
 	{"a literal of 100 million million octets", call_fetch, "error TOO_BIG",
