@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define BUSY_MS 30000
+#define BUSY_EVERY_US 1000
 
 /* Statements of one text: more than one only while a walk over rows calls what runs the same text. */
 typedef struct Statement {
@@ -144,6 +145,15 @@ db_exec (Db *db, const char *sql, GError **error)
 	return sqlite3_exec (db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || db_fail (db, "running a statement", error);
 }
 
+/* SQLite's own handler sleeps longer each time, up to 100 ms, and so never gets a turn beside a process that writes much. */
+static int
+wait_for_others (void *data, int times)
+{
+	(void) data;
+	g_usleep (BUSY_EVERY_US);
+	return times < BUSY_MS * 1000 / BUSY_EVERY_US;
+}
+
 /* Others may be opening it at the same moment. SQLite asks for a lock here that it does not wait for. */
 gboolean
 db_use_wal (Db *db, GError **error)
@@ -180,7 +190,7 @@ set_up (Db *db, gboolean read_only, GError **error)
 	static const char always[] = "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
 	                             "PRAGMA cache_size=-2048; PRAGMA wal_autocheckpoint=256;";
 	sqlite3_extended_result_codes (db->handle, 1);
-	sqlite3_busy_timeout (db->handle, BUSY_MS);
+	sqlite3_busy_handler (db->handle, wait_for_others, NULL);
 	if (!read_only && !set_up_for_writing (db, error))
 		return FALSE;
 	/* The last one reads a page: damage and missing rights show here, not at the first use. */

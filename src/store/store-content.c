@@ -320,7 +320,9 @@ content_add (Store *s, const Prepared *p, gint64 *content_out, gboolean *new_out
 	*new_out = *content_out == 0;
 	if (!*new_out)
 		return TRUE;
-	*content_out = db_number (s->db, "SELECT IFNULL (MAX (id), 0) + 1 FROM content", 1, "");
+	if (!s->next_content)
+		s->next_content = db_number (s->db, "SELECT IFNULL (MAX (id), 0) + 1 FROM content", 1, "");
+	*content_out = s->next_content++;
 	if (++s->added == MANY) {
 		db_cache (s->db, CACHE_IMPORT);
 		db_checkpoint_at (s->db, CHECKPOINT_IMPORT);

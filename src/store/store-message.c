@@ -179,7 +179,9 @@ find_thread (Store *s, const Prepared *p, gint64 id, gint64 *thread_out, GError 
 static gint64
 next_message (Store *s)
 {
-	return db_number (s->db, "SELECT seq FROM sqlite_sequence WHERE name = 'message'", 0, "") + 1;
+	if (!s->next_message)
+		s->next_message = db_number (s->db, "SELECT seq FROM sqlite_sequence WHERE name = 'message'", 0, "") + 1;
+	return s->next_message++;
 }
 
 static gboolean

@@ -49,6 +49,7 @@ struct Store {
 	gboolean modseq_changed;
 	GHashTable *deltas; /* gint64 * -> FolderDelta */
 	ContentDelta contents;
+	gint64 next_message, next_content; /* 0: not read yet */
 
 	/* compression; lazily made, forgotten by a rollback, which may take a dictionary with it */
 	ZSTD_CCtx *compressor;

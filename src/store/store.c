@@ -225,6 +225,7 @@ store_begin (Store *s, GError **error)
 	}
 	s->modseq_changed = FALSE;
 	s->dictionary_looked = FALSE;
+	s->next_message = s->next_content = 0;
 	return TRUE;
 }
 

@@ -11,6 +11,10 @@
 #define BATCH_MESSAGES 1000u
 #define BATCH_OCTETS (8u << 20)
 #define BATCH_WAIT_US 200000 /* each commit waits for the disk: more messages are waited for so long */
+/* Indexes over random keys have their pages all over: a page is written once a transaction, however many rows it got. */
+#define TRANSACTION_US 1000000
+#define TRANSACTION_OCTETS (64u << 20)
+#define TURN_US 3000 /* between transactions, for others who wait to write (db.c asks each millisecond) */
 
 typedef struct {
 	gint64 folder;
@@ -32,7 +36,11 @@ struct SyncWriter {
 	gboolean ending;
 	gboolean hungry, waiting; /* the writer waits: for the first item; for a batch */
 	GError *error;
-	guint64 stored, stored_octets;
+	guint64 stored, stored_octets; /* committed */
+
+	/* of the thread's transaction */
+	gint64 began; /* 0: none */
+	guint64 messages, octets;
 };
 
 static void
@@ -60,12 +68,30 @@ place_item (Store *s, const Item *item, gint64 message, gint64 *placement_out, G
 	return store_place (s, item->folder, message, flags, keywords, FALSE, 0, placement_out, error);
 }
 
+/* What was awaited is here, by its content: home's flags are merged over those it was last known with. */
+static gboolean
+bind_awaited (Store *s, const Item *item, gint64 placement, GError **error)
+{
+	g_autoptr (Placement) here = store_placement (s, placement, error);
+	PlacementBinding b = {0};
+	gboolean found;
+	if (!here || !store_binding_of (s, placement, &b, &found, error))
+		return FALSE;
+	g_autofree char *keywords = keywords_merge (b.keywords, here->keywords, item->state.keywords);
+	guint flags = plan_merge_flags (b.flags, here->flags, item->state.flags);
+	placement_binding_done (&b);
+	b = (PlacementBinding){.placement = placement, .folder = item->folder, .remote_uid = item->state.uid, .flags = item->state.flags,
+	                       .keywords = item->state.keywords, .modseq = item->state.modseq};
+	return store_set_flags (s, placement, flags, keywords, error) && store_bind_placement (s, &b, error) &&
+	       store_rebind (s, placement, item->state.uid, item->remote_size, item->received, error);
+}
+
 static gboolean
 store_item (Store *s, const Item *item, GError **error)
 {
 	PlacementBinding b = {0};
 	gboolean found;
-	gint64 message;
+	gint64 message, awaited;
 	if (!store_binding_by_uid (s, item->folder, item->state.uid, &b, &found, error))
 		return FALSE;
 	placement_binding_done (&b);
@@ -76,7 +102,11 @@ store_item (Store *s, const Item *item, GError **error)
 	b = (PlacementBinding){.folder = item->folder, .remote_uid = item->state.uid, .flags = item->state.flags,
 	                       .keywords = item->state.keywords, .modseq = item->state.modseq,
 	                       .remote_size = item->remote_size == item->size ? 0 : item->remote_size};
-	return p && store_add_message (s, p, item->folder, &message, error) &&
+	if (!p || !store_awaited_content (s, item->folder, prepared_hash (p), &awaited, error))
+		return FALSE;
+	if (awaited)
+		return bind_awaited (s, item, awaited, error);
+	return store_add_message (s, p, item->folder, &message, error) &&
 	       place_item (s, item, message, &b.placement, error) &&
 	       store_bind_placement (s, &b, error);
 }
@@ -90,7 +120,7 @@ is_batch (SyncWriter *w)
 static void
 wait_for_batch (SyncWriter *w)
 {
-	while (g_queue_is_empty (&w->queue) && !w->ending) {
+	while (g_queue_is_empty (&w->queue) && !w->ending && !w->began) {
 		w->hungry = TRUE;
 		g_cond_wait (&w->work, &w->lock);
 	}
@@ -102,65 +132,114 @@ wait_for_batch (SyncWriter *w)
 	w->waiting = FALSE;
 }
 
-/* Takes a batch off the queue; NULL when the end has come. */
-static GPtrArray *
-take_batch (SyncWriter *w)
+/* Takes a batch off the queue. FALSE: nothing came for a while, or the end has come. */
+static gboolean
+take_batch (SyncWriter *w, GPtrArray *batch)
 {
 	g_mutex_lock (&w->lock);
 	wait_for_batch (w);
-	GPtrArray *batch = NULL;
 	gsize octets = 0;
-	while (!g_queue_is_empty (&w->queue) && octets < BATCH_OCTETS && (!batch || batch->len < BATCH_MESSAGES)) {
+	while (!g_queue_is_empty (&w->queue) && octets < BATCH_OCTETS && batch->len < BATCH_MESSAGES) {
 		Item *item = g_queue_pop_head (&w->queue);
-		if (!batch)
-			batch = g_ptr_array_new_with_free_func ((GDestroyNotify) item_free);
 		g_ptr_array_add (batch, item);
 		octets += item->fd < 0 ? item->size : 0;
 	}
 	w->queued_octets -= octets;
 	g_cond_broadcast (&w->room);
 	g_mutex_unlock (&w->lock);
-	return batch;
+	return batch->len > 0;
 }
 
 static gboolean
-store_batch (SyncWriter *w, GPtrArray *batch, guint64 *octets_out, GError **error)
+begin (SyncWriter *w, GError **error)
 {
-	if (!store_begin (w->store, error))
+	if (w->began)
+		return TRUE;
+	w->messages = w->octets = 0;
+	w->began = store_begin (w->store, error) ? g_get_monotonic_time () : 0;
+	return w->began != 0;
+}
+
+static gboolean
+store_batch (SyncWriter *w, GPtrArray *batch, GError **error)
+{
+	if (!begin (w, error))
 		return FALSE;
 	for (guint i = 0; i < batch->len; i++) {
 		Item *item = batch->pdata[i];
 		if (!store_item (w->store, item, error)) {
 			store_rollback (w->store);
+			w->began = 0;
 			return FALSE;
 		}
-		*octets_out += item->size;
+		w->messages++;
+		w->octets += item->size;
 	}
-	sync_step ();
-	gboolean ok = store_commit (w->store, error);
-	sync_step ();
-	return ok;
+	return TRUE;
 }
 
+static gboolean
+commit (SyncWriter *w, GError **error)
+{
+	sync_step ();
+	gboolean ok = store_commit (w->store, error);
+	w->began = 0;
+	sync_step ();
+	if (!ok)
+		return FALSE;
+	g_mutex_lock (&w->lock);
+	w->stored += w->messages;
+	w->stored_octets += w->octets;
+	g_mutex_unlock (&w->lock);
+	return TRUE;
+}
+
+static gboolean
+is_long (const SyncWriter *w)
+{
+	return w->octets >= TRANSACTION_OCTETS || g_get_monotonic_time () - w->began >= TRANSACTION_US;
+}
+
+static void
+fail (SyncWriter *w, GError *error)
+{
+	g_mutex_lock (&w->lock);
+	w->error = error;
+	g_cond_broadcast (&w->room);
+	g_mutex_unlock (&w->lock);
+}
+
+static gboolean
+has_ended (SyncWriter *w)
+{
+	g_mutex_lock (&w->lock);
+	gboolean ended = w->ending && g_queue_is_empty (&w->queue);
+	g_mutex_unlock (&w->lock);
+	return ended;
+}
+
+/* After an error, what is put is dropped: who puts is told. */
 static gpointer
 writer_thread (gpointer data)
 {
 	SyncWriter *w = data;
-	GPtrArray *batch;
-	while ((batch = take_batch (w))) {
+	do {
+		g_autoptr (GPtrArray) batch = g_ptr_array_new_with_free_func ((GDestroyNotify) item_free);
 		GError *error = NULL;
-		guint64 octets = 0;
-		gboolean ok = !w->error && store_batch (w, batch, &octets, &error);
-		g_mutex_lock (&w->lock);
-		if (ok) {
-			w->stored += batch->len;
-			w->stored_octets += octets;
-		} else if (error)
-			w->error = error;
-		g_cond_broadcast (&w->room);
-		g_mutex_unlock (&w->lock);
-		g_ptr_array_unref (batch);
-	}
+		gboolean came = take_batch (w, batch);
+		if (w->error)
+			continue;
+		if (came && !store_batch (w, batch, &error)) {
+			fail (w, error);
+			continue;
+		}
+		if (!w->began || (came && !is_long (w)))
+			continue;
+		if (!commit (w, &error))
+			fail (w, error);
+		else if (came)
+			g_usleep (TURN_US);
+	} while (!has_ended (w) || w->began);
 	return NULL;
 }
 

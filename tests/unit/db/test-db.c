@@ -78,7 +78,7 @@ a_new_file_has_our_pragmas_and_mode (void **state)
 		const char *pragma;
 		gint64 value;
 	} rows[] = {{"PRAGMA page_size", 16384}, {"PRAGMA synchronous", 2}, {"PRAGMA foreign_keys", 1}, {"PRAGMA temp_store", 2},
-	            {"PRAGMA cache_size", -2048}, {"PRAGMA secure_delete", 2}, {"PRAGMA busy_timeout", 30000}};
+	            {"PRAGMA cache_size", -2048}, {"PRAGMA secure_delete", 2}};
 	g_autoptr (Db) db = fresh (state);
 	struct stat st;
 	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
