@@ -283,6 +283,18 @@ store_rebind (Store *s, gint64 placement, guint32 remote_uid, guint64 size, gint
 }
 
 gboolean
+store_await_pending (Store *s, gint64 placement, gboolean *awaits_out, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	*awaits_out = db_number (s->db, "SELECT COUNT (*) FROM pending WHERE placement = ?1", 0, "i", placement) > 0;
+	return !*awaits_out ||
+	       (db_run (s->db, "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords) SELECT p.id, p.folder,"
+	                       " MIN (IFNULL ((SELECT MIN (b.remote_uid) FROM placement_binding b WHERE b.folder = p.folder), 0), 0) - 1,"
+	                       " p.flags, p.keywords FROM placement p WHERE p.id = ?1", error, "i", placement) &&
+	        store_drop_pending (s, placement, error));
+}
+
+gboolean
 store_count_awaited (Store *s, gint64 folder, guint *n_out, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT COUNT (*) FROM placement_binding WHERE folder = ?1 AND remote_uid < 0 AND gone = 0", "i", folder);

@@ -67,6 +67,9 @@ gboolean store_await_all (Store *s, gint64 folder, GError **error);
 gboolean store_rebind (Store *s, gint64 placement, guint32 remote_uid, guint64 size, gint64 received, GError **error);
 /* Awaited messages of @folder that are here; those removed here don't count. */
 gboolean store_count_awaited (Store *s, gint64 folder, guint *n_out, GError **error);
+/* What the home took without telling its UID becomes awaited, with the flags that it has here as base. *awaits_out FALSE: it is not
+ * pending (any more). */
+gboolean store_await_pending (Store *s, gint64 placement, gboolean *awaits_out, GError **error);
 /* The first awaited placement in @folder whose content has the SHA-256 @hash; 0: none. */
 gboolean store_awaited_content (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error);
 

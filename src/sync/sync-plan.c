@@ -271,20 +271,25 @@ plan_needs_query (const FolderBinding *b, const RemoteFolder *r)
 	return r->highestmodseq == 0 || r->highestmodseq != b->highestmodseq;
 }
 
+static gboolean
+is_pushed (const PushedMessage *p, const RemoteEvidence *e, gboolean sized)
+{
+	if (e->received != p->received)
+		return FALSE;
+	return sized ? e->size == p->size && g_strcmp0 (e->message_id, p->message_id) == 0 : e->has_header && e->digest == p->digest;
+}
+
 void
 plan_match_pushed (const PushedMessage *pushed, guint n, const RemoteEvidence *evidence, guint m, guint32 *uids_out)
 {
 	g_autofree gboolean *used = g_new0 (gboolean, m + 1);
-	for (guint i = 0; i < n; i++) {
-		uids_out[i] = 0;
-		for (guint j = 0; j < m && !uids_out[i]; j++) {
-			const RemoteEvidence *e = &evidence[j];
-			if (used[j] || e->size != pushed[i].size || g_strcmp0 (e->message_id, pushed[i].message_id) != 0)
-				continue;
-			if (pushed[i].dated && e->received != pushed[i].received)
-				continue;
-			used[j] = TRUE;
-			uids_out[i] = e->uid;
-		}
-	}
+	memset (uids_out, 0, n * sizeof *uids_out);
+	for (int sized = TRUE; sized >= FALSE; sized--)
+		for (guint i = 0; i < n; i++)
+			for (guint j = 0; j < m && !uids_out[i]; j++) {
+				if (used[j] || !is_pushed (&pushed[i], &evidence[j], sized))
+					continue;
+				used[j] = TRUE;
+				uids_out[i] = evidence[j].uid;
+			}
 }

@@ -56,8 +56,8 @@ typedef struct {
 	guint64 size;
 	gint64 received;
 	const char *message_id; /* NULL none */
-	gboolean dated;         /* we told the home the date (APPEND), or it copied it: compare it */
+	guint64 digest;
 } PushedMessage;
-/* Pairs pushed messages with remote evidence: equal size, Message-ID and date; true duplicates in order of UID. uids_out[i] is 0
- * where nothing fits. */
+/* Pairs pushed messages with remote evidence: equal Message-ID, date and size; then, for homes that say wrong sizes, equal digest and date.
+ * True duplicates in order of UID. uids_out[i] is 0 where nothing fits. */
 void plan_match_pushed (const PushedMessage *pushed, guint n, const RemoteEvidence *evidence, guint m, guint32 *uids_out);

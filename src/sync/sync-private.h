@@ -10,8 +10,10 @@ typedef struct {
 	FolderBinding *binding;  /* owned; as in the store */
 	const RemoteFolder *remote; /* as listed, NULL: not listed (created in this run) */
 	UidSet wanted;           /* to be fetched */
+	UidSet fresh;            /* bound in this run as the home told; how it sees their size and date is still to be learned */
 	gboolean held, pushed, failed;
 	gboolean again; /* its states are still to be asked for */
+	gboolean awaiting; /* how many are awaited has changed */
 	gboolean hold_told; /* its re-binding hold was counted and logged in this run */
 	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
 	guint64 hinted_total; /* messages_now of the last query */
@@ -103,6 +105,8 @@ gboolean sync_note_counted (SyncRun *run, gint64 folder, gboolean counted, GErro
 gboolean sync_was_counted (SyncRun *run, gint64 folder);
 /* New messages at home (f->wanted) that are awaited or pending ones are bound, and not fetched. */
 gboolean sync_match_awaited (SyncRun *run, FolderRun *f, GError **error);
+/* The hold of @f tells how many are awaited still, after the bodies came, which may be theirs; without any it is gone. */
+gboolean sync_told_awaited (SyncRun *run, FolderRun *f, GError **error);
 /* Do @uids still stand for the messages they are bound to? *same_out FALSE: no, nothing may be written to them. */
 gboolean sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error);
 /* Carries out what the user decided about re-binding holds. */

@@ -53,6 +53,7 @@ ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions, GError **er
 	if (!known)
 		return TRUE;
 	Question *kept = &g_array_index (questions, Question, questions->len - 1);
+	uid_set_copy (&kept->canaries, &f->fresh);
 	if (!store_canaries (run->store, f->binding->folder, &kept->canaries, error))
 		return FALSE;
 	kept->changes->canaries = &kept->canaries;
@@ -439,6 +440,17 @@ pull_states_again (SyncRun *run, GPtrArray *folders, GError **error)
 	return again->len == 0 || pull_states (run, again, error);
 }
 
+static gboolean
+tell_awaited (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		if (f->awaiting && !f->failed && !sync_told_awaited (run, f, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 gboolean
 sync_pull (SyncRun *run, GPtrArray *folders, GError **error)
 {
@@ -446,5 +458,5 @@ sync_pull (SyncRun *run, GPtrArray *folders, GError **error)
 		return TRUE;
 	sync_progress (run, SYNC_PULL, NULL, TRUE);
 	return pull_states (run, folders, error) && pull_states_again (run, folders, error) && recover_all (run, folders, error) &&
-	       pull_bodies (run, folders, error);
+	       pull_bodies (run, folders, error) && tell_awaited (run, folders, error);
 }

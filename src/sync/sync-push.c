@@ -37,6 +37,7 @@ bind_pending (SyncRun *run, FolderRun *f, const Pending *p, guint32 uid, guint f
 	                      .keywords = (char *) keywords, .modseq = modseq, .remote_size = remote_size};
 	f->pushed = TRUE;
 	f->added_home++;
+	uid_set_add (&f->fresh, uid);
 	return store_bind_placement (run->store, &b, error);
 }
 
@@ -86,7 +87,7 @@ match_sent (SyncRun *run, FolderRun *f, GPtrArray *sent, GArray *evidence, UidSe
 		if (!m)
 			return FALSE;
 		g_ptr_array_add (messages, m);
-		pushed[i] = (PushedMessage){p->placement, m->size, m->received, m->message_id, TRUE};
+		pushed[i] = (PushedMessage){p->placement, m->size, m->received, m->message_id, m->digest};
 	}
 	plan_match_pushed (pushed, sent->len, (RemoteEvidence *) evidence->data, evidence->len, uids);
 	gboolean ok = sync_begin (run, error) && bind_matches (run, f, sent, evidence, uids, candidates, error) && sync_commit (run, error);
@@ -193,13 +194,20 @@ find_folder_run (SyncRun *run, gint64 folder)
 	return NULL;
 }
 
-/* The home moved them and did not say where to. */
+/* The home said yes and not which UIDs they have. Those that were not found among its messages are never sent again: they are awaited,
+ * as what a changed home does not have yet, and found by header or by content when this run looks once more. */
 static gboolean
-forget_origins (SyncRun *run, GPtrArray *group, GError **error)
+await_accepted (SyncRun *run, FolderRun *f, GPtrArray *accepted, GError **error)
 {
-	gboolean ok = sync_begin (run, error);
-	for (guint i = 0; ok && i < group->len; i++)
-		ok = forget_origin (run, group->pdata[i], error);
+	if (accepted->len == 0)
+		return TRUE;
+	gboolean ok = sync_recover_pushes (run, f, NULL, error) && sync_begin (run, error);
+	for (guint i = 0; ok && i < accepted->len; i++) {
+		Pending *p = accepted->pdata[i];
+		gboolean awaits;
+		ok = store_await_pending (run->store, p->placement, &awaits, error) && forget_origin (run, p, error);
+		f->awaiting |= awaits;
+	}
 	ok = ok && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
@@ -213,22 +221,31 @@ push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gbool
 	for (guint i = 0; i < group->len; i++)
 		uid_set_add (&uids, ((Pending *) group->pdata[i])->origin_uid);
 	g_autoptr (GArray) pairs = NULL;
+	g_auto (UidSet) copied = UID_SET_INIT;
+	g_autoptr (GPtrArray) accepted = g_ptr_array_new ();
 	guint32 validity = 0;
 	GError *e = NULL;
 	sync_step ();
 	gboolean done = run->home->class->copy (run->home, from->binding->remote_name, from->binding->uidvalidity, &uids,
-	                                        f->binding->remote_name, move, &pairs, &validity, &e);
+	                                        f->binding->remote_name, move, &pairs, &validity, &copied, &e);
 	sync_step ();
 	if (!done)
 		return tolerated (run, f, move ? "moving items" : "copying items", e, error);
 	f->pushed = TRUE;
 	from->pushed |= move;
-	if (pairs && pairs->len && (!validity || !f->binding->uidvalidity || validity == f->binding->uidvalidity)) {
+	gboolean told = pairs && pairs->len && (!validity || !f->binding->uidvalidity || validity == f->binding->uidvalidity);
+	if (told) {
 		gboolean ok = sync_begin (run, error) && bind_copied (run, f, group, pairs, error) && sync_commit (run, error);
 		store_rollback (run->store);
-		return ok;
+		if (!ok)
+			return FALSE;
 	}
-	return sync_recover_pushes (run, f, NULL, error) && (!move || forget_origins (run, group, error));
+	for (guint i = 0; i < group->len; i++) {
+		Pending *p = group->pdata[i];
+		if (uid_set_contains (&copied, p->origin_uid) && !(told && pair_target (pairs, p->origin_uid)))
+			g_ptr_array_add (accepted, p);
+	}
+	return await_accepted (run, f, accepted, error);
 }
 
 static gboolean
@@ -297,9 +314,8 @@ refused (SyncRun *run, FolderRun *f, const Pending *p, const GError *e, GError *
 }
 
 static gboolean
-note_appended (SyncRun *run, FolderRun *f, GPtrArray *block, AppendRequest *requests, gboolean *unknown_out, GError **error)
+note_appended (SyncRun *run, FolderRun *f, GPtrArray *block, AppendRequest *requests, GPtrArray *accepted, GError **error)
 {
-	*unknown_out = FALSE;
 	for (guint i = 0; i < block->len; i++) {
 		Pending *p = block->pdata[i];
 		AppendRequest *r = &requests[i];
@@ -310,7 +326,7 @@ note_appended (SyncRun *run, FolderRun *f, GPtrArray *block, AppendRequest *requ
 			if (!bind_pending (run, f, p, r->uid, p->flags, p->keywords, 0, 0, error))
 				return FALSE;
 		} else
-			*unknown_out = TRUE;
+			g_ptr_array_add (accepted, p);
 	}
 	return TRUE;
 }
@@ -330,19 +346,19 @@ append_block (SyncRun *run, FolderRun *f, GPtrArray *block, GError **error)
 		                              .keywords = p->keywords, .received = m->received, .zone = m->zone};
 	}
 	GError *e = NULL;
-	gboolean unknown = FALSE;
+	g_autoptr (GPtrArray) accepted = g_ptr_array_new ();
 	sync_step ();
 	gboolean done = run->home->class->append (run->home, f->binding->remote_name, requests, block->len, &e);
 	sync_step ();
 	f->pushed = TRUE;
-	gboolean ok = sync_begin (run, done ? error : NULL) && note_appended (run, f, block, requests, &unknown, done ? error : NULL) &&
+	gboolean ok = sync_begin (run, done ? error : NULL) && note_appended (run, f, block, requests, accepted, done ? error : NULL) &&
 	              sync_commit (run, done ? error : NULL);
 	store_rollback (run->store);
 	for (guint i = 0; i < block->len; i++)
 		g_clear_error (&requests[i].error);
 	if (!done)
 		return tolerated (run, f, "adding items", e, error);
-	return ok && (!unknown || sync_recover_pushes (run, f, NULL, error));
+	return ok && await_accepted (run, f, accepted, error);
 }
 
 static gboolean

@@ -14,6 +14,16 @@
 
 /* ---- Suspicion ---- */
 
+/* What this run pushed is what the home said it is; a home may count sizes otherwise, or not keep dates. */
+static gboolean
+learn (SyncRun *run, const KnownMessage *k, const RemoteEvidence *e)
+{
+	gboolean ok = sync_begin (run, NULL) && store_rebind (run->store, k->placement, e->uid, e->size, e->received, NULL) &&
+	              sync_commit (run, NULL);
+	store_rollback (run->store);
+	return ok;
+}
+
 static gboolean
 canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
 {
@@ -23,7 +33,7 @@ canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
 		gboolean found;
 		if (!store_known_by_uid (run->store, f->binding->folder, e->uid, &k, &found, NULL) || !found)
 			continue;
-		gboolean same = evidence_agrees (&k, e);
+		gboolean same = evidence_agrees (&k, e) || (uid_set_contains (&f->fresh, e->uid) && learn (run, &k, e));
 		g_free (k.message_id);
 		g_free (k.keywords);
 		if (!same)
@@ -297,7 +307,8 @@ bind_arrivals (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 		log_match (run, g);
 		run->result->relinked += g->match->matched;
 	}
-	return apply_evidence_flags (run, f, g, error) && update_hold (run, f, error);
+	f->awaiting = TRUE;
+	return apply_evidence_flags (run, f, g, error);
 }
 
 static gboolean
@@ -323,6 +334,15 @@ sync_match_awaited (SyncRun *run, FolderRun *f, GError **error)
 		return tolerated (run, f, e, error);
 	gboolean ok = sync_begin (run, error) && bind_arrivals (run, f, g, error) && sync_commit (run, error);
 	store_rollback (run->store);
+	return ok;
+}
+
+gboolean
+sync_told_awaited (SyncRun *run, FolderRun *f, GError **error)
+{
+	gboolean ok = sync_begin (run, error) && update_hold (run, f, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	f->awaiting = FALSE;
 	return ok;
 }
 

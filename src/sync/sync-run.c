@@ -12,6 +12,7 @@ folder_run_free (FolderRun *f)
 	folder_free (f->folder);
 	folder_binding_free (f->binding);
 	uid_set_clear (&f->wanted);
+	uid_set_clear (&f->fresh);
 	g_free (f);
 }
 

@@ -163,7 +163,7 @@ gboolean imap_search_flags (Endpoint *e, const char *name, guint32 uidvalidity, 
 gboolean imap_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error);
 gboolean imap_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequest *requests, guint n, GError **error);
 gboolean imap_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move,
-                    GArray **pairs_out, guint32 *to_uidvalidity_out, GError **error);
+                    GArray **pairs_out, guint32 *to_uidvalidity_out, UidSet *copied, GError **error);
 gboolean imap_expunge (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, UidSet *left_out, GError **error);
 gboolean imap_folder_create (Endpoint *e, const char *parent, const char *leaf, const char *role, char **name_out, GError **error);
 gboolean imap_folder_rename (Endpoint *e, const char *name, const char *new_parent, const char *new_leaf, char **name_out,

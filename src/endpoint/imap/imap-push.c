@@ -241,6 +241,7 @@ typedef struct {
 	gboolean move;
 	GArray *pairs;
 	guint32 to_uidvalidity;
+	UidSet *copied;
 	ImapSession *s;
 	GError *refused;
 } CopyCall;
@@ -353,15 +354,12 @@ copy_send (CopyCall *call, GPtrArray *parts, const char *word, GError **error)
 
 /* MOVE's second half where the server has no MOVE. What can't be removed stays behind marked as deleted. */
 static gboolean
-copy_remove_origin (CopyCall *call, GPtrArray *parts, GError **error)
+copy_remove_origin (CopyCall *call, GError **error)
 {
-	g_auto (UidSet) copied = UID_SET_INIT, left_out = UID_SET_INIT;
-	for (guint i = 0; i < parts->len; i++)
-		if (((CopyPart *) parts->pdata[i])->ok)
-			uid_set_add_set (&copied, &((CopyPart *) parts->pdata[i])->uids);
-	if (uid_set_is_empty (&copied))
+	g_auto (UidSet) left_out = UID_SET_INIT;
+	if (uid_set_is_empty (call->copied))
 		return TRUE;
-	ExpungeCall removal = {.name = call->from, .uids = &copied, .left_out = &left_out};
+	ExpungeCall removal = {.name = call->from, .uids = call->copied, .left_out = &left_out};
 	gboolean ok = expunge_selected (call->s, &removal, error);
 	uid_set_clear (&removal.deleted);
 	return ok;
@@ -383,12 +381,12 @@ copy_selected (CopyCall *call, GError **error)
 	gboolean real_move = call->move && imap_session_can (call->s, "MOVE");
 	if (!copy_send (call, parts, real_move ? "MOVE" : "COPY", error))
 		return FALSE;
-	if (call->move && !real_move && !copy_remove_origin (call, parts, error))
-		return FALSE;
-	gboolean any = call->pairs->len > 0;
 	for (guint i = 0; i < parts->len; i++)
-		any |= ((CopyPart *) parts->pdata[i])->ok;
-	if (any)
+		if (((CopyPart *) parts->pdata[i])->ok)
+			uid_set_add_set (call->copied, &((CopyPart *) parts->pdata[i])->uids);
+	if (call->move && !real_move && !copy_remove_origin (call, error))
+		return FALSE;
+	if (call->pairs->len > 0 || !uid_set_is_empty (call->copied))
 		return TRUE;
 	g_propagate_error (error, g_steal_pointer (&call->refused));
 	return FALSE;
@@ -396,10 +394,11 @@ copy_selected (CopyCall *call, GError **error)
 
 gboolean
 imap_copy (Endpoint *endpoint, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move,
-           GArray **pairs_out, guint32 *to_uidvalidity_out, GError **error)
+           GArray **pairs_out, guint32 *to_uidvalidity_out, UidSet *copied, GError **error)
 {
 	g_autoptr (GArray) pairs = g_array_new (FALSE, FALSE, sizeof (UidPair));
-	CopyCall call = {.from = from, .to = to, .uidvalidity = uidvalidity, .uids = uids, .move = move, .pairs = pairs};
+	CopyCall call = {.from = from, .to = to, .uidvalidity = uidvalidity, .uids = uids, .move = move, .pairs = pairs,
+	                 .copied = copied};
 	gboolean ok = uid_set_is_empty (uids) ||
 	              (endpoint_try ((ImapEndpoint *) endpoint, copy_select, &call, error) && copy_selected (&call, error));
 	g_clear_error (&call.refused);

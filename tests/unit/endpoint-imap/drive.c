@@ -205,7 +205,8 @@ do_copy (Drive *d, gboolean move, GError **error)
 	g_autoptr (GArray) pairs = NULL;
 	guint32 validity;
 	UidSet uids = set (d, 2);
-	gboolean ok = d->e->class->copy (d->e, arg (d, 0), number (d, 1), &uids, arg (d, 3), move, &pairs, &validity, error);
+	g_auto (UidSet) copied = UID_SET_INIT;
+	gboolean ok = d->e->class->copy (d->e, arg (d, 0), number (d, 1), &uids, arg (d, 3), move, &pairs, &validity, &copied, error);
 	uid_set_clear (&uids);
 	for (guint i = 0; ok && i < pairs->len; i++)
 		printf ("pair %u %u %u\n", validity, g_array_index (pairs, UidPair, i).from, g_array_index (pairs, UidPair, i).to);

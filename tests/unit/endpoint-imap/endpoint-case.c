@@ -321,13 +321,13 @@ static char *
 copy (Endpoint *e, gboolean move)
 {
 	g_autoptr (GArray) pairs = NULL;
-	g_auto (UidSet) uids = UID_SET_INIT;
+	g_auto (UidSet) uids = UID_SET_INIT, copied = UID_SET_INIT;
 	GString *text = g_string_new ("pairs");
 	GError *error = NULL;
 	guint32 validity = 0;
 	uid_set_add_range (&uids, 1, 2);
 	uid_set_add (&uids, 5);
-	gboolean ok = e->class->copy (e, "INBOX", 7, &uids, "A", move, &pairs, &validity, &error);
+	gboolean ok = e->class->copy (e, "INBOX", 7, &uids, "A", move, &pairs, &validity, &copied, &error);
 	for (guint i = 0; ok && i < pairs->len; i++)
 		g_string_append_printf (text, " %u>%u", g_array_index (pairs, UidPair, i).from, g_array_index (pairs, UidPair, i).to);
 	if (ok)

@@ -237,10 +237,16 @@ by_uid (gconstpointer a, gconstpointer b)
 	return x < y ? -1 : x > y;
 }
 
-static RemoteEvidence
-evidence_of (const HomeMessage *m)
+static guint64
+told_size (const Home *h, const HomeMessage *m)
 {
-	return (RemoteEvidence){.uid = m->uid, .size = m->size, .received = m->received, .flags = m->flags,
+	return m->size + (h->wrong_sizes ? 7 : 0);
+}
+
+static RemoteEvidence
+evidence_of (const Home *h, const HomeMessage *m)
+{
+	return (RemoteEvidence){.uid = m->uid, .size = told_size (h, m), .received = m->received, .flags = m->flags,
 	                        .keywords = g_strdup (or_null (m->keywords)), .modseq = m->modseq};
 }
 
@@ -270,7 +276,7 @@ answer (Home *h, FolderQuery *q)
 		if (!m->uid)
 			continue;
 		if (q->canaries && uid_set_contains (q->canaries, m->uid)) {
-			RemoteEvidence e = evidence_of (m);
+			RemoteEvidence e = evidence_of (h, m);
 			g_array_append_val (q->canary_evidence, e);
 		}
 		if (q->has_all_uids)
@@ -302,7 +308,7 @@ give (Home *h, guint request, HomeMessage *m, FetchSink sink, gpointer data, GEr
 {
 	g_autoptr (GBytes) octets = g_bytes_new (m->octets, m->size);
 	FetchedMessage out = {.request = request, .state = {m->uid, m->flags, (char *) or_null (m->keywords), m->modseq},
-	                      .received = m->received, .remote_size = m->size, .octets = octets, .fd = -1, .size = m->size};
+	                      .received = m->received, .remote_size = told_size (h, m), .octets = octets, .fd = -1, .size = m->size};
 	h->fetched++;
 	return sink (data, &out, error);
 }
@@ -353,8 +359,8 @@ memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSe
 		HomeMessage *m = &f->messages[i];
 		if (!m->uid || (uids ? !uid_set_contains (uids, m->uid) : m->uid < from))
 			continue;
-		RemoteEvidence ev = evidence_of (m);
-		if (level == EVIDENCE_HEADER)
+		RemoteEvidence ev = evidence_of (home_of (e), m);
+		if (level == EVIDENCE_HEADER && !home_of (e)->no_headers)
 			add_header (&ev, m);
 		g_array_append_val (list, ev);
 	}
@@ -413,7 +419,7 @@ memory_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, 
 		h->writes++;
 		g_autofree char *number = g_strndup (subject + 7, 4);
 		HomeMessage *m = home_add (h, f, (guint32) atoi (number), requests[i].flags, requests[i].keywords);
-		m->received = requests[i].received;
+		m->received = h->loses_dates ? (gint64) (1700000000 + h->modseq) : requests[i].received;
 		m->size = (guint32) requests[i].size;
 		memcpy (m->octets, g_bytes_get_data (octets, NULL), m->size);
 		if (h->tells_uids) {
@@ -451,7 +457,7 @@ memory_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequ
 
 static gboolean
 memory_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move, GArray **pairs_out,
-             guint32 *validity_out, GError **error)
+             guint32 *validity_out, UidSet *copied, GError **error)
 {
 	Home *h = home_of (e);
 	HomeFolder *a = home_folder (h, from), *b = home_folder (h, to);
@@ -460,13 +466,17 @@ memory_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *u
 	GArray *pairs = g_array_new (FALSE, FALSE, sizeof (UidPair));
 	UidIter it = {0};
 	guint32 uid;
+	guint nth = 0;
 	while (uid_set_next (uids, &it, &uid)) {
 		HomeMessage *m = message_by_uid (a, uid);
-		if (!m)
+		if (!m || (h->refuses && ++nth == h->refuses))
 			continue;
 		h->writes++;
 		HomeMessage *copy = home_add (h, b, m->body, m->flags, or_null (m->keywords));
+		if (h->loses_dates)
+			copy->received = (gint64) (1700000000 + h->modseq);
 		UidPair pair = {uid, copy->uid};
+		uid_set_add (copied, uid);
 		if (h->tells_uids)
 			g_array_append_val (pairs, pair);
 		sync_step ();

@@ -34,6 +34,8 @@ typedef struct {
 typedef struct {
 	guint abilities;
 	gboolean tells_uids; /* COPYUID, APPENDUID */
+	gboolean wrong_sizes, loses_dates, no_headers; /* of messages that are put in; none in evidence */
+	guint refuses; /* the n-th message of a copy; 0: none */
 	guint64 modseq;
 	guint32 next_validity, next_id;
 	HomeFolder folders[HOME_FOLDERS];

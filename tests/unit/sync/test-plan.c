@@ -54,17 +54,19 @@ only_changed_folders_are_asked (void **state)
 static void
 unanswered_pushes_are_matched_as_a_multiset_in_order (void **state)
 {
-	PushedMessage pushed[] = {{1, 100, 50, "a@x", TRUE}, {2, 100, 50, "a@x", TRUE}, {3, 70, 9, NULL, TRUE}, {4, 71, 9, "b@x", TRUE}};
+	PushedMessage pushed[] = {{1, 100, 50, "a@x", 1}, {2, 100, 50, "a@x", 1}, {3, 70, 9, NULL, 3}, {4, 71, 9, "b@x", 4}, {5, 72, 9, "c@x", 5}};
 	RemoteEvidence evidence[] = {{.uid = 7, .size = 100, .received = 50, .message_id = (char *) "a@x"},
 	                             {.uid = 8, .size = 70, .received = 9},
 	                             {.uid = 9, .size = 100, .received = 50, .message_id = (char *) "a@x"},
-	                             {.uid = 10, .size = 71, .received = 8, .message_id = (char *) "b@x"}};
-	guint32 uids[4];
-	plan_match_pushed (pushed, 4, evidence, 4, uids);
+	                             {.uid = 10, .size = 71, .received = 8, .message_id = (char *) "b@x", .digest = 4, .has_header = TRUE},
+	                             {.uid = 11, .size = 79, .received = 9, .message_id = (char *) "c@x", .digest = 5, .has_header = TRUE}};
+	guint32 uids[5];
+	plan_match_pushed (pushed, 5, evidence, 5, uids);
 	assert_int_equal (uids[0], 7);
 	assert_int_equal (uids[1], 9);
 	assert_int_equal (uids[2], 8);
 	assert_int_equal (uids[3], 0); /* another date */
+	assert_int_equal (uids[4], 11); /* a wrong size */
 }
 
 /* ---- Folder plans: a row tells what was agreed, what is here, what is at home, and the steps that follow. ---- */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A home that takes messages and does not say which UIDs they got (no UIDPLUS), and is wrong about them besides: nothing is sent twice,
+ * nothing is here twice, and soon there is nothing left to do. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "memory-home.h"
+#include "store-binding.h"
+#include "sync.h"
+
+#define MESSAGES 12
+#define MOVED 4   /* of them, from the first */
+#define COPIED 3  /* the next */
+#define LOCAL 900 /* body of the new message */
+#define NO_ID 901 /* of one without Message-ID */
+
+typedef struct {
+	const char *name;
+	gboolean tells_uids, wrong_sizes, loses_dates, no_headers;
+} Row;
+
+static const Row rows[] = {
+	{"tells all", TRUE, FALSE, FALSE, FALSE},
+	{"tells no UIDs", FALSE, FALSE, FALSE, FALSE},
+	{"wrong sizes", FALSE, TRUE, FALSE, FALSE},
+	{"loses dates", FALSE, FALSE, TRUE, FALSE},
+	{"wrong sizes and loses dates", FALSE, TRUE, TRUE, FALSE},
+	{"no header fields", FALSE, FALSE, FALSE, TRUE},
+	{"all of it", FALSE, TRUE, TRUE, TRUE},
+	{"tells UIDs and is else wrong", TRUE, TRUE, TRUE, TRUE},
+};
+
+typedef struct {
+	char *dir, *path;
+	Home *home;
+} World;
+
+static SyncResult
+run (World *w)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	SyncResult r;
+	g_autoptr (GError) error = NULL;
+	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, &error);
+	g_autoptr (Endpoint) e = home_endpoint (w->home);
+	if (!s || !sync_run (s, e, &o, NULL, &r, &error))
+		fail_msg ("run failed: %s", error->message);
+	return r;
+}
+
+static World *
+world_new (guint abilities, const Row *row)
+{
+	World *w = g_new0 (World, 1);
+	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
+	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->home = home_new (abilities, row->tells_uids);
+	w->home->wrong_sizes = row->wrong_sizes;
+	w->home->loses_dates = row->loses_dates;
+	w->home->no_headers = row->no_headers;
+	home_create (w->home, "Work");
+	for (guint i = 0; i < MESSAGES; i++)
+		home_add (w->home, home_folder (w->home, "INBOX"), i, i % 2 ? FLAG_SEEN : 0, NULL);
+	run (w);
+	return w;
+}
+
+static void
+world_free (World *w)
+{
+	g_autoptr (GDir) dir = g_dir_open (w->dir, 0, NULL);
+	const char *name;
+	while ((name = g_dir_read_name (dir))) {
+		g_autofree char *path = g_build_filename (w->dir, name, NULL);
+		g_unlink (path);
+	}
+	g_rmdir (w->dir);
+	home_free (w->home);
+	g_free (w->dir);
+	g_free (w->path);
+	g_free (w);
+}
+
+typedef struct {
+	Store *store;
+	GArray *placements; /* Placement, strings not owned */
+	guint count[1000], at[1000]; /* by body; index into placements */
+} Scan;
+
+static gboolean
+scan_one (gpointer data, const Placement *p)
+{
+	Scan *scan = data;
+	g_autoptr (Message) m = store_message (scan->store, p->message, NULL);
+	guint body = (guint) atoi (m->subject + strlen ("number "));
+	scan->count[body]++;
+	scan->at[body] = scan->placements->len;
+	g_array_append_vals (scan->placements, p, 1);
+	return TRUE;
+}
+
+static Scan *
+scan_here (Store *s, const char *folder)
+{
+	Scan *scan = g_new0 (Scan, 1);
+	g_autoptr (Folder) f = store_folder_by_path (s, folder, NULL);
+	assert_non_null (f);
+	scan->store = s;
+	scan->placements = g_array_new (FALSE, FALSE, sizeof (Placement));
+	assert_true (store_each_placement (s, f->id, 0, scan_one, scan, NULL));
+	return scan;
+}
+
+static void
+scan_free (Scan *scan)
+{
+	g_array_unref (scan->placements);
+	g_free (scan);
+}
+
+static void
+add_here (Store *s, gint64 folder, guint number, gboolean with_id)
+{
+	g_autofree char *whole = home_text (number);
+	char *text = with_id ? g_strdup (whole) : g_strdup_printf ("From: b@example.org\r\nSubject: number %u\r\n\r\nno id\r\n", number);
+	g_autoptr (GBytes) octets = g_bytes_new_take (text, strlen (text));
+	g_autoptr (Prepared) p = prepare_bytes (octets, home_date (number), 0);
+	gint64 message;
+	assert_true (store_add_message (s, p, folder, &message, NULL));
+	assert_true (store_place (s, folder, message, FLAG_SEEN, NULL, TRUE, 0, NULL, NULL));
+}
+
+static void
+edit_offline (World *w)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) work = store_folder_by_path (s, "Work", NULL);
+	Scan *inbox = scan_here (s, "INBOX");
+	assert_int_equal (inbox->placements->len, MESSAGES);
+	assert_true (store_begin (s, NULL));
+	for (guint i = 0; i < MOVED + COPIED; i++) {
+		const Placement *p = &g_array_index (inbox->placements, Placement, inbox->at[i]);
+		assert_true (i < MOVED ? store_move (s, p->id, work->id, NULL, NULL)
+		                       : store_place (s, work->id, p->message, p->flags, NULL, TRUE, p->id, NULL, NULL));
+	}
+	add_here (s, work->id, LOCAL, TRUE);
+	add_here (s, work->id, NO_ID, FALSE);
+	assert_true (store_commit (s, NULL));
+	scan_free (inbox);
+}
+
+/* How often @body shall be in @folder. */
+static guint
+expected (const char *folder, guint body)
+{
+	if (strcmp (folder, "INBOX") == 0)
+		return body >= MOVED && body < MESSAGES;
+	return body < MOVED + COPIED || body == LOCAL || body == NO_ID;
+}
+
+static void
+check_folder (World *w, const Row *row, const char *folder)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	HomeFolder *f = home_folder (w->home, folder);
+	Scan *scan = scan_here (s, folder);
+	guint there[1000] = {0};
+	for (int i = 0; i < HOME_MESSAGES; i++)
+		if (f->messages[i].uid)
+			there[f->messages[i].body]++;
+	for (guint body = 0; body < 1000; body++)
+		if (there[body] != expected (folder, body) || scan->count[body] != expected (folder, body))
+			fail_msg ("%s: number %u is in %s %u times at home and %u times here, not %u", row->name, body, folder, there[body],
+			          scan->count[body], expected (folder, body));
+	scan_free (scan);
+}
+
+static void
+what_a_home_took_is_never_sent_twice (void **state)
+{
+	static const guint kinds[] = {0, ENDPOINT_MODSEQ | ENDPOINT_MOVE, ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_OBJECTID};
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+		for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++) {
+			World *w = world_new (kinds[k] | (rows[i].tells_uids ? ENDPOINT_UIDPLUS : 0), &rows[i]);
+			edit_offline (w);
+			for (int n = 0; n < 3; n++) {
+				run (w);
+				check_folder (w, &rows[i], "INBOX");
+				check_folder (w, &rows[i], "Work");
+			}
+			guint writes = w->home->writes, fetched = w->home->fetched;
+			SyncResult r = run (w);
+			if (r.held || w->home->writes != writes || w->home->fetched != fetched)
+				fail_msg ("%s, abilities %x: %u held, %u writes, %u fetched in a run with nothing to do", rows[i].name, kinds[k], r.held,
+				          w->home->writes - writes, w->home->fetched - fetched);
+			world_free (w);
+		}
+}
+
+static void
+a_part_that_is_refused_stays_where_it_is_and_is_tried_again (void **state)
+{
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
+		World *w = world_new (rows[i].tells_uids ? ENDPOINT_UIDPLUS : 0, &rows[i]);
+		edit_offline (w);
+		w->home->refuses = 2;
+		run (w);
+		w->home->refuses = 0;
+		for (int n = 0; n < 2; n++) {
+			run (w);
+			check_folder (w, &rows[i], "INBOX");
+			check_folder (w, &rows[i], "Work");
+		}
+		world_free (w);
+	}
+}
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test (what_a_home_took_is_never_sent_twice),
+		cmocka_unit_test (a_part_that_is_refused_stays_where_it_is_and_is_tried_again),
+	};
+	return cmocka_run_group_tests (tests, NULL, NULL);
+}
