@@ -433,13 +433,25 @@ count (Store *s, const char *sql, guint64 *n_out, GError **error)
 	return r >= 0;
 }
 
+gboolean
+store_settle_pushed (Store *s, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return store_flush (s, error) &&
+	       db_run (s->db, "UPDATE folder_binding AS f SET pushed_modseq = d.changed_modseq FROM folder d WHERE d.id = f.folder"
+	                      " AND f.pushed_modseq < d.changed_modseq AND NOT EXISTS (SELECT 1 FROM pending n WHERE n.folder = f.folder)"
+	                      " AND NOT EXISTS (SELECT 1 FROM placement p JOIN placement_binding b ON b.placement = p.id WHERE p.folder = f.folder"
+	                      " AND p.modseq > f.pushed_modseq AND (p.flags != b.flags OR p.keywords IS NOT b.keywords))", error, "");
+}
+
 /* A move counts once, as an append. */
 gboolean
 store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error)
 {
 	return count (s, "SELECT COUNT (*) FROM pending", appends_out, error) &&
-	       count (s, "SELECT COUNT (*) FROM folder_binding f JOIN placement p ON p.folder = f.folder AND p.modseq > f.pushed_modseq"
-	                 " JOIN placement_binding b ON b.placement = p.id WHERE p.flags != b.flags OR p.keywords IS NOT b.keywords",
+	       /* CROSS: what changed since, by the index, and not all placements */
+	       count (s, "SELECT COUNT (*) FROM folder_binding f CROSS JOIN placement p ON p.folder = f.folder AND p.modseq > f.pushed_modseq"
+	                 " CROSS JOIN placement_binding b ON b.placement = p.id WHERE p.flags != b.flags OR p.keywords IS NOT b.keywords",
 	              flags_out, error) &&
 	       count (s, "SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND placement NOT IN"
 	                 " (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)", removals_out, error);

@@ -111,7 +111,7 @@ sync_log_end (SyncRun *run, const GError *failure, GError **error)
 	g_autofree char *facts = facts_json (run);
 	const char *text = failure ? failure->message : NULL;
 	gboolean repeated;
-	return store_begin (run->store, error) && log_repeats (run, result, text, facts, &repeated, error) &&
+	return store_begin (run->store, error) && (failure || store_settle_pushed (run->store, error)) && log_repeats (run, result, text, facts, &repeated, error) &&
 	       (repeated || (sync_log_write (run, error) && store_run_end (run->store, run->run, sync_now (), result, text, facts, error))) &&
 	       sync_commit (run, error);
 }

@@ -151,6 +151,45 @@ flags_to_push_are_those_that_differ_from_the_base (void **state)
 	assert_true (appends == 0 && flags == 2 && removals == 0);
 }
 
+/* The mark up to which a folder's changes are in the base. */
+static gint64
+settled (Fixture *f, gint64 folder)
+{
+	GError *e = NULL;
+	begin (f->s);
+	must (store_settle_pushed (f->s, &e), &e);
+	commit (f->s);
+	g_autoptr (FolderBinding) b = store_folder_binding (f->s, folder, &e);
+	return (gint64) b->pushed_modseq;
+}
+
+static void
+a_folder_without_differences_is_settled_and_no_other (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	begin (f->s);
+	gint64 a = make_folder (f->s, "A"), pending;
+	bind_folder (f->s, a, "A");
+	gint64 p = put_bound (f->s, a, 1, 1);
+	commit (f->s);
+	gint64 first = settled (f, a);
+	assert_int_equal (first, store_modseq (f->s));
+	begin (f->s);
+	must (store_set_flags (f->s, p, FLAG_SEEN, NULL, &e), &e);
+	commit (f->s);
+	assert_int_equal (settled (f, a), first); /* a flag waits */
+	begin (f->s);
+	must (store_set_flags (f->s, p, 0, NULL, &e), &e);
+	must (store_place (f->s, a, add_text (f->s, a, "y", 1), 0, NULL, TRUE, 0, &pending, &e), &e);
+	commit (f->s);
+	assert_int_equal (settled (f, a), first); /* a message waits */
+	begin (f->s);
+	must (store_drop_pending (f->s, pending, &e), &e);
+	commit (f->s);
+	assert_int_equal (settled (f, a), store_modseq (f->s));
+}
+
 static void
 a_pending_keeps_its_first_watermark_and_counts_failures (void **state)
 {
@@ -302,6 +341,7 @@ main (void)
 		WITH_STORE (unbinding_a_folder_forgets_what_was_bound_and_pending_in_it),
 		WITH_STORE (a_placements_binding_comes_back_and_ends_its_pending),
 		WITH_STORE (flags_to_push_are_those_that_differ_from_the_base),
+		WITH_STORE (a_folder_without_differences_is_settled_and_no_other),
 		WITH_STORE (a_pending_keeps_its_first_watermark_and_counts_failures),
 		WITH_STORE (a_change_under_way_goes_on_when_the_home_moved_the_message),
 		WITH_STORE (a_hold_is_one_for_folder_side_and_kind_and_a_decision_is_for_its_number),
