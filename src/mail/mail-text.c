@@ -8,7 +8,7 @@
 #define NESTED_HEADER_MAX 65536u
 #define NESTED_MAX (4u << 20)      /* octets of an encoded message within */
 #define LINE_TEXT_MAX 1000u
-#define WORD_BITS 16
+#define WORD_BITS 18
 
 /* ---- One part ---- */
 
@@ -286,13 +286,14 @@ append_paragraph (Walk *w, const char *text)
 
 /* ---- Words, to see whether HTML says more than the plain text beside it ---- */
 
-/* The next word's hash; FALSE at the end. */
+/* The next word, from *@start to *@at, and its hash; FALSE at the end. */
 static gboolean
-next_word (const char **at, guint32 *hash_out)
+next_word (const char **at, const char **start, guint32 *hash_out)
 {
 	const guchar *p = (const guchar *) *at;
 	while (*p && *p < 0x80 && !g_ascii_isalnum (*p))
 		p++;
+	*start = (const char *) p;
 	guint32 hash = 2166136261u;
 	gboolean any = *p != 0;
 	for (; *p >= 0x80 || g_ascii_isalnum (*p); p++)
@@ -305,23 +306,43 @@ next_word (const char **at, guint32 *hash_out)
 static void
 note_words (Walk *w, const char *text)
 {
+	const char *start;
 	guint32 hash;
 	if (!w->seen)
 		return;
-	while (next_word (&text, &hash))
+	while (next_word (&text, &start, &hash))
 		w->seen[hash / 8] |= (guint8) (1u << hash % 8);
 }
 
 static gboolean
 says_more (const Walk *w, const char *text)
 {
+	const char *start;
 	guint32 hash;
 	guint total = 0, new = 0;
-	while (next_word (&text, &hash)) {
+	while (next_word (&text, &start, &hash)) {
 		total++;
 		new += !(w->seen[hash / 8] & 1u << hash % 8);
 	}
 	return new > 3 && new * 8 > total;
+}
+
+/* Of HTML that says nearly the same: the words that are its own, once each. */
+static char *
+words_of_its_own (Walk *w, const char *text)
+{
+	GString *own = g_string_new (NULL);
+	const char *start;
+	guint32 hash;
+	while (next_word (&text, &start, &hash)) {
+		if (w->seen[hash / 8] & 1u << hash % 8)
+			continue;
+		w->seen[hash / 8] |= (guint8) (1u << hash % 8);
+		if (own->len)
+			g_string_append_c (own, ' ');
+		g_string_append_len (own, start, text - start);
+	}
+	return g_string_free (own, FALSE);
 }
 
 /* ---- Parts of a message ---- */
@@ -416,8 +437,11 @@ walk_leaf (Walk *w, guint i)
 	g_autofree char *text = part_text (p, w->reader, w->data, w->max - w->out->len, w->names, w->error);
 	if (!text)
 		return FALSE;
-	if (is_html (p) && w->seen && w->searching && !says_more (w, text))
+	if (is_html (p) && w->seen && w->searching && !says_more (w, text)) {
+		g_autofree char *own = words_of_its_own (w, text);
+		append_paragraph (w, own);
 		return TRUE;
+	}
 	if (strcmp (p->subtype, "plain") == 0)
 		note_words (w, text);
 	append_paragraph (w, text);

@@ -153,6 +153,8 @@ a_search_sees_what_only_one_alternative_says (void **state)
 	} rows[] = {
 		{ALTERNATIVE "--b\n\nthe cat sat on the mat\n--b\nContent-Type: text/html\n\n<b>The cat</b> sat on the mat\n--b--",
 		 "the cat sat on the mat", ""},
+		{ALTERNATIVE "--b\n\nthe cat sat on the mat\n--b\nContent-Type: text/html\n\n<h1>Body removed</h1><b>The cat</b> sat; removed\n--b--",
+		 "the cat sat on the mat\n\nBody removed", ""},
 		{ALTERNATIVE "--b\n\nno HTML, no mail\n--b\nContent-Type: text/html\n\n<b>The cat</b> sat on the mat\n--b--",
 		 "no HTML, no mail\n\nThe cat sat on the mat", ""},
 		{MIXED "--b\n\na\n--b\nContent-Disposition: attachment; filename=b.txt\n\nb\n--b\nContent-Type: image/png; name=\"c d.png\"\n\nx\n--b--",
