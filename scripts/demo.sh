@@ -86,9 +86,9 @@ while [ "$("$outpost" list INBOX --json | /usr/bin/python3 -c 'import json, sys;
 	sleep 0.1
 done
 echo "INBOX had $before messages and has one more now"
+run status
 kill "$watch" && wait "$watch" 2>/dev/null || true
 watch=
-run status
 
 say "With an account of one's own"
 cat <<END
