@@ -121,16 +121,20 @@ static void
 on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try_s)
 {
 	Watcher *w = data;
+	const SyncResult nothing = {0};
 	print_lines (w, error || did_something (r) || w->runs == 0);
 	if (!error && !home_remember (w->home, w->cli->store, NULL))
 		g_debug ("watch: the server's capabilities could not be kept");
 	if (error && error_is (error, ERROR_NO_PERMISSION))
 		home_forget_secret (w->home);
 	g_mutex_lock (&w->lock);
-	w->runs++;
-	w->last = *r;
-	w->last_end = g_get_real_time () / G_USEC_PER_SEC;
-	w->next_try = error ? w->last_end + next_try_s : 0;
+	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
+	if (r) {
+		w->runs++;
+		w->last = *r;
+		w->last_end = now;
+	}
+	w->next_try = error ? now + next_try_s : 0;
 	g_free (w->last_error);
 	w->last_error = error ? g_strdup (error->message) : NULL;
 	w->running = FALSE;
@@ -138,7 +142,7 @@ on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try
 	g_cond_signal (&w->index_cond);
 	g_mutex_unlock (&w->lock);
 	if (w->cli->json) {
-		json_t *o = json_of_result (r);
+		json_t *o = json_of_result (r ? r : &nothing);
 		json_object_set_new (o, "type", json_string ("result"));
 		json_object_set_new (o, "error", error ? cli_json_text (error->message) : json_null ());
 		cli_print_json (o);

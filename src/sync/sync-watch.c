@@ -34,7 +34,8 @@ back_off (guint failures)
 {
 	gint64 s = 1 << MIN (failures, 8u);
 	s = MIN (s, 300);
-	return MAX (1, (gint64) ((double) s * g_random_double_range (0.5, 1.5)));
+	gint64 pause = (gint64) ((double) s * g_random_double_range (0.5, 1.5));
+	return MAX (1, pause);
 }
 
 /* INBOX and what has a role first: IDLE without NOTIFY can only watch some. */
@@ -68,10 +69,20 @@ worth_repeating (const GError *e)
 	return error_is (e, ERROR_CANCELLED) ? FALSE : error_retry (e->code) != RETRY_NEVER;
 }
 
+/* The connection was lost while waiting. A wait that was shorter than the pause before it mends nothing: the next pause is longer. */
+static gint64
+pause_after_loss (gint64 waited_us, gint64 last_pause, guint *failures)
+{
+	if (waited_us >= last_pause * G_USEC_PER_SEC)
+		*failures = 0;
+	return back_off ((*failures)++);
+}
+
 gboolean
 sync_watch (Store *store, Endpoint *home, const SyncOptions *options, const WatchOptions *watch, Cancel *cancel, GError **error)
 {
 	guint failures = 0;
+	gint64 pause = 0;
 	while (!cancel_is_triggered (cancel)) {
 		g_autoptr (GError) e = NULL;
 		SyncResult result;
@@ -83,21 +94,27 @@ sync_watch (Store *store, Endpoint *home, const SyncOptions *options, const Watc
 			g_propagate_error (error, g_steal_pointer (&e));
 			return FALSE;
 		}
-		gint64 pause = ok ? 0 : back_off (failures);
-		failures = ok ? 0 : failures + 1;
+		if (!ok)
+			pause = back_off (failures++);
 		if (watch->ran)
-			watch->ran (watch->data, &result, e, pause);
+			watch->ran (watch->data, &result, e, ok ? 0 : pause);
 		if (ok) {
 			if (watch->waiting)
 				watch->waiting (watch->data);
-			if (!wait_for_change (store, home, watch, &e) && !error_is (e, ERROR_CANCELLED)) {
-				home->class->close (home);
-				sleep_until (1000 * back_off (failures++), watch->wake_fd, cancel);
+			gint64 since = g_get_monotonic_time ();
+			if (wait_for_change (store, home, watch, &e)) {
+				failures = 0;
+				pause = 0;
+				continue;
 			}
-		} else {
-			home->class->close (home);
-			sleep_until (pause * 1000, watch->wake_fd, cancel);
+			if (error_is (e, ERROR_CANCELLED))
+				continue;
+			pause = pause_after_loss (g_get_monotonic_time () - since, pause, &failures);
+			if (watch->ran)
+				watch->ran (watch->data, NULL, e, pause);
 		}
+		home->class->close (home);
+		sleep_until (pause * 1000, watch->wake_fd, cancel);
 	}
 	return TRUE;
 }

@@ -80,7 +80,7 @@ void sync_step (void);
 typedef struct {
 	gint64 poll_ms;   /* without push: how often to look, default 60 s */
 	int wake_fd;      /* readable: run now (the caller's local changes); -1 none */
-	/* Called after every run, and on connection loss with the error and when the next try is due (seconds). */
+	/* Called after every run, and when the wait loses the connection (@result is NULL); with an error, when the next try is due. */
 	void (*ran) (gpointer data, const SyncResult *result, const GError *error, gint64 next_try_s);
 	/* Called when the wait for changes begins. */
 	void (*waiting) (gpointer data);

@@ -362,7 +362,12 @@ watch_begin (Watch *w, const char *const *names, guint n, GError **error)
 		if (w->e->notify_refused && w->lanes[0].name)
 			lane_send_select (&w->lanes[0]);
 	}
-	return w->e->notify_on || watch_begin_idle (w, names, n, error);
+	if (w->e->notify_on)
+		return TRUE;
+	/* the caller may have counted on NOTIFY; the folders that no connection idles on are to be looked at soon */
+	if (w->e->notify_refused)
+		w->deadline = MIN (w->deadline, clock_ms (CLOCK_BOOTTIME) + NOOP_MS);
+	return watch_begin_idle (w, names, n, error);
 }
 
 static gboolean

@@ -327,6 +327,8 @@ memory_fetch (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpoi
 			HomeMessage *m = message_by_uid (f, uid);
 			if (!m)
 				uid_set_add (&requests[i].missing, uid);
+			else if (uid == h->keeps_back)
+				error_fail (&requests[i].error, ERROR_REFUSED, "could not be retrieved");
 			else if (!give (h, i, m, sink, data, error))
 				return FALSE;
 		}
@@ -549,7 +551,7 @@ static gboolean
 memory_watch (Endpoint *e, const char *const *names, guint n, gint64 timeout_ms, int wake_fd, GPtrArray **changed_out, GError **error)
 {
 	*changed_out = NULL;
-	return called (e, error);
+	return called (e, error) && (!home_of (e)->drops_waits || error_fail (error, ERROR_TEMPORARY, "connection lost"));
 }
 
 static const EndpointClass memory_class = {

@@ -42,6 +42,8 @@ typedef struct {
 	guint fetched; /* bodies given out, ever */
 	guint searched; /* questions about flags, ever */
 	guint writes;  /* appends, stores, copies, expunges, folder changes, ever */
+	gboolean drops_waits; /* each wait loses the connection at once */
+	guint32 keeps_back; /* UID of a message that is never given out; 0: none */
 	gint fail_at;  /* the n-th call fails with TEMPORARY; 0 never */
 	gint calls;
 } Home;
