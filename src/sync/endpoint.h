@@ -98,7 +98,7 @@ typedef struct {
 
 	UidSet missing; /* answer: what the home did not give although asked (expunged meanwhile) */
 	gboolean done;
-	GError *error;
+	GError *error; /* with `done`: of some messages only, the others were given */
 } FetchRequest;
 void fetch_request_done (FetchRequest *r); /* frees `uids` too */
 

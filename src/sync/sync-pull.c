@@ -341,15 +341,27 @@ fetch_all (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **e
 	return ok;
 }
 
+/* The folder stays incomplete, so that the next run asks again. */
+static void
+messages_failed (SyncRun *run, FolderRun *f, const char *why)
+{
+	run->result->failures++;
+	sync_log_detail (run, "the server did not give every message of folder '%s': %s", f->folder->path, why);
+}
+
 static gboolean
 finish_fetch (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **error)
 {
 	if (!sync_begin (run, error))
 		return FALSE;
 	for (guint i = 0; i < fetching->len; i++) {
-		if (requests[i].error)
+		if (requests[i].error && requests[i].done)
+			messages_failed (run, fetching->pdata[i], requests[i].error->message);
+		else if (requests[i].error) {
 			sync_folder_failed (run, fetching->pdata[i], requests[i].error->message);
-		else if (!mark_complete (run, fetching->pdata[i], error))
+			continue;
+		}
+		if (!mark_complete (run, fetching->pdata[i], error))
 			return FALSE;
 	}
 	return sync_commit (run, error);

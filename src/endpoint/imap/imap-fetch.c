@@ -10,13 +10,14 @@
 #define COMMANDS_IN_FLIGHT 64
 #define FURTHER_MESSAGES 2000 /* from here on further connections pay */
 #define DEFLATE_MESSAGES 50
+#define SPLITS_LIMIT 64 /* of refused blocks, each request */
 
 typedef struct Transfer Transfer;
 
 typedef struct {
 	FetchRequest *r;
 	UidSet delivered, failed;
-	guint blocks_left;
+	guint blocks_left, splits;
 	gboolean refused; /* the folder can't be opened, or is not what it was */
 	gboolean nomodseq; /* the folder has none: to ask for it is refused (RFC 7162 3.1.2.2) */
 } Wanted;
@@ -56,11 +57,9 @@ block_free (gpointer data)
 	g_free (b);
 }
 
-/* Moves up to BLOCK_MESSAGES members from the top of @from to @to. */
 static void
-block_take (UidSet *from, UidSet *to)
+block_take (UidSet *from, UidSet *to, guint left)
 {
-	guint left = BLOCK_MESSAGES;
 	while (left > 0 && from->n_ranges > 0) {
 		UidRange top = from->ranges[from->n_ranges - 1];
 		guint32 lo = top.hi - top.lo < left ? top.lo : top.hi - left + 1;
@@ -72,6 +71,20 @@ block_take (UidSet *from, UidSet *to)
 	}
 }
 
+/* Moves up to @limit members from the top of @from to a new block. */
+static Block *
+block_new (Transfer *t, guint request, UidSet *from, guint limit)
+{
+	Block *b = g_new0 (Block, 1);
+	b->t = t;
+	b->request = request;
+	block_take (from, &b->uids, limit);
+	g_ptr_array_add (t->blocks, b);
+	t->wanted[request].blocks_left++;
+	t->left++;
+	return b;
+}
+
 static void
 transfer_plan_request (Transfer *t, guint request)
 {
@@ -81,16 +94,8 @@ transfer_plan_request (Transfer *t, guint request)
 	uid_set_remove_set (&left, &w->delivered);
 	uid_set_remove_set (&left, &w->failed);
 	w->blocks_left = 0;
-	while (!w->refused && !uid_set_is_empty (&left)) {
-		Block *b = g_new0 (Block, 1);
-		b->t = t;
-		b->request = request;
-		block_take (&left, &b->uids);
-		g_ptr_array_add (t->blocks, b);
-		g_queue_push_tail (&t->waiting, b);
-		w->blocks_left++;
-		t->left++;
-	}
+	while (!w->refused && !uid_set_is_empty (&left))
+		g_queue_push_tail (&t->waiting, block_new (t, request, &left, BLOCK_MESSAGES));
 }
 
 static void
@@ -195,6 +200,20 @@ request_finish (Wanted *w)
 	uid_set_remove_set (&w->r->missing, &w->failed);
 }
 
+/* @rest of a block was refused, perhaps for one message's sake: its halves are asked for, too. */
+static gboolean
+block_split (Block *b, UidSet *rest)
+{
+	Transfer *t = b->t;
+	guint64 n = uid_set_count (rest);
+	if (n < 2 || t->wanted[b->request].splits++ >= SPLITS_LIMIT)
+		return FALSE;
+	Block *upper = block_new (t, b->request, rest, (guint) (n / 2));
+	g_queue_push_head (&t->waiting, block_new (t, b->request, rest, BLOCK_MESSAGES));
+	g_queue_push_head (&t->waiting, upper);
+	return TRUE;
+}
+
 static gboolean
 block_answered (gpointer data, const ImapAnswer *a, GError **error)
 {
@@ -212,9 +231,12 @@ block_answered (gpointer data, const ImapAnswer *a, GError **error)
 		g_auto (UidSet) rest = UID_SET_INIT;
 		uid_set_copy (&rest, &b->uids);
 		uid_set_remove_set (&rest, &w->delivered);
-		uid_set_add_set (&w->failed, &rest);
-		if (!w->r->error)
-			imap_answer_fail (a, &w->r->error, "some messages of folder '%s' can't be read", w->r->name);
+		uid_set_remove_set (&rest, &w->failed);
+		if (a->outcome != IMAP_NO || !block_split (b, &rest)) {
+			uid_set_add_set (&w->failed, &rest);
+			if (!w->r->error)
+				imap_answer_fail (a, &w->r->error, "some messages of folder '%s' can't be read", w->r->name);
+		}
 	}
 	if (--w->blocks_left == 0)
 		request_finish (w);

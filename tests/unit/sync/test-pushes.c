@@ -220,12 +220,35 @@ a_part_that_is_refused_stays_where_it_is_and_is_tried_again (void **state)
 	}
 }
 
+/* A message that can't be had stops neither the others nor what goes out. */
+static void
+a_message_that_is_kept_back_does_not_stop_its_folder (void **state)
+{
+	World *w = world_new (ENDPOINT_UIDPLUS, &rows[0]);
+	HomeFolder *inbox = home_folder (w->home, "INBOX");
+	w->home->keeps_back = home_add (w->home, inbox, 50, 0, NULL)->uid;
+	home_add (w->home, inbox, 51, 0, NULL);
+	edit_offline (w);
+	for (int n = 0; n < 2; n++) {
+		SyncResult r = run (w);
+		assert_int_equal (r.failures, n == 0 ? 2 : 1); /* the look after a push asks for it, too */
+		assert_int_equal (r.added_here, n == 0 ? 1 : 0);
+		assert_int_equal (r.moved_home, n == 0 ? MOVED : 0);
+	}
+	w->home->keeps_back = 0;
+	SyncResult r = run (w);
+	assert_int_equal (r.failures, 0);
+	assert_int_equal (r.added_here, 1);
+	world_free (w);
+}
+
 int
 main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (what_a_home_took_is_never_sent_twice),
 		cmocka_unit_test (a_part_that_is_refused_stays_where_it_is_and_is_tried_again),
+		cmocka_unit_test (a_message_that_is_kept_back_does_not_stop_its_folder),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
