@@ -181,6 +181,33 @@ has_children (Store *s, gint64 folder)
 	return FALSE;
 }
 
+gboolean
+sync_is_absent (const SyncRun *run, gint64 folder)
+{
+	return run->absent && g_hash_table_contains (run->absent, &folder);
+}
+
+static void
+note_absent (SyncRun *run, gint64 folder)
+{
+	if (!run->absent)
+		run->absent = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	g_hash_table_add (run->absent, g_memdup2 (&folder, sizeof folder));
+}
+
+/* Then the folder waits with it. */
+static gboolean
+has_absent_child (SyncRun *run, gint64 folder)
+{
+	g_autoptr (GPtrArray) folders = run->absent ? store_folders (run->store, NULL) : NULL;
+	for (guint i = 0; folders && i < folders->len; i++) {
+		const Folder *f = folders->pdata[i];
+		if (f->parent == folder && sync_is_absent (run, f->id))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 /* Gone at home. What only this side has (messages never pushed, a subfolder) keeps the folder: it is then new to the home. */
 static gboolean
 remove_here (Tree *t, const FolderStep *step, GError **error)
@@ -189,10 +216,14 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 	const Folder *f = step->folder;
 	GuardAnswer answer;
 	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
-	if (!sync_guard (run, &probe, "here", f->total, f->total, &answer, error))
+	if (g_ascii_strcasecmp (f->name, "INBOX") == 0 && f->parent == 0)
+		return TRUE; /* the listing lied: an INBOX is always there */
+	if (!sync_guard (run, &probe, "here", f->total, f->total, TRUE, &answer, error))
 		return FALSE;
-	if (answer == GUARD_HOLD)
+	if (answer == GUARD_HOLD || (answer == GUARD_GO_ON && has_absent_child (run, f->id))) {
+		note_absent (run, f->id);
 		return TRUE;
+	}
 	if (answer == GUARD_KEEP) {
 		sync_log_detail (run, "folder '%s' is gone at home and kept here, as decided: the next run makes it there again", f->path);
 		return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
@@ -206,8 +237,6 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 		sync_log_detail (run, "folder '%s' removed from offline store with %u item(s)", f->path, f->total);
 		return store_folder_delete (run->store, f->id, "home", error) && store_unbind_folder (run->store, f->id, error);
 	}
-	if (g_ascii_strcasecmp (f->name, "INBOX") == 0 && f->parent == 0)
-		return TRUE; /* the listing lied: an INBOX is always there */
 	sync_log_detail (run, "folder '%s' is gone at home but kept: it holds what only is here", f->path);
 	g_auto (UidSet) bound = UID_SET_INIT;
 	if (!store_bound_uids (run->store, f->id, &bound, error))
@@ -290,8 +319,8 @@ create_home (Tree *t, const FolderStep *step, GError **error)
 	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
 	g_autofree char *name = NULL;
 	GError *e = NULL;
-	if (f->parent && !parent)
-		return TRUE; /* its parent failed */
+	if (f->parent && (!parent || sync_is_absent (t->run, f->parent)))
+		return TRUE; /* its parent failed, or is gone at home and held */
 	sync_step ();
 	if (!t->run->home->class->folder_create (t->run->home, parent ? parent->remote_name : NULL, f->name, f->role, &name, &e))
 		return tolerable (t->run, "created", f->path, e, error);
@@ -328,7 +357,7 @@ rename_home (Tree *t, const FolderStep *step, GError **error)
 	const FolderBinding *own = binding_of_folder (t, f->id); /* its name may have changed with its parent's */
 	g_autofree char *name = NULL;
 	GError *e = NULL;
-	if (!own || (f->parent && !parent))
+	if (!own || (f->parent && (!parent || sync_is_absent (t->run, f->parent))))
 		return TRUE;
 	sync_step ();
 	if (!t->run->home->class->folder_rename (t->run->home, own->remote_name, parent ? parent->remote_name : NULL, f->name, &name, &e))
@@ -480,7 +509,7 @@ remove_folder_home (SyncRun *run, const FolderBinding *b, guint messages, GError
 	GuardAnswer answer = GUARD_HOLD;
 	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
 	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
-	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", messages, messages, &answer, error) &&
+	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", messages, messages, TRUE, &answer, error) &&
 	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
 	store_rollback (run->store);
 	if (!ok || answer != GUARD_GO_ON) /* kept: unbound, it is a new folder of the home's, and comes back */

@@ -252,11 +252,11 @@ plan_merge_flags (guint base, guint here, guint home)
 }
 
 gboolean
-plan_guard_holds (guint n, guint of, guint messages, guint percent)
+plan_guard_holds (guint64 n, guint64 of, guint messages, guint percent)
 {
-	if (n >= of && of > 5)
+	if (n >= of && of > 1)
 		return TRUE;
-	return n > messages && (guint64) n * 100 > (guint64) percent * of;
+	return n > messages && n * 100 > percent * of;
 }
 
 gboolean

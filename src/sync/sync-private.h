@@ -14,6 +14,7 @@ typedef struct {
 	gboolean held, pushed, failed;
 	gboolean again; /* its states are still to be asked for */
 	gboolean awaiting; /* how many are awaited has changed */
+	gboolean guarded;   /* the deletion guard held removals at home that are not yet applied here */
 	gboolean hold_told; /* its re-binding hold was counted and logged in this run */
 	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
 	guint64 hinted_total; /* messages_now of the last query */
@@ -38,6 +39,10 @@ typedef struct {
 	SyncProgress progress;
 	GPtrArray *remotes; /* RemoteFolder */
 	GPtrArray *folders; /* FolderRun */
+	GHashTable *absent; /* ids of folders that are gone at home, and held: not to be asked, nothing to be made below them; NULL: none */
+	struct {
+		guint64 removals, messages;
+	} sums[2]; /* [TRUE] here, [FALSE] at home: what would go without being asked about folder by folder, of how many */
 	GHashTable *gathered; /* folder id -> evidence that sync_check_mailbox read already; NULL */
 } SyncRun;
 
@@ -72,13 +77,22 @@ gboolean sync_push_folder_removals (SyncRun *run, GError **error);
 /* Binds pending placements of @f whose earlier push did reach the home: looks among @candidates (or, NULL, all UIDs from the
  * watermark). Bound UIDs are taken out of @candidates. */
 gboolean sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **error);
-/* Whether @n of @of messages may be removed on @side. Call inside a transaction. */
+/* ---- The deletion guard (sync-guard.c) ---- */
 typedef enum {
 	GUARD_HOLD, /* no: a hold is in the store */
 	GUARD_GO_ON,
 	GUARD_KEEP, /* the user wants them kept: the removal is to be undone on the other side */
 } GuardAnswer;
-gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, GuardAnswer *answer_out, GError **error);
+/* Whether @n of @of messages may be removed on @side; @whole: with their folder. A decision stands for at most the number that was shown,
+ * and a question stands until it is answered or the number gets smaller. Call inside a transaction. */
+gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean whole, GuardAnswer *answer_out,
+                     GError **error);
+/* Before the first removal on @side: adds to what the run as a whole would remove unasked. */
+gboolean sync_guard_count (SyncRun *run, const FolderRun *f, const char *side, guint n, guint of, GError **error);
+/* Takes back the questions about removals that are no more. */
+gboolean sync_guard_release (SyncRun *run, GError **error);
+gboolean sync_is_absent (const SyncRun *run, gint64 folder);
+
 /* Puts a report in words as a message into the local-only folder Sync Issues/@kind. Inside a transaction. */
 /* Such a message. */
 GBytes *sync_report_octets (const char *subject, const char *text, gint64 now);

@@ -60,33 +60,6 @@ ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions, GError **er
 	return TRUE;
 }
 
-gboolean
-sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, GuardAnswer *answer_out, GError **error)
-{
-	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
-	Hold *mine = NULL;
-	if (!holds)
-		return FALSE;
-	for (guint i = 0; i < holds->len; i++) {
-		Hold *h = holds->pdata[i];
-		if (h->folder == f->binding->folder && strcmp (h->side, side) == 0 && strcmp (h->kind, "deletion-guard") == 0)
-			mine = h;
-	}
-	gboolean holds_back = plan_guard_holds (n, of, run->options->guard_messages, run->options->guard_percent);
-	*answer_out = mine && mine->decision == HOLD_KEEP && n > 0                  ? GUARD_KEEP
-	              : !holds_back || (mine && mine->decision == HOLD_APPLY) ? GUARD_GO_ON
-	                                                                      : GUARD_HOLD;
-	if (*answer_out != GUARD_HOLD)
-		return !mine || store_release_hold (run->store, mine->id, error);
-	f->held = TRUE;
-	run->result->held++;
-	gboolean here = strcmp (side, "here") == 0;
-	g_autofree char *detail = g_strdup_printf ("%u of %u item(s) of folder '%s' would be removed %s", n, of, f->folder->path,
-	                                           here ? "from the offline store" : "from the online mailbox");
-	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
-	return store_hold (run->store, f->binding->folder, side, "deletion-guard", n, detail, error);
-}
-
 /* ---- Applying an answer ---- */
 
 /* The placement here that a change at home is for: a message that was moved here takes the change along, since the push of the move
@@ -220,7 +193,7 @@ static gboolean
 apply_removals (SyncRun *run, FolderRun *f, const UidSet *bound, const UidSet *removed, GError **error)
 {
 	GuardAnswer answer;
-	if (!sync_guard (run, f, "here", (guint) uid_set_count (removed), (guint) uid_set_count (bound), &answer, error))
+	if (!sync_guard (run, f, "here", (guint) uid_set_count (removed), (guint) uid_set_count (bound), FALSE, &answer, error))
 		return FALSE;
 	if (answer == GUARD_KEEP)
 		return keep_bound (run, f, removed, error);
@@ -273,6 +246,19 @@ sync_folder_failed (SyncRun *run, FolderRun *f, const char *why)
 	run->result->failures++;
 	sync_log_detail (run, "folder '%s' could not be read: %s", f->folder->path, why);
 	return TRUE;
+}
+
+/* The guard looks at the run as a whole, too: what all folders would lose is known before the first loses anything. */
+static gboolean
+count_removals (SyncRun *run, const Question *q, GError **error)
+{
+	const FolderQuery *both[] = {q->uids, q->changes};
+	g_auto (UidSet) bound = UID_SET_INIT, removed = UID_SET_INIT;
+	for (int i = 0; i < 2; i++)
+		if (both[i] && (both[i]->error || sync_suspicion (run, q->f, both[i]) != SUSPICION_NONE))
+			return TRUE; /* nothing will be removed */
+	return find_removed (run, q->f, q->uids, q->changes, &bound, &removed, error) &&
+	       sync_guard_count (run, q->f, "here", (guint) uid_set_count (&removed), (guint) uid_set_count (&bound), error);
 }
 
 static gboolean
@@ -414,6 +400,9 @@ recover_all (SyncRun *run, GPtrArray *folders, GError **error)
 static gboolean
 answer_all (SyncRun *run, GArray *questions, GError **error)
 {
+	for (guint i = 0; i < questions->len; i++)
+		if (!count_removals (run, &g_array_index (questions, Question, i), error))
+			return FALSE;
 	for (guint i = 0; i < questions->len; i++) {
 		if (!apply_question (run, &g_array_index (questions, Question, i), error)) {
 			store_rollback (run->store);

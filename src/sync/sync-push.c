@@ -577,7 +577,7 @@ expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 {
 	guint n = g->placements->len;
 	GuardAnswer answer = GUARD_HOLD;
-	gboolean ok = sync_begin (run, error) && sync_guard (run, f, "home", n, MAX (n, f->binding->messages), &answer, error) &&
+	gboolean ok = sync_begin (run, error) && sync_guard (run, f, "home", n, MAX (n, f->binding->messages), FALSE, &answer, error) &&
 	              (answer != GUARD_KEEP || bring_back (run, f, g, error)) && sync_commit (run, error);
 	store_rollback (run->store);
 	if (!ok || answer != GUARD_GO_ON)
@@ -596,12 +596,13 @@ expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 }
 
 static gboolean
-push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, GError **error)
+push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, gboolean count_only, GError **error)
 {
 	Gone g = {UID_SET_INIT, g_array_new (FALSE, FALSE, sizeof (gint64)), g_array_new (FALSE, FALSE, sizeof (guint32)), moving};
 	gboolean ok = store_gone_bindings (run->store, f->binding->folder, collect_gone, &g, error);
-	if (ok && g.placements->len)
-		ok = expunge_gone (run, f, &g, error);
+	guint n = g.placements->len;
+	if (ok && n)
+		ok = count_only ? sync_guard_count (run, f, "home", n, MAX (n, f->binding->messages), error) : expunge_gone (run, f, &g, error);
 	uid_set_clear (&g.uids);
 	g_array_unref (g.placements);
 	g_array_unref (g.remote);
@@ -704,10 +705,11 @@ sync_push (SyncRun *run, GError **error)
 	g_autoptr (GHashTable) moving = moves_pending (run, error);
 	if (!moving)
 		return FALSE;
-	for (guint i = 0; i < run->folders->len; i++) {
-		FolderRun *f = run->folders->pdata[i];
-		if (may_push (f) && !push_removals (run, f, moving, error))
-			return FALSE;
-	}
+	for (int count_only = TRUE; count_only >= FALSE; count_only--)
+		for (guint i = 0; i < run->folders->len; i++) {
+			FolderRun *f = run->folders->pdata[i];
+			if (may_push (f) && !push_removals (run, f, moving, count_only, error))
+				return FALSE;
+		}
 	return TRUE;
 }

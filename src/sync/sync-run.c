@@ -42,7 +42,7 @@ sync_load_folders (SyncRun *run, GError **error)
 	run->folders = g_ptr_array_new_with_free_func ((GDestroyNotify) folder_run_free);
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
-		if (b->folder_gone)
+		if (b->folder_gone || sync_is_absent (run, b->folder))
 			continue;
 		FolderRun *f = g_new0 (FolderRun, 1);
 		f->folder = store_folder (run->store, b->folder, error);
@@ -170,7 +170,7 @@ all_steps (SyncRun *run, GError **error)
 		return FALSE;
 	if (something_to_push (run) && (!sync_push (run, error) || !pull_pushed (run, error)))
 		return FALSE;
-	return sync_push_folder_removals (run, error) && sweep (run, error);
+	return sync_push_folder_removals (run, error) && sync_guard_release (run, error) && sweep (run, error);
 }
 
 gboolean
@@ -194,6 +194,7 @@ sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *canc
 	}
 	sync_progress (&run, SYNC_DONE, NULL, TRUE);
 	g_clear_pointer (&run.gathered, g_hash_table_unref);
+	g_clear_pointer (&run.absent, g_hash_table_unref);
 	g_clear_pointer (&run.folders, g_ptr_array_unref);
 	g_clear_pointer (&run.remotes, g_ptr_array_unref);
 	g_array_unref (run.unwritten);

@@ -27,7 +27,8 @@ typedef struct {
 	const char *mailbox;         /* name for the log: the account's */
 	const char *const *folders;  /* NULL: all. Paths. */
 	guint guard_messages;        /* deletion guard: a run that would remove more than this many ... */
-	guint guard_percent;         /* ... and more than this share of a folder, or all of it (over one message), holds */
+	guint guard_percent;         /* ... and more than this share, or all (over one), of a folder or of all folders together, holds;
+	                                and so does any folder with messages that vanished at home */
 	guint keep_removed_days;
 	gboolean fold_idle; /* runs that only repeat the last one, and had nothing to do, share its place in the log: for watching */
 	void (*progress) (gpointer data, const SyncProgress *p); /* at most some times a second; NULL */

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The deletion guard over whole runs: what is asked about, what an answer covers, and what waits meanwhile. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include "memory-home.h"
+#include "store-binding.h"
+#include "sync.h"
+
+static const guint kinds[] = {
+	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID,
+	0,
+};
+
+typedef struct {
+	char *dir, *path;
+	Home *home;
+	guint bodies;
+} World;
+
+static World *
+world_new (guint abilities)
+{
+	World *w = g_new0 (World, 1);
+	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
+	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->home = home_new (abilities, TRUE);
+	return w;
+}
+
+static void
+world_free (World *w)
+{
+	g_autoptr (GDir) dir = g_dir_open (w->dir, 0, NULL);
+	const char *name;
+	while ((name = g_dir_read_name (dir))) {
+		g_autofree char *path = g_build_filename (w->dir, name, NULL);
+		g_unlink (path);
+	}
+	g_rmdir (w->dir);
+	home_free (w->home);
+	g_free (w->dir);
+	g_free (w->path);
+	g_free (w);
+}
+
+static SyncResult
+run (World *w)
+{
+	SyncResult r;
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	g_autoptr (GError) error = NULL;
+	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, &error);
+	g_autoptr (Endpoint) e = home_endpoint (w->home);
+	if (!s || !sync_run (s, e, &o, NULL, &r, &error))
+		fail_msg ("run failed: %s", error->message);
+	return r;
+}
+
+static void
+fill (World *w, const char *name, guint n)
+{
+	HomeFolder *f = home_folder (w->home, name);
+	if (!f)
+		f = home_create (w->home, name);
+	for (guint i = 0; i < n; i++)
+		home_add (w->home, f, w->bodies++, FLAG_SEEN, NULL);
+}
+
+static guint
+at_home (World *w, const char *name)
+{
+	HomeFolder *f = home_folder (w->home, name);
+	guint n = 0;
+	for (guint i = 0; f && i < HOME_MESSAGES; i++)
+		n += f->messages[i].uid != 0;
+	return n;
+}
+
+static void
+lose_at_home (World *w, const char *name, guint n)
+{
+	HomeFolder *f = home_folder (w->home, name);
+	for (guint i = 0; i < HOME_MESSAGES && n; i++)
+		if (f->messages[i].uid) {
+			home_remove (w->home, f, &f->messages[i]);
+			n--;
+		}
+	assert_int_equal (n, 0);
+}
+
+/* -1: no such folder */
+static int
+here (World *w, const char *path)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, path, NULL);
+	return f ? (int) f->total : -1;
+}
+
+typedef struct {
+	gint64 ids[HOME_MESSAGES];
+	guint n;
+} Ids;
+
+static gboolean
+note_id (gpointer data, const Placement *p)
+{
+	Ids *ids = data;
+	ids->ids[ids->n++] = p->id;
+	return TRUE;
+}
+
+static void
+remove_here (World *w, const char *path, guint n)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, path, NULL);
+	Ids ids = {.n = 0};
+	assert_non_null (f);
+	assert_true (store_begin (s, NULL) && store_each_placement (s, f->id, 0, note_id, &ids, NULL));
+	assert_true (ids.n >= n);
+	for (guint i = 0; i < n; i++)
+		assert_true (store_remove (s, ids.ids[i], "here", NULL));
+	assert_true (store_commit (s, NULL));
+}
+
+static void
+lose (World *w, gboolean at_server, const char *name, guint n)
+{
+	if (at_server)
+		lose_at_home (w, name, n);
+	else
+		remove_here (w, name, n);
+}
+
+/* What the other side still has. */
+static guint
+left (World *w, gboolean at_server, const char *name)
+{
+	return at_server ? (guint) here (w, name) : at_home (w, name);
+}
+
+static guint
+count_holds (World *w)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
+	return holds->len;
+}
+
+/* The first @n questions are answered. */
+static void
+decide (World *w, guint n, HoldDecision decision)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
+	assert_true (store_begin (s, NULL));
+	assert_true (holds->len >= n);
+	for (guint i = 0; i < n; i++)
+		assert_true (store_settle_hold (s, ((Hold *) holds->pdata[i])->id, decision, NULL));
+	assert_true (store_commit (s, NULL));
+}
+
+static void
+a_decision_covers_only_what_was_shown (void **state)
+{
+	for (guint k = 0; k < 4; k++)
+		for (HoldDecision d = HOLD_APPLY; d <= HOLD_KEEP; d++) {
+			gboolean at_server = k % 2;
+			World *w = world_new (kinds[k / 2]);
+			fill (w, "INBOX", 60);
+			run (w);
+			lose (w, at_server, "INBOX", 21);
+			assert_int_equal (run (w).held, 1);
+			decide (w, 1, d);
+			lose (w, at_server, "INBOX", 39);
+			assert_int_equal (run (w).held, 1);
+			assert_int_equal (left (w, at_server, "INBOX"), 60);
+			decide (w, 1, d);
+			assert_int_equal (run (w).held, 0);
+			run (w);
+			assert_int_equal (at_home (w, "INBOX"), d == HOLD_APPLY ? 0 : 60);
+			assert_int_equal (here (w, "INBOX"), d == HOLD_APPLY ? 0 : 60);
+			assert_int_equal (count_holds (w), 0);
+			world_free (w);
+		}
+}
+
+static void
+undelete (World *w, guint n)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) removed = store_removed_messages (s, n, NULL);
+	assert_int_equal (removed->len, n);
+	assert_true (store_begin (s, NULL));
+	for (guint i = 0; i < removed->len; i++)
+		assert_true (store_undelete (s, ((RemovedMessage *) removed->pdata[i])->id, NULL, NULL));
+	assert_true (store_commit (s, NULL));
+}
+
+static void
+a_decision_covers_less_than_was_shown (void **state)
+{
+	World *w = world_new (kinds[0]);
+	fill (w, "INBOX", 60);
+	run (w);
+	remove_here (w, "INBOX", 40);
+	assert_int_equal (run (w).held, 1);
+	decide (w, 1, HOLD_APPLY);
+	undelete (w, 10);
+	SyncResult r = run (w);
+	assert_int_equal (r.held, 0);
+	assert_int_equal (r.removed_home, 30);
+	assert_int_equal (r.added_home, 0); /* what the home still had is not sent again */
+	assert_int_equal (here (w, "INBOX"), 30);
+	assert_int_equal (at_home (w, "INBOX"), 30);
+	world_free (w);
+}
+
+static void
+all_of_a_small_folder_is_asked_about_but_a_single_message_is_not (void **state)
+{
+	for (guint k = 0; k < 4; k++) {
+		gboolean at_server = k % 2;
+		World *w = world_new (kinds[k / 2]);
+		fill (w, "INBOX", 60);
+		fill (w, "One", 1);
+		fill (w, "Two", 2);
+		run (w);
+		lose (w, at_server, "One", 1);
+		lose (w, at_server, "Two", 2);
+		assert_int_equal (run (w).held, 1);
+		assert_int_equal (left (w, at_server, "One"), 0);
+		assert_int_equal (left (w, at_server, "Two"), 2);
+		world_free (w);
+	}
+}
+
+static void
+folders_that_vanish_at_home_are_held_whatever_their_size (void **state)
+{
+	for (guint k = 0; k < 2; k++) {
+		World *w = world_new (kinds[k]);
+		fill (w, "INBOX", 60);
+		home_create (w->home, "Empty");
+		for (guint i = 0; i < 20; i++) {
+			g_autofree char *name = g_strdup_printf ("F%u", i);
+			fill (w, name, 1 + i % 5);
+		}
+		run (w);
+		home_delete (w->home, "Empty");
+		for (guint i = 0; i < 20; i++) {
+			g_autofree char *name = g_strdup_printf ("F%u", i);
+			home_delete (w->home, name);
+		}
+		for (int again = 0; again < 2; again++) {
+			SyncResult r = run (w);
+			assert_int_equal (r.held, 20);
+			assert_int_equal (r.removed_here, 0);
+			assert_int_equal (r.failures, 0);
+		}
+		assert_int_equal (here (w, "Empty"), -1);
+		for (guint i = 0; i < 20; i++) {
+			g_autofree char *name = g_strdup_printf ("F%u", i);
+			assert_int_equal (here (w, name), 1 + i % 5);
+		}
+		decide (w, 20, HOLD_APPLY);
+		assert_int_equal (run (w).folders_removed_here, 20);
+		assert_int_equal (count_holds (w), 0);
+		world_free (w);
+	}
+}
+
+static void
+a_little_of_every_folder_is_much_of_the_mailbox (void **state)
+{
+	static const char *const names[] = {"INBOX", "A", "B", "C", "D"};
+	for (guint k = 0; k < 4; k++) {
+		gboolean at_server = k % 2;
+		World *w = world_new (kinds[k / 2]);
+		for (guint i = 0; i < 5; i++)
+			fill (w, names[i], 60);
+		run (w);
+		for (guint i = 0; i < 5; i++)
+			lose (w, at_server, names[i], 7);
+		assert_int_equal (run (w).held, 5);
+		for (guint i = 0; i < 5; i++)
+			assert_int_equal (left (w, at_server, names[i]), 60);
+		/* an answer about some leaves the others waiting, few as they are */
+		decide (w, 4, HOLD_APPLY);
+		assert_int_equal (run (w).held, 1);
+		assert_int_equal (run (w).held, 1);
+		guint sum = 0;
+		for (guint i = 0; i < 5; i++)
+			sum += left (w, at_server, names[i]);
+		assert_int_equal (sum, 4 * 53 + 60);
+		decide (w, 1, HOLD_KEEP);
+		assert_int_equal (run (w).held, 0);
+		assert_int_equal (count_holds (w), 0);
+		world_free (w);
+	}
+}
+
+static void
+a_twentieth_of_the_mailbox_goes_without_a_question (void **state)
+{
+	static const char *const names[] = {"INBOX", "A", "B", "C", "D"};
+	World *w = world_new (kinds[0]);
+	for (guint i = 0; i < 5; i++)
+		fill (w, names[i], 100);
+	run (w);
+	for (guint i = 0; i < 5; i++)
+		lose_at_home (w, names[i], 5);
+	SyncResult r = run (w);
+	assert_int_equal (r.held, 0);
+	assert_int_equal (r.removed_here, 25);
+	world_free (w);
+}
+
+static void
+a_held_folder_that_is_gone_at_home_is_left_alone_there (void **state)
+{
+	for (guint k = 0; k < 2; k++) {
+		World *w = world_new (kinds[k]);
+		fill (w, "INBOX", 3);
+		home_create (w->home, "Archive");
+		fill (w, "Archive/Deep", 25);
+		run (w);
+		home_delete (w->home, "Archive/Deep");
+		home_delete (w->home, "Archive"); /* as a \NoSelect parent that goes with its last child */
+		guint writes = w->home->writes;
+		{
+			g_autoptr (Store) s = store_open (w->path, 0, NULL);
+			g_autoptr (Folder) deep = store_folder_by_path (s, "Archive/Deep", NULL);
+			NewFolder below = {deep->id, "New", NULL, TRUE, TRUE, FALSE};
+			gint64 id;
+			assert_true (store_begin (s, NULL) && store_folder_create (s, &below, &id, NULL) && store_commit (s, NULL));
+		}
+		for (int again = 0; again < 2; again++) {
+			SyncResult r = run (w);
+			assert_int_equal (r.held, 1);
+			assert_int_equal (r.failures, 0);
+			assert_int_equal (r.folders_added_home, 0);
+		}
+		assert_int_equal (w->home->writes, writes);
+		assert_int_equal (here (w, "Archive/Deep"), 25);
+		decide (w, 1, HOLD_KEEP);
+		run (w);
+		run (w);
+		assert_int_equal (at_home (w, "Archive/Deep"), 25);
+		assert_non_null (home_folder (w->home, "Archive/Deep/New"));
+		world_free (w);
+	}
+}
+
+static void
+a_held_folder_and_its_parent_go_when_that_is_decided (void **state)
+{
+	World *w = world_new (kinds[0]);
+	home_create (w->home, "Archive");
+	fill (w, "Archive/Deep", 25);
+	run (w);
+	home_delete (w->home, "Archive/Deep");
+	home_delete (w->home, "Archive");
+	assert_int_equal (run (w).held, 1);
+	decide (w, 1, HOLD_APPLY);
+	assert_int_equal (run (w).folders_removed_here, 2);
+	assert_int_equal (here (w, "Archive"), -1);
+	world_free (w);
+}
+
+static void
+a_question_ends_with_what_it_was_about (void **state)
+{
+	for (guint k = 0; k < 2; k++) {
+		World *w = world_new (kinds[k]);
+		fill (w, "INBOX", 60);
+		fill (w, "Work", 5);
+		run (w);
+		/* taken back here */
+		remove_here (w, "INBOX", 60);
+		assert_int_equal (run (w).held, 1);
+		undelete (w, 60);
+		assert_int_equal (run (w).held, 0);
+		assert_int_equal (count_holds (w), 0);
+		/* back at the server */
+		HomeFolder *work = home_folder (w->home, "Work");
+		work->used = FALSE;
+		assert_int_equal (run (w).held, 1);
+		work->used = TRUE;
+		assert_int_equal (run (w).held, 0);
+		assert_int_equal (count_holds (w), 0);
+		assert_int_equal (here (w, "Work"), 5);
+		assert_int_equal (at_home (w, "INBOX"), 60);
+		world_free (w);
+	}
+}
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test (a_decision_covers_only_what_was_shown),
+		cmocka_unit_test (a_decision_covers_less_than_was_shown),
+		cmocka_unit_test (all_of_a_small_folder_is_asked_about_but_a_single_message_is_not),
+		cmocka_unit_test (folders_that_vanish_at_home_are_held_whatever_their_size),
+		cmocka_unit_test (a_little_of_every_folder_is_much_of_the_mailbox),
+		cmocka_unit_test (a_twentieth_of_the_mailbox_goes_without_a_question),
+		cmocka_unit_test (a_held_folder_that_is_gone_at_home_is_left_alone_there),
+		cmocka_unit_test (a_held_folder_and_its_parent_go_when_that_is_decided),
+		cmocka_unit_test (a_question_ends_with_what_it_was_about),
+	};
+	return cmocka_run_group_tests (tests, NULL, NULL);
+}
