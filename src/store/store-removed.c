@@ -61,8 +61,18 @@ store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error)
 	guint flags = (guint) db_int (q, 3) & ~(guint) FLAG_DELETED;
 	g_autofree char *path = db_dup (q, 2), *keywords = db_dup (q, 4);
 	db_reset (q);
-	return folder_to_restore (s, old, path, &folder, error) &&
-	       store_place (s, folder, message, flags, keywords, TRUE, 0, placement_out, error) &&
+	if (!folder_to_restore (s, old, path, &folder, error))
+		return FALSE;
+	/* a removal that the home has not heard of is taken back: the message is still there, and must not be sent again */
+	gint64 gone = db_number (s->db, "SELECT placement FROM placement_binding WHERE folder = ?1 AND message = ?2 AND gone = 1 AND remote_uid > 0"
+	                                " AND placement NOT IN (SELECT origin FROM pending WHERE origin IS NOT NULL) LIMIT 1", 0, "ii", folder, message);
+	gint64 placement;
+	if (!store_place (s, folder, message, flags, keywords, gone == 0, 0, &placement, error))
+		return FALSE;
+	if (placement_out)
+		*placement_out = placement;
+	return (!gone || db_run (s->db, "UPDATE placement_binding SET placement = ?2, gone = 0, message = NULL WHERE placement = ?1", error, "ii", gone,
+	                         placement)) &&
 	       db_run (s->db, "DELETE FROM removed WHERE id = ?1", error, "i", removed);
 }
 

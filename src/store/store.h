@@ -181,7 +181,8 @@ gboolean store_list (Store *s, gint64 folder, guint limit, ListingFn fn, gpointe
 /* Placements of one message, as GPtrArray of Placement. */
 GPtrArray *store_placements_of (Store *s, gint64 message, GError **error);
 
-/* Removed and restorable, newest first; restoring places it again as a pending message. */
+/* Removed and restorable, newest first; restoring takes the removal back if the home has not heard of it, and else places the message again
+ * as a pending one. */
 typedef struct {
 	gint64 id, message, removed;
 	char *folder_path, *subject, *sender, *cause;
