@@ -503,17 +503,43 @@ sync_hierarchy (SyncRun *run, GError **error)
 	return ok;
 }
 
+/* Directly before a folder is removed at home it is looked into once more: what this side never had, because it came during this run or was
+ * never fetched, could not be restored by anybody. *only_known_out FALSE: there is such mail, or it is another folder by now. */
 static gboolean
-remove_folder_home (SyncRun *run, const FolderBinding *b, guint messages, GError **error)
+has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **error)
 {
-	GuardAnswer answer = GUARD_HOLD;
-	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
-	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
-	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", messages, messages, TRUE, &answer, error) &&
-	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
+	const FolderBinding *b = f->binding;
+	FolderQuery q = {.name = b->remote_name, .kind = QUERY_UIDS, .uidvalidity = b->uidvalidity};
+	g_auto (UidSet) bound = UID_SET_INIT;
+	gboolean ok = store_bound_uids (run->store, b->folder, &bound, error) && run->home->class->query (run->home, &q, 1, error);
+	if (ok && q.error && !error_is (q.error, ERROR_NOT_FOUND))
+		ok = FALSE, g_propagate_error (error, g_steal_pointer (&q.error));
+	else if (ok && !q.error) {
+		uid_set_remove_set (&q.all_uids, &bound);
+		*only_known_out = q.has_all_uids && uid_set_is_empty (&q.all_uids) && sync_suspicion (run, f, &q) == SUSPICION_NONE;
+	}
+	folder_query_done (&q);
+	return ok;
+}
+
+/* Unbound, it is a new folder of the home's, and comes back with the next run. */
+static gboolean
+let_come_back (SyncRun *run, const FolderBinding *b, GError **error)
+{
+	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but on the server there are messages in it that were never "
+	                                         "fetched.\nThe next synchronisation brings it back with all its messages.\n", b->base_name);
+	run->result->conflicts++;
+	sync_log_detail (run, "folder '%s' is not removed: there are items in it at home that were never fetched; the next run brings it back",
+	                 b->base_name);
+	gboolean ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) &&
+	              sync_report (run, "Conflicts", "Folder restored", text, error) && sync_commit (run, error);
 	store_rollback (run->store);
-	if (!ok || answer != GUARD_GO_ON) /* kept: unbound, it is a new folder of the home's, and comes back */
-		return ok;
+	return ok;
+}
+
+static gboolean
+delete_at_home (SyncRun *run, const FolderBinding *b, GError **error)
+{
 	GError *e = NULL;
 	sync_step ();
 	if (!run->home->class->folder_delete (run->home, b->remote_name, &e) && !error_is (e, ERROR_NOT_FOUND))
@@ -522,9 +548,27 @@ remove_folder_home (SyncRun *run, const FolderBinding *b, guint messages, GError
 	sync_step ();
 	run->result->folders_removed_home++;
 	sync_log_detail (run, "folder '%s' removed from online mailbox", b->base_name);
-	ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) && sync_commit (run, error);
+	gboolean ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
+}
+
+static gboolean
+remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
+{
+	GuardAnswer answer = GUARD_HOLD;
+	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
+	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
+	gboolean only_known = TRUE;
+	GError *e = NULL;
+	if (b->selectable && !has_only_known (run, &probe, &only_known, &e))
+		return tolerable (run, "looked into before its removal", b->base_name, e, error);
+	if (!only_known)
+		return let_come_back (run, b, error);
+	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", b->messages, b->messages, TRUE, &answer, error) &&
+	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
+	store_rollback (run->store);
+	return !ok || answer != GUARD_GO_ON ? ok : delete_at_home (run, b, error);
 }
 
 static int
@@ -542,7 +586,7 @@ sync_push_folder_removals (SyncRun *run, GError **error)
 	g_ptr_array_sort (bindings, children_first);
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
-		if (b->folder_gone && !remove_folder_home (run, b, b->messages, error))
+		if (b->folder_gone && !remove_folder_home (run, b, error))
 			return FALSE;
 	}
 	return TRUE;

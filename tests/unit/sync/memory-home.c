@@ -155,6 +155,8 @@ called (Endpoint *e, GError **error)
 	Home *h = home_of (e);
 	h->calls++;
 	((MemoryEndpoint *) e)->traffic.flights++;
+	if (h->arrive_at == h->calls)
+		home_add (h, home_folder (h, h->arrive_in), h->arrive_body, 0, NULL);
 	return h->fail_at != h->calls || error_fail (error, ERROR_TEMPORARY, "connection lost");
 }
 

@@ -46,6 +46,9 @@ typedef struct {
 	guint32 keeps_back; /* UID of a message that is never given out; 0: none */
 	gint fail_at;  /* the n-th call fails with TEMPORARY; 0 never */
 	gint calls;
+	gint arrive_at; /* before the n-th call is answered a message of body @arrive_body comes into @arrive_in; 0 never */
+	guint32 arrive_body;
+	char arrive_in[64];
 } Home;
 
 Home *home_new (guint abilities, gboolean tells_uids); /* MAP_SHARED */

@@ -47,15 +47,21 @@ world_free (World *w)
 	g_free (w);
 }
 
+static gboolean
+run_once (World *w, SyncResult *r, GError **error)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, error);
+	g_autoptr (Endpoint) e = home_endpoint (w->home);
+	return s && sync_run (s, e, &o, NULL, r, error);
+}
+
 static SyncResult
 run (World *w)
 {
 	SyncResult r;
-	SyncOptions o = SYNC_OPTIONS_INIT;
 	g_autoptr (GError) error = NULL;
-	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, &error);
-	g_autoptr (Endpoint) e = home_endpoint (w->home);
-	if (!s || !sync_run (s, e, &o, NULL, &r, &error))
+	if (!run_once (w, &r, &error))
 		fail_msg ("run failed: %s", error->message);
 	return r;
 }
@@ -400,6 +406,82 @@ a_question_ends_with_what_it_was_about (void **state)
 	}
 }
 
+static void
+delete_folder_here (World *w, const char *path)
+{
+	guint64 appends, flags, removals;
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, path, NULL);
+	assert_non_null (f);
+	assert_true (store_begin (s, NULL) && store_folder_delete (s, f->id, "here", NULL) && store_commit (s, NULL));
+	assert_true (store_count_unpushed (s, &appends, &flags, &removals, NULL));
+	assert_int_equal (removals, f->total + 1);
+}
+
+static void
+a_folder_with_mail_that_was_never_fetched_is_not_removed_at_home (void **state)
+{
+	for (guint k = 0; k < 2; k++)
+		for (guint before = 0; before <= 2; before += 2) {
+			SyncResult r;
+			World *w = world_new (kinds[k]);
+			fill (w, "INBOX", 3);
+			fill (w, "D", before);
+			run (w);
+			fill (w, "D", 2);
+			w->home->fail_at = w->home->calls + 4; /* open, list, query, fetch */
+			assert_false (run_once (w, &r, NULL));
+			assert_int_equal (here (w, "D"), before);
+			delete_folder_here (w, "D");
+			for (int i = 0; i < 3; i++)
+				if (run (w).held)
+					decide (w, 1, HOLD_APPLY);
+			assert_int_equal (at_home (w, "D"), before + 2);
+			assert_int_equal (here (w, "D"), before + 2);
+			world_free (w);
+		}
+}
+
+static void
+a_folder_in_which_mail_arrives_during_the_run_is_not_removed_at_home (void **state)
+{
+	for (guint k = 0; k < 2; k++) {
+		World *w = world_new (kinds[k]);
+		fill (w, "INBOX", 3);
+		fill (w, "D", 1);
+		run (w);
+		run (w);
+		delete_folder_here (w, "D");
+		w->home->arrive_at = w->home->calls + (k == 0 ? 3 : 4); /* open, list, without MODSEQ the query of the inbox */
+		w->home->arrive_body = 99;
+		g_strlcpy (w->home->arrive_in, "D", sizeof w->home->arrive_in);
+		SyncResult r = run (w);
+		assert_int_equal (r.held, 0);
+		assert_int_equal (r.conflicts, 1);
+		assert_int_equal (r.folders_removed_home, 0);
+		assert_int_equal (at_home (w, "D"), 2);
+		run (w);
+		assert_int_equal (here (w, "D"), 2);
+		world_free (w);
+	}
+}
+
+static void
+a_folder_removed_here_is_removed_at_home_with_what_was_fetched (void **state)
+{
+	World *w = world_new (kinds[0]);
+	fill (w, "INBOX", 3);
+	fill (w, "D", 2);
+	run (w);
+	delete_folder_here (w, "D");
+	assert_int_equal (run (w).held, 1);
+	decide (w, 1, HOLD_APPLY);
+	assert_int_equal (run (w).folders_removed_home, 1);
+	assert_null (home_folder (w->home, "D"));
+	assert_int_equal (count_holds (w), 0);
+	world_free (w);
+}
+
 int
 main (void)
 {
@@ -413,6 +495,9 @@ main (void)
 		cmocka_unit_test (a_held_folder_that_is_gone_at_home_is_left_alone_there),
 		cmocka_unit_test (a_held_folder_and_its_parent_go_when_that_is_decided),
 		cmocka_unit_test (a_question_ends_with_what_it_was_about),
+		cmocka_unit_test (a_folder_with_mail_that_was_never_fetched_is_not_removed_at_home),
+		cmocka_unit_test (a_folder_in_which_mail_arrives_during_the_run_is_not_removed_at_home),
+		cmocka_unit_test (a_folder_removed_here_is_removed_at_home_with_what_was_fetched),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
