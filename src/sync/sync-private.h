@@ -137,8 +137,9 @@ gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state,
 /* The writer: a thread with a connection of its own that stores fetched messages in batches, each one transaction. */
 typedef struct SyncWriter SyncWriter;
 SyncWriter *sync_writer_new (SyncRun *run, GError **error);
-/* Takes a message for @folder (id). Waits while too much is queued. FALSE with the writer's error once it failed. */
-gboolean sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, GError **error);
+/* Takes a message for @folder (id). Waits while too much is queued. FALSE with the writer's error once it failed. *count is one more
+ * when the message is committed; read it after sync_writer_end only. */
+gboolean sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, guint64 *count, GError **error);
 /* Messages durably stored so far for progress. */
 guint64 sync_writer_stored (SyncWriter *w, guint64 *octets_out);
 /* Waits until all is stored, ends the thread, frees. */

@@ -289,9 +289,8 @@ take_message (gpointer data, const FetchedMessage *m, GError **error)
 {
 	Fetch *fetch = data;
 	FolderRun *f = fetch->fetching->pdata[m->request];
-	if (!cancel_check (fetch->run->cancel, error) || !sync_writer_put (fetch->writer, f->binding->folder, m, error))
+	if (!cancel_check (fetch->run->cancel, error) || !sync_writer_put (fetch->writer, f->binding->folder, m, &f->added_here, error))
 		return FALSE;
-	f->added_here++;
 	fetch->run->progress.messages_done = sync_writer_stored (fetch->writer, &fetch->run->progress.octets_done);
 	sync_progress (fetch->run, SYNC_PULL, f->folder->path, FALSE);
 	return TRUE;

@@ -23,6 +23,7 @@ typedef struct {
 	int zone, fd; /* fd -1: in prepared */
 	guint64 remote_size, size;
 	Prepared *prepared; /* NULL: still in fd, being big */
+	guint64 *count;     /* one more when it is committed */
 } Item;
 
 struct SyncWriter {
@@ -41,6 +42,7 @@ struct SyncWriter {
 	/* of the thread's transaction */
 	gint64 began; /* 0: none */
 	guint64 messages, octets;
+	GPtrArray *counts; /* Item.count of each */
 };
 
 static void
@@ -156,6 +158,7 @@ begin (SyncWriter *w, GError **error)
 	if (w->began)
 		return TRUE;
 	w->messages = w->octets = 0;
+	g_ptr_array_set_size (w->counts, 0);
 	w->began = store_begin (w->store, error) ? g_get_monotonic_time () : 0;
 	return w->began != 0;
 }
@@ -173,6 +176,7 @@ store_batch (SyncWriter *w, GPtrArray *batch, GError **error)
 			return FALSE;
 		}
 		w->messages++;
+		g_ptr_array_add (w->counts, item->count);
 		w->octets += item->size;
 	}
 	return TRUE;
@@ -187,6 +191,8 @@ commit (SyncWriter *w, GError **error)
 	sync_step ();
 	if (!ok)
 		return FALSE;
+	for (guint i = 0; i < w->counts->len; i++)
+		++*(guint64 *) w->counts->pdata[i];
 	g_mutex_lock (&w->lock);
 	w->stored += w->messages;
 	w->stored_octets += w->octets;
@@ -252,6 +258,7 @@ sync_writer_new (SyncRun *run, GError **error)
 	SyncWriter *w = g_new0 (SyncWriter, 1);
 	w->store = store;
 	w->packer = packer_new (store);
+	w->counts = g_ptr_array_new ();
 	g_mutex_init (&w->lock);
 	g_cond_init (&w->room);
 	g_cond_init (&w->work);
@@ -280,9 +287,10 @@ item_new (SyncWriter *w, gint64 folder, const FetchedMessage *m)
 }
 
 gboolean
-sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, GError **error)
+sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, guint64 *count, GError **error)
 {
 	Item *item = item_new (w, folder, m);
+	item->count = count;
 	g_mutex_lock (&w->lock);
 	while (!w->error && (w->queued_octets > QUEUE_OCTETS || g_queue_get_length (&w->queue) > QUEUE_MESSAGES))
 		g_cond_wait (&w->room, &w->lock);
@@ -322,6 +330,7 @@ sync_writer_end (SyncWriter *w, GError **error)
 	if (!ok)
 		g_propagate_error (error, g_steal_pointer (&w->error));
 	packer_free (w->packer);
+	g_ptr_array_unref (w->counts);
 	store_close (w->store);
 	g_mutex_clear (&w->lock);
 	g_cond_clear (&w->room);
