@@ -34,6 +34,7 @@ typedef struct {
 	char *role;        /* as in Folder.role, from SPECIAL-USE/XLIST or the usual names; NULL */
 	char *id;          /* MAILBOXID; NULL */
 	gboolean selectable, subscribed;
+	gboolean unfit; /* its name can't be said to the home again: listed only to be told of, @name and @leaf printable, not selectable */
 	gboolean has_status; /* the four below are known */
 	guint32 messages, uidnext, uidvalidity;
 	guint64 highestmodseq; /* 0: none */

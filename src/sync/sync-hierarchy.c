@@ -8,6 +8,7 @@ typedef struct {
 	SyncRun *run;
 	GHashTable *folder_of_name; /* wire name -> gint64 folder id (as pointer-sized copy), for parents */
 	GPtrArray *bindings;
+	GHashTable *left_out; /* wire names, borrowed, of folders that can't be had here */
 } Tree;
 
 static gint64
@@ -61,6 +62,21 @@ free_name (Store *s, gint64 parent, const char *leaf)
 	return g_steal_pointer (&name);
 }
 
+/* The store refuses a name or a depth before it writes anything, and the error is the folder's own. */
+static gboolean
+is_unfit_here (const GError *e)
+{
+	return error_is (e, ERROR_USAGE) || error_is (e, ERROR_EXISTS) || error_is (e, ERROR_TOO_BIG);
+}
+
+static void
+tell_unfit (SyncRun *run, const char *name, const char *what, const char *why)
+{
+	g_autofree char *start = g_strndup (name, 80), *printable = g_utf8_make_valid (start, -1);
+	run->result->failures++;
+	sync_log_detail (run, "the server's folder '%s%s' %s: %s", printable, strlen (name) > 80 ? "..." : "", what, why);
+}
+
 static gboolean
 create_here (Tree *t, const FolderStep *step, GError **error)
 {
@@ -68,8 +84,24 @@ create_here (Tree *t, const FolderStep *step, GError **error)
 	gint64 parent = folder_of_name (t, r->parent), id;
 	g_autofree char *name = free_name (t->run->store, parent, r->leaf);
 	NewFolder n = {parent, name, r->role, r->subscribed, r->selectable, FALSE};
-	t->run->result->folders_added_here++;
-	return store_folder_create (t->run->store, &n, &id, error) && bind_as_listed (t, id, NULL, r, parent, name, error);
+	GError *e = NULL;
+	if (r->parent && g_hash_table_contains (t->left_out, r->parent)) {
+		g_hash_table_add (t->left_out, r->name);
+		tell_unfit (t->run, r->name, "is left out", "so is the one above it");
+		return TRUE;
+	}
+	if (store_folder_create (t->run->store, &n, &id, &e)) {
+		t->run->result->folders_added_here++;
+		return bind_as_listed (t, id, NULL, r, parent, name, error);
+	}
+	if (!is_unfit_here (e)) {
+		g_propagate_error (error, e);
+		return FALSE;
+	}
+	g_hash_table_add (t->left_out, r->name);
+	tell_unfit (t->run, r->name, "is left out", e->message);
+	g_error_free (e);
+	return TRUE;
 }
 
 /* The folder comes back: what is bound to it stays bound to nothing, the remote is new again. */
@@ -154,11 +186,21 @@ rename_here (Tree *t, const FolderStep *step, GError **error)
 	if (step->folder->parent == parent && strcmp (step->folder->name, r->leaf) == 0)
 		name = g_strdup (r->leaf);
 	else {
+		GError *e = NULL;
 		name = free_name (t->run->store, parent, r->leaf);
-		if (!store_folder_rename (t->run->store, step->folder->id, parent, name, error))
+		if (store_folder_rename (t->run->store, step->folder->id, parent, name, &e)) {
+			t->run->result->folders_changed_here++;
+			sync_log_detail (t->run, "folder '%s' renamed to '%s' as at home", step->folder->path, name);
+		} else if (!is_unfit_here (e)) {
+			g_propagate_error (error, e);
 			return FALSE;
-		t->run->result->folders_changed_here++;
-		sync_log_detail (t->run, "folder '%s' renamed to '%s' as at home", step->folder->path, name);
+		} else { /* bound to its new name, called by its old one */
+			tell_unfit (t->run, r->name, "keeps its old name here", e->message);
+			g_error_free (e);
+			g_free (name);
+			name = g_strdup (step->folder->name);
+			parent = step->folder->parent;
+		}
 	}
 	if (step->conflict) {
 		g_autofree char *text = g_strdup_printf ("The folder \"%s\" was renamed to \"%s\" here and to \"%s\" on the server.\n"
@@ -485,6 +527,18 @@ carry_out (Tree *t, GPtrArray *folders, GError **error)
 	return ok;
 }
 
+static void
+drop_unfit (SyncRun *run)
+{
+	for (guint i = run->remotes->len; i > 0; i--) {
+		const RemoteFolder *r = run->remotes->pdata[i - 1];
+		if (!r->unfit)
+			continue;
+		tell_unfit (run, r->name, "is left out", "its name is too long or has control characters");
+		g_ptr_array_remove_index (run->remotes, i - 1);
+	}
+}
+
 gboolean
 sync_hierarchy (SyncRun *run, GError **error)
 {
@@ -493,8 +547,10 @@ sync_hierarchy (SyncRun *run, GError **error)
 	g_clear_pointer (&run->remotes, g_ptr_array_unref);
 	if (!run->home->class->list (run->home, &run->remotes, error))
 		return FALSE;
+	drop_unfit (run);
 	g_autoptr (GPtrArray) folders = store_folders (run->store, error);
-	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL};
+	g_autoptr (GHashTable) left_out = g_hash_table_new (g_str_hash, g_str_equal);
+	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, left_out};
 	gboolean ok = folders && reload_bindings (&t, error) && carry_out (&t, folders, error);
 	g_hash_table_unref (t.folder_of_name);
 	g_clear_pointer (&t.bindings, g_ptr_array_unref);

@@ -5,11 +5,13 @@
 
 #define FOLDERS_LIMIT 100000
 #define NAME_LIMIT 2000
+#define UNFIT_LIMIT 20
 #define STATUS_IN_FLIGHT 100
 
 typedef struct {
 	ImapEndpoint *e;
 	GPtrArray *folders;    /* RemoteFolder */
+	GPtrArray *unfit;      /* those that can only be told of */
 	GHashTable *by_name;   /* wire name -> RemoteFolder, borrowed */
 	gboolean lsub;         /* LIST does not tell subscriptions */
 	gboolean refused;      /* the server said BAD to what its capabilities promised */
@@ -19,7 +21,8 @@ typedef struct {
 static void
 listing_init (Listing *l, ImapEndpoint *e)
 {
-	*l = (Listing) {e, g_ptr_array_new_with_free_func ((GDestroyNotify) remote_folder_free), g_hash_table_new (g_str_hash, g_str_equal)};
+	*l = (Listing) {e, g_ptr_array_new_with_free_func ((GDestroyNotify) remote_folder_free),
+	                g_ptr_array_new_with_free_func ((GDestroyNotify) remote_folder_free), g_hash_table_new (g_str_hash, g_str_equal)};
 }
 
 static void
@@ -27,6 +30,7 @@ listing_clear (Listing *l)
 {
 	g_clear_pointer (&l->by_name, g_hash_table_unref);
 	g_clear_pointer (&l->folders, g_ptr_array_unref);
+	g_clear_pointer (&l->unfit, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Listing, listing_clear)
 
@@ -47,11 +51,25 @@ name_can_be_said (Slice wire)
 	return wire.size > 0 && wire.size <= NAME_LIMIT;
 }
 
+static void
+listing_add_unfit (Listing *l, Slice wire)
+{
+	g_autofree char *start = g_strndup (wire.data, MIN (wire.size, 40));
+	RemoteFolder *f = g_new0 (RemoteFolder, 1);
+	f->name = g_strescape (start, NULL);
+	f->leaf = g_strdup (f->name);
+	f->unfit = TRUE;
+	g_ptr_array_add (l->unfit, f);
+}
+
 static RemoteFolder *
 listing_folder (Listing *l, Slice wire, gboolean create)
 {
-	if (!name_can_be_said (wire))
+	if (!name_can_be_said (wire)) {
+		if (create && wire.size > 0 && l->unfit->len < UNFIT_LIMIT)
+			listing_add_unfit (l, wire);
 		return NULL;
+	}
 	g_autofree char *name = name_of (wire);
 	RemoteFolder *f = g_hash_table_lookup (l->by_name, name);
 	l->too_many |= l->folders->len >= FOLDERS_LIMIT;
@@ -192,6 +210,7 @@ list_plain (Listing *l, ImapSession *s, GError **error)
 {
 	gboolean xlist = imap_session_can (s, "XLIST") && !imap_session_can (s, "SPECIAL-USE");
 	l->refused = FALSE;
+	g_ptr_array_set_size (l->unfit, 0); /* the same come again */
 	imap_session_send (s, xlist ? "XLIST \"\" \"*\"" : "LIST \"\" \"*\"", listing_hear, listing_answered, l);
 	imap_session_send (s, "LSUB \"\" \"*\"", listing_hear, NULL, l);
 	return imap_session_settle (s, 0, error);
@@ -300,6 +319,7 @@ list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
 	if (lies_about_ids (s))
 		listing_drop_ids (&l);
 	list_told (&l);
+	g_ptr_array_extend_and_steal (l.folders, g_steal_pointer (&l.unfit));
 	*folders_out = g_steal_pointer (&l.folders);
 	return TRUE;
 }
