@@ -30,7 +30,9 @@ TAIL = r'''.SH EXIT STATUS
 Done.
 .TP
 .B 1
-An error that has no number of its own.
+An error that has no number of its own; also a synchronisation that went on to its end without a folder that could not be read, or a change
+that the server refused: see
+.BR "outpost log" .
 .TP
 .B 2
 Wrong usage.

@@ -5,7 +5,7 @@
 #include "sync.h"
 
 /* One run on cli->store (opened for writing), then the index, with the display that fits where the output goes. @secret: known
- * already, or NULL. Sets cli->exit_code when something is held. */
+ * already, or NULL. Sets cli->exit_code when something is held, could not be read or was refused. */
 gboolean cli_sync_once (Cli *cli, const char *secret, GError **error);
 /* Runs and waits until stopped (cli-watch.c). */
 gboolean cli_watch (Cli *cli, const SyncOptions *options, GError **error);

@@ -48,6 +48,13 @@ index_after (Cli *cli, GError **error)
 	return ok;
 }
 
+/* A decision that waits comes first: nothing else goes on by itself. */
+static int
+exit_code_of (gboolean held, gboolean failures)
+{
+	return held ? EXIT_HELD_BACK : failures ? EXIT_ERROR : EXIT_OK;
+}
+
 static void
 report_run (Cli *cli, const SyncResult *r, const GError *failure)
 {
@@ -57,10 +64,13 @@ report_run (Cli *cli, const SyncResult *r, const GError *failure)
 		json_object_set_new (o, "error", failure ? cli_json_text (failure->message) : json_null ());
 		cli_print_json (o);
 	}
-	if (r->held > 0 && !failure) {
+	if (failure)
+		return;
+	if (r->failures > 0)
+		cli_note (cli, "Not everything could be done: outpost log says what.");
+	if (r->held > 0)
 		cli_note (cli, "Something waits for your decision: outpost resolve shows what.");
-		cli->exit_code = EXIT_HELD_BACK;
-	}
+	cli->exit_code = exit_code_of (r->held > 0, r->failures > 0);
 }
 
 /* By the messages that are here. A store takes about half of their octets; its index and the log of a transaction may take the rest. */
@@ -120,8 +130,9 @@ sync_by_watcher (Cli *cli, gboolean *done_out, GError **error)
 	gboolean ok = failure == NULL;
 	if (!ok)
 		error_fail (error, ERROR_TEMPORARY, "%s", failure);
-	else if (json_integer_value (json_object_get (answer, "held")) > 0)
-		cli->exit_code = EXIT_HELD_BACK;
+	else
+		cli->exit_code = exit_code_of (json_integer_value (json_object_get (answer, "held")) > 0,
+		                               json_integer_value (json_object_get (answer, "failures")) > 0);
 	if (cli->json)
 		cli_print_json (json_incref (answer));
 	else if (ok)

@@ -54,8 +54,9 @@ print_verbs (void)
 	puts ("\nStart with:   outpost logon you@example.org\n"
 	      "Then:         outpost sync --watch    outpost search 'from:ada invoice'\n"
 	      "Each verb:    outpost VERB --help     man outpost\n\n"
-	      "Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 held back (outpost resolve), 5 try later (network, server busy),\n"
-	      "6 refused (password, certificate), 7 store damaged, 8 disk full, 130 stopped on request (a watcher: 0).");
+	      "Exit codes: 0 done, 1 error, or a sync that could not do everything, 2 usage, 3 not found, 4 held back (outpost resolve),\n"
+	      "5 try later (network, server busy), 6 refused (password, certificate), 7 store damaged, 8 disk full, 130 stopped on request\n"
+	      "(a watcher: 0).");
 }
 
 /* The verb of the first one or two words; *used_out of them. */

@@ -100,12 +100,14 @@ log_repeats (SyncRun *run, const char *result, const char *failure, const char *
 gboolean
 sync_log_end (SyncRun *run, const GError *failure, GError **error)
 {
-	const char *result = !failure ? run->result->held ? "held" : "done"
+	const char *result = !failure ? run->result->held ? "held" : run->result->failures ? "incomplete" : "done"
 	                     : error_is (failure, ERROR_CANCELLED) ? "stopped" : "failed";
 	if (failure && error_is (failure, ERROR_CANCELLED))
 		sync_log (run, "Stopped on request");
 	else if (failure)
 		sync_log (run, "Failed: %s", failure->message);
+	else if (run->result->failures)
+		sync_log (run, "Done, but not everything: %" G_GUINT64_FORMAT " failure(s) above", run->result->failures);
 	else
 		sync_log (run, "Done");
 	g_autofree char *facts = facts_json (run);

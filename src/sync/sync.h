@@ -50,7 +50,7 @@ typedef struct {
 } SyncResult;
 
 /* One run. FALSE with an error that reaches the mailbox; the result holds what was done until then. A run that held something
- * succeeds with result.held > 0. The store must be locked (store_lock_sync) and the endpoint is opened here. */
+ * succeeds with result.held > 0, and one that could not read a folder or was refused a change with result.failures > 0. The store must be locked (store_lock_sync) and the endpoint is opened here. */
 gboolean sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error);
 
 /* The old system's way with a store that an earlier profile left behind: fails with ERROR_STALE_STORE, whose text is the old error, and

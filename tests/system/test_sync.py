@@ -344,7 +344,10 @@ def test_a_bare_server_is_synchronised_both_ways(quirks, program):
 
 
 def sync_result(program):
-    return json.loads(program.sync("--json").splitlines()[-1])
+    code, out, _ = program.run("sync", "--json")
+    result = json.loads(out.splitlines()[-1])
+    assert code == (1 if result["failures"] else 0)
+    return result
 
 
 @pytest.mark.parametrize("how", ["NO [NOPERM] not for you", "NO [UNAVAILABLE] its disk is being replaced", "NO", "BAD what?",
@@ -384,6 +387,23 @@ def test_a_folder_that_becomes_one_with_messages_is_synchronised(program):
         server.add("Above", b"Subject: above\r\n\r\n.\r\n")
         settle(program)
         assert [item["subject"] for item in program.list("Above")] == ["above"]
+
+
+def test_a_folder_whose_name_can_not_be_had_stops_no_other_and_is_told(program):
+    long = "L" * 1500
+    with FakeServer() as server:
+        for name in (long, long + "/sub", "con\x07trol", "Good"):
+            server.add_folder(name)
+        server.add("INBOX", b"Subject: inbox\r\n\r\n.\r\n")
+        server.add("Good", b"Subject: good\r\n\r\n.\r\n")
+        program.logon(server.url)
+        assert sync_result(program)["failures"] == 3
+        assert sync_result(program)["failures"] == 3
+        assert sorted(program.folders()) == ["Good", "INBOX"]
+        assert [item["subject"] for item in program.list("Good")] == ["good"]
+        log = program.ok("log").decode()
+        assert "'" + 80 * "L" + "...' is left out" in log and "'con\\007trol' is left out" in log
+        assert "Last run" in program.ok("status").decode() and "incomplete" in program.ok("status").decode()
 
 
 def test_a_nul_in_a_body_is_kept(program):
@@ -431,6 +451,8 @@ def test_a_full_disk_is_reported_and_nothing_is_lost(server):
             code, _, err = program.run("sync")
             assert code == 8 and "the disk is full" in err and "KiB are free" in err
             assert re.search(r"[0-9,]+ message\(s\) are still to be fetched", err), err
+            log = program.ok("log").decode()
+            assert sum(int(n) for n in re.findall(r"(\d+) item\(s\) added to offline store", log)) == program.json("status")["messages"]
             subprocess.run(["mount", "-o", "remount,size=200m", small], check=True)
             program.ok("store", "check")
             program.sync()
