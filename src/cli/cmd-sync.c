@@ -15,7 +15,7 @@ const GOptionEntry sync_options[] = {
 	{"no-index", 0, 0, G_OPTION_ARG_NONE, &no_index_option, "Leave the search index for later (a search then reads the newest 1000 messages itself)", NULL},
 	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt, report, replace", "HOW"},
 	{"guard-messages", 0, 0, G_OPTION_ARG_INT, &guard_messages, "Hold a folder that would lose more than N messages (20) ...", "N"},
-	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10)", "PERCENT"},
+	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10); or all of it, or as much of all folders together", "PERCENT"},
 	{NULL},
 };
 
