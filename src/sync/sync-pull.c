@@ -262,6 +262,13 @@ count_removals (SyncRun *run, const Question *q, GError **error)
 }
 
 static gboolean
+commit_open (SyncRun *run, GError **error)
+{
+	return !store_in_transaction (run->store) || sync_commit (run, error);
+}
+
+/* All that can be taken as it is goes into one transaction; a folder that is another one now is seen to outside of it. */
+static gboolean
 apply_question (SyncRun *run, const Question *q, GError **error)
 {
 	const FolderQuery *both[] = {q->uids, q->changes};
@@ -271,9 +278,9 @@ apply_question (SyncRun *run, const Question *q, GError **error)
 	for (int i = 0; i < 2; i++) {
 		Suspicion why = both[i] ? sync_suspicion (run, q->f, both[i]) : SUSPICION_NONE;
 		if (why != SUSPICION_NONE)
-			return sync_rebind (run, q->f, why, error);
+			return commit_open (run, error) && sync_rebind (run, q->f, why, error);
 	}
-	return sync_begin (run, error) && apply_answers (run, q->f, q->uids, q->changes, error) && sync_commit (run, error);
+	return (store_in_transaction (run->store) || sync_begin (run, error)) && apply_answers (run, q->f, q->uids, q->changes, error);
 }
 
 /* ---- Bodies ---- */
@@ -408,7 +415,9 @@ answer_all (SyncRun *run, GArray *questions, GError **error)
 			return FALSE;
 		}
 	}
-	return TRUE;
+	gboolean ok = commit_open (run, error);
+	store_rollback (run->store);
+	return ok;
 }
 
 static gboolean
