@@ -7,7 +7,7 @@
 static char **folders_option;
 static char *stale_option;
 static gboolean watch_option, no_index_option;
-static int guard_messages = -1, guard_percent = -1;
+static int guard_messages = -1, guard_percent = -1, guard_all = -1;
 
 const GOptionEntry sync_options[] = {
 	{"watch", 'w', 0, G_OPTION_ARG_NONE, &watch_option, "Stay, and synchronise whenever something changes here or there", NULL},
@@ -15,7 +15,8 @@ const GOptionEntry sync_options[] = {
 	{"no-index", 0, 0, G_OPTION_ARG_NONE, &no_index_option, "Leave the search index for later (a search then reads the newest 1000 messages itself)", NULL},
 	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt, report, replace", "HOW"},
 	{"guard-messages", 0, 0, G_OPTION_ARG_INT, &guard_messages, "Hold a folder that would lose more than N messages (20) ...", "N"},
-	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10); or all of it, or as much of all folders together", "PERCENT"},
+	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10), alone or together with all others", "PERCENT"},
+	{"guard-all", 0, 0, G_OPTION_ARG_INT, &guard_all, "Hold a folder that would lose all of at least N messages (2)", "N"},
 	{NULL},
 };
 
@@ -29,6 +30,8 @@ fill_options (SyncOptions *o, Cli *cli)
 		o->guard_messages = (guint) guard_messages;
 	if (guard_percent >= 0)
 		o->guard_percent = (guint) guard_percent;
+	if (guard_all >= 0)
+		o->guard_all = (guint) guard_all;
 }
 
 /* The mail is safe by now; Ctrl-C here only leaves the rest of the index for later. */

@@ -34,7 +34,7 @@ static gboolean
 folder_holds (const SyncRun *run, const Hold *h, guint n, guint of)
 {
 	gboolean asked = h && h->decision == HOLD_WAITS && n > 0 && n >= h->messages;
-	return asked || plan_guard_holds (n, of, run->options->guard_messages, run->options->guard_percent);
+	return asked || plan_guard_holds (n, of, run->options);
 }
 
 static guint64
@@ -86,8 +86,7 @@ sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gbo
 	const Hold *h = hold_of (holds, f->binding->folder, side);
 	HoldDecision decision = decision_for (h, n);
 	gboolean run_holds = n > 0 && !whole &&
-	                     plan_guard_holds (run->sums[here].removals, run->sums[here].messages, run->options->guard_messages,
-	                                       run->options->guard_percent);
+	                     plan_guard_holds (run->sums[here].removals, run->sums[here].messages, run->options);
 	gboolean holds_back = run_holds || folder_holds (run, h, n, of) || (whole && here && n > 0);
 	*answer_out = decision == HOLD_KEEP ? GUARD_KEEP : decision == HOLD_APPLY || !holds_back ? GUARD_GO_ON : GUARD_HOLD;
 	if (*answer_out != GUARD_HOLD)

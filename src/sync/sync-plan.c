@@ -252,11 +252,11 @@ plan_merge_flags (guint base, guint here, guint home)
 }
 
 gboolean
-plan_guard_holds (guint64 n, guint64 of, guint messages, guint percent)
+plan_guard_holds (guint64 n, guint64 of, const SyncOptions *o)
 {
-	if (n >= of && of > 1)
+	if (n >= of && of >= MAX (o->guard_all, 1))
 		return TRUE;
-	return n > messages && n * 100 > percent * of;
+	return n > o->guard_messages && n * 100 > o->guard_percent * of;
 }
 
 gboolean

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pure part of synchronising: from what was agreed, what is here and what is at home to what must be done. No I/O, no clock. */
 #pragma once
-#include "endpoint.h"
 #include "store-binding.h"
+#include "sync.h"
 
 /* ---- Folders ---- */
 typedef enum {
@@ -43,9 +43,9 @@ GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const
 guint plan_merge_flags (guint base, guint here, guint home);
 
 /* ---- Deletion guard ---- */
-/* TRUE if removing @n of the @of messages of a folder, or of all folders together, needs the user's consent: more than @messages and more
- * than @percent of them, or all of them. To remove the only message there is says nothing. */
-gboolean plan_guard_holds (guint64 n, guint64 of, guint messages, guint percent);
+/* TRUE if removing @n of the @of messages of a folder, or of all folders together, needs the user's consent by the measures of
+ * @o. To remove the only message there is says nothing. */
+gboolean plan_guard_holds (guint64 n, guint64 of, const SyncOptions *o);
 
 /* ---- Does a folder need a query? ---- */
 gboolean plan_needs_query (const FolderBinding *b, const RemoteFolder *r);

@@ -27,7 +27,8 @@ typedef struct {
 	const char *mailbox;         /* name for the log: the account's */
 	const char *const *folders;  /* NULL: all. Paths. */
 	guint guard_messages;        /* deletion guard: a run that would remove more than this many ... */
-	guint guard_percent;         /* ... and more than this share, or all (over one), of a folder or of all folders together, holds;
+	guint guard_percent;         /* ... and more than this share, or all of at least ... */
+	guint guard_all;             /* ... so many, of a folder or of all folders together, holds;
 	                                and so does any folder with messages that vanished at home */
 	guint keep_removed_days;
 	gboolean fold_idle; /* runs that only repeat the last one, and had nothing to do, share its place in the log: for watching */
@@ -35,7 +36,7 @@ typedef struct {
 	void (*line) (gpointer data, gint64 time, gboolean detail, const char *text); /* each line of the log as it is written; NULL */
 	gpointer data;
 } SyncOptions;
-#define SYNC_OPTIONS_INIT {.guard_messages = 20, .guard_percent = 10, .keep_removed_days = 30}
+#define SYNC_OPTIONS_INIT {.guard_messages = 20, .guard_percent = 10, .guard_all = 2, .keep_removed_days = 30}
 
 typedef struct {
 	guint64 folders_added_here, folders_changed_here, folders_removed_here;

@@ -73,7 +73,7 @@ static const EndpointCase list_cases[] = {
 	{"an INBOX that LIST forgot is there", call_list, "INBOX<\\|INBOX\\|inbox; A<\\|A\\|",
 	 {TALK (LOG_ON ("NAMESPACE"), SPACE, {"^LIST", "* LIST () \"/\" A\r\n" OK}, SUBSCRIBE_EMPTY, {"^STATUS", OK}, {"^STATUS", OK})}},
 	{"no folder at all is no mailbox", call_list, "error PROTOCOL", {TALK (LOG_ON ("NAMESPACE"), SPACE, {"^LIST", OK}, SUBSCRIBE_EMPTY)}},
-	{"a name with a line end is no folder", call_list, "INBOX<\\|INBOX\\|inbox",
+	{"a folder whose name has a line end can't be selected", call_list, "INBOX<\\|INBOX\\|inbox; A\\\\r\\\\nLOGOUT<\\|A\\\\r\\\\nLOGOUT\\| noselect",
 	 {TALK (LOG_ON ("NAMESPACE"), SPACE, {"^LIST", "* LIST () \"/\" {9}\r\nA\r\nLOGOUT\r\n* LIST () \"/\" INBOX\r\n" OK}, SUBSCRIBE_EMPTY, {"^STATUS", OK})}},
 	{"LIST-EXTENDED announced but not understood", call_list, "INBOX<\\|INBOX\\|inbox",
 	 {TALK (LOG_ON ("LIST-EXTENDED NAMESPACE"), SPACE, {"^LIST .*RETURN", "%T BAD no\r\n"}, {"^LIST", "* LIST () \"/\" INBOX\r\n" OK}, SUBSCRIBE_EMPTY,

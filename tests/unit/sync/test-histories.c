@@ -80,6 +80,7 @@ run_once (World *w, SyncResult *r, GError **error)
 {
 	SyncOptions o = SYNC_OPTIONS_INIT;
 	o.mailbox = "test";
+	o.guard_all = 6; /* folders are small here, and their last messages often move */
 	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, error);
 	g_autoptr (Endpoint) e = home_endpoint (w->home);
 	return s && sync_run (s, e, &o, NULL, r, error);

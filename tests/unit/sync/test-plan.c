@@ -31,8 +31,11 @@ the_guard_holds_unusual_removals (void **state)
 		{0, 0, FALSE}, {1, 1, FALSE}, {2, 2, TRUE}, {1, 2, FALSE}, {5, 5, TRUE}, {20, 100, FALSE},
 		{21, 100, TRUE}, {21, 210, FALSE}, {22, 210, TRUE}, {1000, 1000, TRUE}, {100, 1000, FALSE},
 	};
+	const SyncOptions usual = SYNC_OPTIONS_INIT, six = {.guard_messages = 20, .guard_percent = 10, .guard_all = 6};
 	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
-		assert_int_equal (plan_guard_holds (rows[i].n, rows[i].of, 20, 10), rows[i].holds);
+		assert_int_equal (plan_guard_holds (rows[i].n, rows[i].of, &usual), rows[i].holds);
+	assert_false (plan_guard_holds (5, 5, &six));
+	assert_true (plan_guard_holds (6, 6, &six));
 }
 
 static void
