@@ -68,6 +68,8 @@ folders_to_pull (SyncRun *run)
 		FolderRun *f = run->folders->pdata[i];
 		if (f->failed || !f->binding->selectable)
 			continue;
+		if (f->remote && !f->remote->selectable && f->folder->total == 0)
+			continue; /* a mere parent now, and nothing is here that it could lose */
 		if (f->remote && !f->remote->selectable)
 			sync_folder_failed (run, f, "the server lists it as one that can't be opened (\\NoSelect); what is here stays");
 		else if (!f->remote || plan_needs_query (f->binding, f->remote))
