@@ -236,7 +236,7 @@ def share_of_maildir(row, maildir):
 
 
 def report(rows, base, floor_seconds, floor_octets, maildir, options):
-    print(f"\n{options.messages} messages in {options.folders} folders; the server's Maildir takes {maildir:.0f} MiB "
+    print(f"\n{options.messages} messages in {options.folders + options.rig} folders; the server's Maildir takes {maildir:.0f} MiB "
           f"by du; floor (raw FETCH to nowhere): {floor_seconds:.1f} s, {options.messages / floor_seconds:.0f} messages/s, "
           f"{floor_octets / 1e6:.0f} MB.\n")
     print("| | " + " | ".join(row["tool"] for row in rows) + " | " +
