@@ -190,7 +190,7 @@ cmd_store_export (Cli *cli, char **args, GError **error)
 {
 	static const char *const formats[] = {[EXPORT_MAILDIR] = "maildir", [EXPORT_MBOX] = "mbox", [EXPORT_TAR] = "tar"};
 	guint format = 0;
-	guint64 messages = 0;
+	guint64 messages = 0, apart = 0;
 	Display d;
 	if (!cli_arguments (args, 1, 1, "PATH", error) || !cli_json_apart (cli, args[0], error))
 		return FALSE;
@@ -202,11 +202,15 @@ cmd_store_export (Cli *cli, char **args, GError **error)
 		return FALSE;
 	display_begin (&d, cli);
 	gboolean ok = export_store (cli->store, (ExportFormat) format, args[0], (const char *const *) export_folders, cli->cancel, display_export, &d,
-	                            &messages, error);
+	                            &messages, &apart, error);
 	display_end (&d);
 	if (ok && cli->json)
-		cli_print_json (json_pack ("{s:o, s:I}", "path", cli_json_text (args[0]), "messages", (json_int_t) messages));
+		cli_print_json (json_pack ("{s:o, s:I, s:I}", "path", cli_json_text (args[0]), "messages", (json_int_t) messages, "keywordsApart",
+		                           (json_int_t) apart));
 	else if (ok)
 		cli_note (cli, "%" G_GUINT64_FORMAT " message(s) written to %s", messages, args[0]);
+	if (ok && apart)
+		cli_note (cli, "%" G_GUINT64_FORMAT " of them have keywords beyond the 26 that a Maildir's folder has letters for: these are in its file"
+		          " outpost-keywords", apart);
 	return ok;
 }

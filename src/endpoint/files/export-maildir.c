@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Maildir++ (Sam Varshavchik's maildirquota page) with Dovecot's files: dovecot-uidlist keeps UIDs, UIDVALIDITY and the folder's id,
- * dovecot-keywords names the letters. The size stands in the file name (S=). */
+ * dovecot-keywords names the letters; keywords that find none stand in outpost-keywords, a line a message: UID and words. The size stands in the file name (S=). */
 #include "export-private.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,8 @@
 typedef struct {
 	char *directory; /* of the folder */
 	GPtrArray *keywords;
-	GString *list; /* dovecot-uidlist */
+	GString *list;  /* dovecot-uidlist */
+	GString *apart; /* outpost-keywords */
 	GString *subscriptions;
 } Maildir;
 
@@ -57,6 +58,7 @@ maildir_folder (Export *x, const Folder *f, GError **error)
 	d->directory = g_build_filename (x->path, name, NULL);
 	d->keywords = g_ptr_array_new_with_free_func (g_free);
 	d->list = g_string_new (NULL);
+	d->apart = g_string_new (NULL);
 	g_string_append_printf (d->list, "3 V%u N%u G%s\n", f->uidvalidity, f->uidnext, id);
 	if (f->subscribed)
 		g_string_append_printf (d->subscriptions, "%s\n", *name ? name + 1 : "INBOX");
@@ -82,8 +84,8 @@ compare_letters (gconstpointer a, gconstpointer b)
 	return *(const char *) a - *(const char *) b;
 }
 
-/* Letters in ASCII order, as Maildir wants them. */
-static void
+/* Letters in ASCII order, as Maildir wants them. FALSE: not all keywords have one. */
+static gboolean
 append_flags (GString *name, Maildir *d, const Placement *p)
 {
 	static const struct {
@@ -92,7 +94,7 @@ append_flags (GString *name, Maildir *d, const Placement *p)
 	} letters[] = {{FLAG_DRAFT, 'D'}, {FLAG_FLAGGED, 'F'}, {FLAG_ANSWERED, 'R'}, {FLAG_SEEN, 'S'}, {FLAG_DELETED, 'T'}};
 	g_auto (GStrv) words = g_strsplit (p->keywords ? p->keywords : "", " ", -1);
 	g_string_append (name, ":2,");
-	gsize start = name->len;
+	gsize start = name->len, apart = d->apart->len;
 	for (gsize i = 0; i < G_N_ELEMENTS (letters); i++)
 		if (p->flags & letters[i].flag)
 			g_string_append_c (name, letters[i].letter);
@@ -100,8 +102,16 @@ append_flags (GString *name, Maildir *d, const Placement *p)
 		char letter = !*words[i] ? 0 : g_ascii_strcasecmp (words[i], "$Forwarded") == 0 ? 'P' : letter_of (d->keywords, words[i]);
 		if (letter)
 			g_string_append_c (name, letter);
+		else if (*words[i] && d->apart->len == apart)
+			g_string_append_printf (d->apart, "%u %s", p->uid, words[i]);
+		else if (*words[i])
+			g_string_append_printf (d->apart, " %s", words[i]);
 	}
 	qsort (name->str + start, name->len - start, 1, compare_letters);
+	if (d->apart->len == apart)
+		return TRUE;
+	g_string_append_c (d->apart, '\n');
+	return FALSE;
 }
 
 static gboolean
@@ -112,7 +122,7 @@ maildir_message (Export *x, const Folder *f, const Placement *p, const Message *
 	Output o;
 	g_string_printf (name, "%" G_GINT64_FORMAT ".%" G_GINT64_FORMAT ".outpost,S=%" G_GUINT64_FORMAT, MAX (m->received, 0), p->id, m->size);
 	g_string_append_printf (d->list, "%u :%s\n", p->uid, name->str);
-	append_flags (name, d, p);
+	x->apart += !append_flags (name, d, p);
 	g_autofree char *path = g_build_filename (d->directory, "cur", name->str, NULL);
 	if (!output_open (&o, path, error))
 		return FALSE;
@@ -130,10 +140,12 @@ maildir_folder_end (Export *x, const Folder *f, GError **error)
 	for (guint i = 0; i < d->keywords->len; i++)
 		g_string_append_printf (keywords, "%u %s\n", i, (char *) d->keywords->pdata[i]);
 	gboolean ok = write_file (d->directory, "dovecot-uidlist", d->list->str, error) &&
-	              (!keywords->len || write_file (d->directory, "dovecot-keywords", keywords->str, error));
+	              (!keywords->len || write_file (d->directory, "dovecot-keywords", keywords->str, error)) &&
+	              (!d->apart->len || write_file (d->directory, "outpost-keywords", d->apart->str, error));
 	g_clear_pointer (&d->directory, g_free);
 	g_clear_pointer (&d->keywords, g_ptr_array_unref);
 	g_string_free (g_steal_pointer (&d->list), TRUE);
+	g_string_free (g_steal_pointer (&d->apart), TRUE);
 	return ok;
 }
 
@@ -154,6 +166,8 @@ maildir_done (Export *x)
 	g_clear_pointer (&d->keywords, g_ptr_array_unref);
 	if (d->list)
 		g_string_free (d->list, TRUE);
+	if (d->apart)
+		g_string_free (d->apart, TRUE);
 	g_string_free (d->subscriptions, TRUE);
 	g_free (d);
 }

@@ -23,6 +23,7 @@ struct Export {
 	ExportProgress progress;
 	gpointer data;
 	guint64 written, total, damaged;
+	guint64 apart;       /* messages with keywords that the format has no place for, and that stand in a file of ours */
 	char *first_damaged; /* what it is and why */
 	GHashTable *names;   /* folder id -> its name in the format, relative to path */
 	void *own;           /* of the format */

@@ -227,7 +227,7 @@ run (Export *x, ExportFormat format, const char *const *folders, GError **error)
 
 gboolean
 export_store (Store *s, ExportFormat format, const char *path, const char *const *folders, Cancel *cancel, ExportProgress progress, gpointer data,
-              guint64 *messages_out, GError **error)
+              guint64 *messages_out, guint64 *apart_out, GError **error)
 {
 	static const Format *const formats[] = {&format_maildir, &format_mbox, &format_tar};
 	Export x = {.store = s, .format = formats[format], .path = path, .cancel = cancel, .progress = progress, .data = data};
@@ -235,6 +235,8 @@ export_store (Store *s, ExportFormat format, const char *path, const char *const
 	gboolean ok = run (&x, format, folders, error);
 	if (messages_out)
 		*messages_out = ok ? x.written : 0;
+	if (apart_out)
+		*apart_out = ok ? x.apart : 0;
 	if (ok && x.damaged)
 		ok = error_fail (error, ERROR_CORRUPT, "%" G_GUINT64_FORMAT " message(s) could not be read and were left out, the first: %s", x.damaged,
 		                 x.first_damaged);

@@ -68,7 +68,7 @@ main (int argc, char **argv)
 	}
 	free (line);
 	must (store_commit (s, &e), e);
-	must (export_store (s, (ExportFormat) format, argv[3], NULL, NULL, NULL, NULL, &messages, &e), e);
+	must (export_store (s, (ExportFormat) format, argv[3], NULL, NULL, NULL, NULL, &messages, NULL, &e), e);
 	fprintf (stderr, "%" G_GUINT64_FORMAT " messages\n", messages);
 	return 0;
 }

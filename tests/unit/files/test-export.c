@@ -83,7 +83,7 @@ tear_down (void **state)
 static gboolean
 run (Fixture *f, int format, const char *const *folders, guint64 *n, GError **error)
 {
-	return export_store (f->store, (ExportFormat) format, f->target, folders, NULL, NULL, NULL, n, error);
+	return export_store (f->store, (ExportFormat) format, f->target, folders, NULL, NULL, NULL, n, NULL, error);
 }
 
 static void
@@ -95,6 +95,33 @@ every_message_is_counted (void **state)
 		guint64 n = 0;
 		assert_true (run (f, i, NULL, &n, &e));
 		assert_int_equal (n, 21);
+		clear (f->target);
+	}
+}
+
+static void
+keywords_that_find_no_letter_are_in_a_file_of_ours (void **state)
+{
+	Fixture *f = *state;
+	g_autoptr (GString) words = g_string_new ("k00");
+	guint64 n, apart;
+	gint64 message;
+	for (int i = 1; i < 30; i++)
+		g_string_append_printf (words, " k%02d", i);
+	g_autoptr (GBytes) octets = g_bytes_new ("Subject: many\r\n\r\n", 17);
+	g_autoptr (Prepared) p = prepare_bytes (octets, 1700000000, 60);
+	g_autoptr (Folder) folder = store_folder_by_path (f->store, "Archive", NULL);
+	assert_true (store_begin (f->store, NULL) && store_add_message (f->store, p, folder->id, &message, NULL) &&
+	             store_place (f->store, folder->id, message, 0, words->str, FALSE, 0, NULL, NULL) && store_commit (f->store, NULL));
+	for (int i = 0; i < 3; i++) {
+		assert_true (export_store (f->store, (ExportFormat) i, f->target, NULL, NULL, NULL, NULL, &n, &apart, NULL));
+		assert_int_equal (n, 22);
+		assert_int_equal (apart, i == EXPORT_MAILDIR);
+		if (i == EXPORT_MAILDIR) {
+			g_autofree char *path = g_build_filename (f->target, ".Archive", "outpost-keywords", NULL), *text = NULL;
+			assert_true (g_file_get_contents (path, &text, NULL, NULL));
+			assert_string_equal (text, "2 k25 k26 k27 k28 k29\n"); /* "blue" has a letter, too */
+		}
 		clear (f->target);
 	}
 }
@@ -183,7 +210,7 @@ stopped_it_leaves_nothing (void **state)
 		g_autoptr (GError) e = NULL;
 		g_autoptr (Cancel) cancel = cancel_new ();
 		Progress p = {.cancel = cancel};
-		assert_false (export_store (f->store, (ExportFormat) i, f->target, NULL, cancel, stop_at_seven, &p, NULL, &e));
+		assert_false (export_store (f->store, (ExportFormat) i, f->target, NULL, cancel, stop_at_seven, &p, NULL, NULL, &e));
 		assert_true (error_is (e, ERROR_CANCELLED));
 		assert_int_equal (p.calls, 7);
 		assert_int_equal (p.total, 21);
@@ -263,6 +290,7 @@ main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown (every_message_is_counted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown (keywords_that_find_no_letter_are_in_a_file_of_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown (only_the_folders_asked_for_are_written, set_up, tear_down),
 		cmocka_unit_test_setup_teardown (what_is_there_is_never_touched, set_up, tear_down),
 		cmocka_unit_test_setup_teardown (an_empty_directory_may_be_there_and_stays_after_a_failure, set_up, tear_down),
