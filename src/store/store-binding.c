@@ -3,6 +3,7 @@
 #include "store-private.h"
 #include <string.h>
 
+#define DIFFERS "(p.flags != b.flags OR p.keywords IS NOT b.keywords)" /* a placement from its base */
 #define FOLDER_BINDING_COLUMNS "b.folder, IFNULL (b.base_parent, 0), b.remote_name, b.delimiter, b.remote_id, b.base_name, b.uidvalidity," \
                                " b.uidnext, b.messages, b.highestmodseq, b.pushed_modseq, b.complete, b.selectable," \
                                " NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = b.folder)"
@@ -330,7 +331,7 @@ gboolean
 store_flag_changes (Store *s, gint64 folder, guint64 since, FlagChangeFn fn, gpointer data, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT " PLACEMENT_COLUMNS ", " BINDING_COLUMNS " FROM placement p JOIN placement_binding b ON b.placement = p.id"
-	                              " WHERE p.folder = ?1 AND p.modseq > ?2 AND b.remote_uid > 0 AND (p.flags != b.flags OR p.keywords IS NOT b.keywords)"
+	                              " WHERE p.folder = ?1 AND p.modseq > ?2 AND b.remote_uid > 0 AND " DIFFERS
 	                              " ORDER BY p.modseq", "ii", folder, (gint64) since);
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0) {
@@ -441,7 +442,7 @@ store_settle_pushed (Store *s, GError **error)
 	       db_run (s->db, "UPDATE folder_binding AS f SET pushed_modseq = d.changed_modseq FROM folder d WHERE d.id = f.folder"
 	                      " AND f.pushed_modseq < d.changed_modseq AND NOT EXISTS (SELECT 1 FROM pending n WHERE n.folder = f.folder)"
 	                      " AND NOT EXISTS (SELECT 1 FROM placement p JOIN placement_binding b ON b.placement = p.id WHERE p.folder = f.folder"
-	                      " AND p.modseq > f.pushed_modseq AND (p.flags != b.flags OR p.keywords IS NOT b.keywords))", error, "");
+	                      " AND p.modseq > f.pushed_modseq AND " DIFFERS ")", error, "");
 }
 
 /* A move counts once, as an append; a folder counts beside its messages. */
@@ -451,7 +452,7 @@ store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint6
 	return count (s, "SELECT COUNT (*) FROM pending", appends_out, error) &&
 	       /* CROSS: what changed since, by the index, and not all placements */
 	       count (s, "SELECT COUNT (*) FROM folder_binding f CROSS JOIN placement p ON p.folder = f.folder AND p.modseq > f.pushed_modseq"
-	                 " CROSS JOIN placement_binding b ON b.placement = p.id WHERE p.flags != b.flags OR p.keywords IS NOT b.keywords",
+	                 " CROSS JOIN placement_binding b ON b.placement = p.id WHERE " DIFFERS,
 	              flags_out, error) &&
 	       count (s, "SELECT (SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND placement NOT IN"
 	                 " (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)) +"
