@@ -9,12 +9,19 @@ typedef struct {
 	FolderRun *f;
 	FolderQuery *uids, *changes; /* either may be NULL */
 	UidSet canaries;
+
+	/* of the answers */
+	Suspicion why;
+	UidSet bound, removed; /* here, and what of it is no longer at home */
 } Question;
 
 static void
 question_done (gpointer data)
 {
-	uid_set_clear (&((Question *) data)->canaries);
+	Question *q = data;
+	uid_set_clear (&q->canaries);
+	uid_set_clear (&q->bound);
+	uid_set_clear (&q->removed);
 }
 
 static gboolean
@@ -37,7 +44,7 @@ add_query (GArray *queries, FolderRun *f, QueryKind kind)
 static gboolean
 ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions, GError **error)
 {
-	Question q = {f, NULL, NULL, UID_SET_INIT};
+	Question q = {.f = f};
 	gboolean modseq = run->home->class->abilities (run->home) & ENDPOINT_MODSEQ;
 	gboolean known = f->binding->uidvalidity && has_bindings (run->store, f->binding->folder);
 	if (!known)
@@ -168,24 +175,24 @@ keep_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
 
 /* What is bound but no longer at home. */
 static gboolean
-find_removed (SyncRun *run, FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, UidSet *bound, UidSet *removed, GError **error)
+find_removed (SyncRun *run, Question *q, GError **error)
 {
-	if (!store_bound_uids (run->store, f->binding->folder, bound, error))
+	if (!store_bound_uids (run->store, q->f->binding->folder, &q->bound, error))
 		return FALSE;
-	const FolderQuery *whole = uids && uids->has_all_uids ? uids : changes && changes->has_all_uids ? changes : NULL;
+	const FolderQuery *whole = q->uids && q->uids->has_all_uids ? q->uids : q->changes && q->changes->has_all_uids ? q->changes : NULL;
 	if (whole) {
-		uid_set_copy (removed, bound);
-		uid_set_remove_set (removed, &whole->all_uids);
+		uid_set_copy (&q->removed, &q->bound);
+		uid_set_remove_set (&q->removed, &whole->all_uids);
 		return TRUE;
 	}
-	if (!changes)
+	if (!q->changes)
 		return TRUE;
 	/* removed = bound ∩ vanished */
 	g_auto (UidSet) rest = UID_SET_INIT;
-	uid_set_copy (&rest, bound);
-	uid_set_remove_set (&rest, &changes->vanished);
-	uid_set_copy (removed, bound);
-	uid_set_remove_set (removed, &rest);
+	uid_set_copy (&rest, &q->bound);
+	uid_set_remove_set (&rest, &q->changes->vanished);
+	uid_set_copy (&q->removed, &q->bound);
+	uid_set_remove_set (&q->removed, &rest);
 	return TRUE;
 }
 
@@ -212,18 +219,17 @@ collect_wanted (FolderRun *f, const FolderQuery *uids, const FolderQuery *change
 }
 
 static gboolean
-apply_answers (SyncRun *run, FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, GError **error)
+apply_answers (SyncRun *run, const Question *q, GError **error)
 {
-	const FolderQuery *last = changes ? changes : uids;
+	FolderRun *f = q->f;
+	const FolderQuery *uids = q->uids, *changes = q->changes, *last = changes ? changes : uids;
 	g_assert (last);
-	g_auto (UidSet) news = UID_SET_INIT, bound = UID_SET_INIT, removed = UID_SET_INIT;
+	g_auto (UidSet) news = UID_SET_INIT;
 	for (guint i = 0; changes && changes->states && i < changes->states->len; i++)
 		if (!sync_apply_state (run, f, &g_array_index (changes->states, RemoteState, i), &news, error))
 			return FALSE;
-	if (!find_removed (run, f, uids, changes, &bound, &removed, error))
-		return FALSE;
-	collect_wanted (f, uids, changes, &bound, &news);
-	if (!apply_removals (run, f, &bound, &removed, error))
+	collect_wanted (f, uids, changes, &q->bound, &news);
+	if (!apply_removals (run, f, &q->bound, &q->removed, error))
 		return FALSE;
 	FolderBinding *b = f->binding;
 	b->uidvalidity = last->uidvalidity_now;
@@ -248,17 +254,25 @@ sync_folder_failed (SyncRun *run, FolderRun *f, const char *why)
 	return TRUE;
 }
 
-/* The guard looks at the run as a whole, too: what all folders would lose is known before the first loses anything. */
-static gboolean
-count_removals (SyncRun *run, const Question *q, GError **error)
+static const GError *
+error_of (const Question *q)
 {
-	const FolderQuery *both[] = {q->uids, q->changes};
-	g_auto (UidSet) bound = UID_SET_INIT, removed = UID_SET_INIT;
-	for (int i = 0; i < 2; i++)
-		if (both[i] && (both[i]->error || sync_suspicion (run, q->f, both[i]) != SUSPICION_NONE))
-			return TRUE; /* nothing will be removed */
-	return find_removed (run, q->f, q->uids, q->changes, &bound, &removed, error) &&
-	       sync_guard_count (run, q->f, "here", (guint) uid_set_count (&removed), (guint) uid_set_count (&bound), error);
+	return q->uids && q->uids->error ? q->uids->error : q->changes ? q->changes->error : NULL;
+}
+
+/* What the answers mean. The guard looks at the run as a whole, too: what all folders would lose is known before the first loses anything. */
+static gboolean
+weigh (SyncRun *run, Question *q, GError **error)
+{
+	if (error_of (q))
+		return TRUE;
+	q->why = q->uids ? sync_suspicion (run, q->f, q->uids) : SUSPICION_NONE;
+	if (q->why == SUSPICION_NONE && q->changes)
+		q->why = sync_suspicion (run, q->f, q->changes);
+	if (q->why != SUSPICION_NONE)
+		return TRUE; /* nothing will be removed */
+	return find_removed (run, q, error) &&
+	       sync_guard_count (run, q->f, "here", (guint) uid_set_count (&q->removed), (guint) uid_set_count (&q->bound), error);
 }
 
 static gboolean
@@ -271,16 +285,11 @@ commit_open (SyncRun *run, GError **error)
 static gboolean
 apply_question (SyncRun *run, const Question *q, GError **error)
 {
-	const FolderQuery *both[] = {q->uids, q->changes};
-	for (int i = 0; i < 2; i++)
-		if (both[i] && both[i]->error)
-			return sync_folder_failed (run, q->f, both[i]->error->message);
-	for (int i = 0; i < 2; i++) {
-		Suspicion why = both[i] ? sync_suspicion (run, q->f, both[i]) : SUSPICION_NONE;
-		if (why != SUSPICION_NONE)
-			return commit_open (run, error) && sync_rebind (run, q->f, why, error);
-	}
-	return (store_in_transaction (run->store) || sync_begin (run, error)) && apply_answers (run, q->f, q->uids, q->changes, error);
+	if (error_of (q))
+		return sync_folder_failed (run, q->f, error_of (q)->message);
+	if (q->why != SUSPICION_NONE)
+		return commit_open (run, error) && sync_rebind (run, q->f, q->why, error);
+	return (store_in_transaction (run->store) || sync_begin (run, error)) && apply_answers (run, q, error);
 }
 
 /* ---- Bodies ---- */
@@ -407,7 +416,7 @@ static gboolean
 answer_all (SyncRun *run, GArray *questions, GError **error)
 {
 	for (guint i = 0; i < questions->len; i++)
-		if (!count_removals (run, &g_array_index (questions, Question, i), error))
+		if (!weigh (run, &g_array_index (questions, Question, i), error))
 			return FALSE;
 	for (guint i = 0; i < questions->len; i++) {
 		if (!apply_question (run, &g_array_index (questions, Question, i), error)) {

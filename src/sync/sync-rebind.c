@@ -18,8 +18,6 @@
 static gboolean
 learn (SyncRun *run, const KnownMessage *k, const RemoteEvidence *e)
 {
-	if (store_in_transaction (run->store))
-		return store_rebind (run->store, k->placement, e->uid, e->size, e->received, NULL);
 	gboolean ok = sync_begin (run, NULL) && store_rebind (run->store, k->placement, e->uid, e->size, e->received, NULL) &&
 	              sync_commit (run, NULL);
 	store_rollback (run->store);
