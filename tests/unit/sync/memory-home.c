@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory-home.h"
-#include "sync.h"
 #include "store.h"
+#include <glib/gstdio.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -571,6 +571,35 @@ home_endpoint (Home *h)
 	e->base.class = &memory_class;
 	e->home = h;
 	return &e->base;
+}
+
+char *
+home_store_path (void)
+{
+	g_autofree char *dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
+	return g_build_filename (dir, "a.store", NULL);
+}
+
+void
+home_store_remove (char *path)
+{
+	g_autofree char *dir = g_path_get_dirname (path);
+	g_autoptr (GDir) files = g_dir_open (dir, 0, NULL);
+	const char *name;
+	while ((name = g_dir_read_name (files))) {
+		g_autofree char *file = g_build_filename (dir, name, NULL);
+		g_unlink (file);
+	}
+	g_rmdir (dir);
+	g_free (path);
+}
+
+gboolean
+home_sync (Home *h, const char *path, const SyncOptions *o, SyncResult *r, GError **error)
+{
+	g_autoptr (Store) s = store_open (path, STORE_CREATE, error);
+	g_autoptr (Endpoint) e = home_endpoint (h);
+	return s && sync_run (s, e, o, NULL, r, error);
 }
 
 static int

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A home in shared memory, for tests: it survives the death of the process that synchronises with it. */
 #pragma once
-#include "endpoint.h"
+#include "sync.h"
 
 #define HOME_FOLDERS 24
 #define HOME_MESSAGES 400
@@ -54,6 +54,12 @@ typedef struct {
 Home *home_new (guint abilities, gboolean tells_uids); /* MAP_SHARED */
 void home_free (Home *h);
 Endpoint *home_endpoint (Home *h);
+
+/* Where a store that synchronises with it can lie: a name in a directory of its own, which goes with the store and all its files. */
+char *home_store_path (void);
+void home_store_remove (char *path); /* frees @path */
+/* One run of that store, which is made if it is not there. */
+gboolean home_sync (Home *h, const char *path, const SyncOptions *o, SyncResult *r, GError **error);
 
 HomeFolder *home_folder (Home *h, const char *name);
 HomeFolder *home_create (Home *h, const char *name);

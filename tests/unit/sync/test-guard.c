@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <glib/gstdio.h>
 #include <string.h>
 #include "memory-home.h"
 #include "store-binding.h"
@@ -16,7 +15,7 @@ static const guint kinds[] = {
 };
 
 typedef struct {
-	char *dir, *path;
+	char *path;
 	Home *home;
 	guint bodies;
 } World;
@@ -25,8 +24,7 @@ static World *
 world_new (guint abilities)
 {
 	World *w = g_new0 (World, 1);
-	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
-	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->path = home_store_path ();
 	w->home = home_new (abilities, TRUE);
 	return w;
 }
@@ -34,16 +32,8 @@ world_new (guint abilities)
 static void
 world_free (World *w)
 {
-	g_autoptr (GDir) dir = g_dir_open (w->dir, 0, NULL);
-	const char *name;
-	while ((name = g_dir_read_name (dir))) {
-		g_autofree char *path = g_build_filename (w->dir, name, NULL);
-		g_unlink (path);
-	}
-	g_rmdir (w->dir);
+	home_store_remove (w->path);
 	home_free (w->home);
-	g_free (w->dir);
-	g_free (w->path);
 	g_free (w);
 }
 
@@ -51,9 +41,7 @@ static gboolean
 run_once (World *w, SyncResult *r, GError **error)
 {
 	SyncOptions o = SYNC_OPTIONS_INIT;
-	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, error);
-	g_autoptr (Endpoint) e = home_endpoint (w->home);
-	return s && sync_run (s, e, &o, NULL, r, error);
+	return home_sync (w->home, w->path, &o, r, error);
 }
 
 static SyncResult

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <glib/gstdio.h>
 #include "memory-home.h"
 #include "sync.h"
 #include "sync-plan.h"
@@ -32,7 +31,7 @@ typedef struct {
 } Body;
 
 typedef struct {
-	char *dir, *path;
+	char *path;
 	Home *home;
 	Body bodies[BODIES];
 	guint n_bodies;
@@ -43,8 +42,7 @@ static World *
 world_new (guint32 seed, guint abilities, gboolean tells)
 {
 	World *w = g_new0 (World, 1);
-	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
-	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->path = home_store_path ();
 	w->home = home_new (abilities, tells);
 	w->rand = g_rand_new_with_seed (seed);
 	for (gsize i = 1; i < G_N_ELEMENTS (folder_names); i++)
@@ -55,17 +53,9 @@ world_new (guint32 seed, guint abilities, gboolean tells)
 static void
 world_free (World *w)
 {
-	g_autoptr (GDir) dir = g_dir_open (w->dir, 0, NULL);
-	const char *name;
-	while ((name = g_dir_read_name (dir))) {
-		g_autofree char *path = g_build_filename (w->dir, name, NULL);
-		g_unlink (path);
-	}
-	g_rmdir (w->dir);
+	home_store_remove (w->path);
 	home_free (w->home);
 	g_rand_free (w->rand);
-	g_free (w->dir);
-	g_free (w->path);
 	g_free (w);
 }
 
@@ -81,9 +71,7 @@ run_once (World *w, SyncResult *r, GError **error)
 	SyncOptions o = SYNC_OPTIONS_INIT;
 	o.mailbox = "test";
 	o.guard_all = 6; /* folders are small here, and their last messages often move */
-	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, error);
-	g_autoptr (Endpoint) e = home_endpoint (w->home);
-	return s && sync_run (s, e, &o, NULL, r, error);
+	return home_sync (w->home, w->path, &o, r, error);
 }
 
 static void

@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,7 +54,7 @@ static const guint kinds[] = {
 };
 
 typedef struct {
-	char *dir, *path;
+	char *path;
 	Home *home;
 	const char *folder;
 	guint flags[MESSAGES]; /* as agreed before */
@@ -71,9 +70,7 @@ static gboolean
 run_once (World *w, SyncResult *r, GError **error)
 {
 	SyncOptions o = SYNC_OPTIONS_INIT;
-	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, error);
-	g_autoptr (Endpoint) e = home_endpoint (w->home);
-	return s && sync_run (s, e, &o, NULL, r, error);
+	return home_sync (w->home, w->path, &o, r, error);
 }
 
 static SyncResult
@@ -160,8 +157,7 @@ static World *
 world_new (guint abilities, const char *folder)
 {
 	World *w = g_new0 (World, 1);
-	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
-	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->path = home_store_path ();
 	w->home = home_new (abilities, abilities & ENDPOINT_UIDPLUS);
 	w->folder = folder;
 	home_create (w->home, "Work");
@@ -176,16 +172,8 @@ world_new (guint abilities, const char *folder)
 static void
 world_free (World *w)
 {
-	g_autoptr (GDir) dir = g_dir_open (w->dir, 0, NULL);
-	const char *name;
-	while ((name = g_dir_read_name (dir))) {
-		g_autofree char *path = g_build_filename (w->dir, name, NULL);
-		g_unlink (path);
-	}
-	g_rmdir (w->dir);
+	home_store_remove (w->path);
 	home_free (w->home);
-	g_free (w->dir);
-	g_free (w->path);
 	g_free (w);
 }
 
@@ -373,8 +361,7 @@ ten_thousand_equal_evidences_are_no_trouble (void **state)
 {
 	/* copies of one message, each equal to the octet, some more of them at the new home */
 	World *w = g_new0 (World, 1);
-	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
-	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->path = home_store_path ();
 	w->home = home_new (kinds[0], TRUE);
 	w->folder = "INBOX";
 	HomeFolder *f = home_folder (w->home, "INBOX");
@@ -399,8 +386,7 @@ static World *
 world_of_many (guint n)
 {
 	World *w = g_new0 (World, 1);
-	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
-	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->path = home_store_path ();
 	w->home = home_new (kinds[0], TRUE);
 	w->folder = "INBOX";
 	HomeFolder *f = home_folder (w->home, "INBOX");

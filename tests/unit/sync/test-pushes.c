@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "memory-home.h"
@@ -36,7 +35,7 @@ static const Row rows[] = {
 };
 
 typedef struct {
-	char *dir, *path;
+	char *path;
 	Home *home;
 } World;
 
@@ -46,9 +45,7 @@ run (World *w)
 	SyncOptions o = SYNC_OPTIONS_INIT;
 	SyncResult r;
 	g_autoptr (GError) error = NULL;
-	g_autoptr (Store) s = store_open (w->path, STORE_CREATE, &error);
-	g_autoptr (Endpoint) e = home_endpoint (w->home);
-	if (!s || !sync_run (s, e, &o, NULL, &r, &error))
+	if (!home_sync (w->home, w->path, &o, &r, &error))
 		fail_msg ("run failed: %s", error->message);
 	return r;
 }
@@ -57,8 +54,7 @@ static World *
 world_new (guint abilities, const Row *row)
 {
 	World *w = g_new0 (World, 1);
-	w->dir = g_dir_make_tmp ("outpost-test-XXXXXX", NULL);
-	w->path = g_build_filename (w->dir, "a.store", NULL);
+	w->path = home_store_path ();
 	w->home = home_new (abilities, row->tells_uids);
 	w->home->wrong_sizes = row->wrong_sizes;
 	w->home->loses_dates = row->loses_dates;
@@ -73,16 +69,8 @@ world_new (guint abilities, const Row *row)
 static void
 world_free (World *w)
 {
-	g_autoptr (GDir) dir = g_dir_open (w->dir, 0, NULL);
-	const char *name;
-	while ((name = g_dir_read_name (dir))) {
-		g_autofree char *path = g_build_filename (w->dir, name, NULL);
-		g_unlink (path);
-	}
-	g_rmdir (w->dir);
+	home_store_remove (w->path);
 	home_free (w->home);
-	g_free (w->dir);
-	g_free (w->path);
 	g_free (w);
 }
 
