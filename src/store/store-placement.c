@@ -245,3 +245,57 @@ store_list (Store *s, gint64 folder, guint limit, ListingFn fn, gpointer data, G
 	}
 	return r == 0;
 }
+
+static const char *const range_queries[] = {
+	[LISTING_PLACEMENT] = "SELECT " PLACEMENT_COLUMNS " FROM placement p WHERE p.folder = ?1 AND p.uid BETWEEN ?2 AND ?3 ORDER BY p.uid",
+	[LISTING_MESSAGE] = "SELECT " LISTING_COLUMNS " FROM placement p JOIN message m ON m.id = p.message WHERE p.folder = ?1"
+	                    " AND p.uid BETWEEN ?2 AND ?3 ORDER BY p.uid",
+	[LISTING_STRUCTURE] = "SELECT " LISTING_COLUMNS ", m.structure FROM placement p JOIN message m ON m.id = p.message WHERE p.folder = ?1"
+	                      " AND p.uid BETWEEN ?2 AND ?3 ORDER BY p.uid",
+};
+
+gboolean
+store_list_range (Store *s, gint64 folder, guint32 lo, guint32 hi, ListingDepth depth, ListingFn fn, gpointer data, GError **error)
+{
+	DbQuery *q = db_query (s->db, range_queries[depth], "iii", folder, (gint64) lo, (gint64) hi);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		Listing l = depth == LISTING_PLACEMENT ? (Listing){.placement = placement_view (q)} : listing_view (q);
+		g_autoptr (GBytes) structure = NULL;
+		if (depth == LISTING_STRUCTURE) {
+			gsize n;
+			const void *octets = db_blob (q, 19, &n);
+			l.message.structure = structure = g_bytes_new (octets, n);
+		}
+		if (!fn (data, &l)) {
+			db_reset (q);
+			return TRUE;
+		}
+	}
+	return r == 0;
+}
+
+gboolean
+store_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT uid FROM placement WHERE folder = ?1 ORDER BY uid", "i", folder);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0)
+		uid_set_add (uids_out, (guint32) db_int (q, 0));
+	return r == 0;
+}
+
+gboolean
+store_folder_keywords (Store *s, gint64 folder, guint64 since, GHashTable *words, GError **error)
+{
+	DbQuery *q = since ? db_query (s->db, "SELECT keywords FROM placement WHERE folder = ?1 AND modseq > ?2 AND keywords IS NOT NULL", "ii",
+	                               folder, (gint64) since)
+	                   : db_query (s->db, "SELECT keywords FROM placement WHERE folder = ?1 AND keywords IS NOT NULL", "i", folder);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		const char *text = db_text (q, 0);
+		if (!g_hash_table_contains (words, text))
+			g_hash_table_add (words, g_strdup (text));
+	}
+	return r == 0;
+}

@@ -45,7 +45,7 @@ struct Store {
 	int lock_fd; /* -1: no synchronisation lock */
 
 	/* of the transaction */
-	guint64 modseq;
+	guint64 modseq, began; /* began: as it was when the transaction was begun */
 	gboolean modseq_changed;
 	GHashTable *deltas; /* gint64 * -> FolderDelta */
 	ContentDelta contents;
@@ -67,6 +67,8 @@ struct Store {
 };
 
 Db *store_db (Store *s);
+/* Watchers (store_watch_open) are told that a change was committed. */
+void store_tell (const Store *s);
 /* The next number of the change sequence; written at commit. */
 guint64 store_next_modseq (Store *s);
 FolderDelta *store_delta (Store *s, gint64 folder);

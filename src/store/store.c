@@ -224,6 +224,7 @@ store_begin (Store *s, GError **error)
 		return FALSE;
 	}
 	s->modseq_changed = FALSE;
+	s->began = s->modseq;
 	s->dictionary_looked = FALSE;
 	s->next_message = s->next_content = 0;
 	return TRUE;
@@ -296,7 +297,9 @@ store_commit (Store *s, GError **error)
 	gboolean ok = store_flush (s, error) && db_commit (s->db, error);
 	if (ok)
 		g_hash_table_remove_all (s->deltas);
-	else
+	if (ok && s->modseq != s->began)
+		store_tell (s);
+	if (!ok)
 		store_rollback (s);
 	return ok;
 }

@@ -48,6 +48,13 @@ gboolean store_set_setting (Store *s, const char *name, const char *value, GErro
 
 guint64 store_modseq (Store *s); /* the counter */
 
+/* A descriptor that becomes readable when any connection of any process has committed a change that took a number of the sequence;
+ * what was committed can then be read. The caller polls it, empties it by store_watch_take, and closes it. -1 with error. A file system
+ * of another machine tells of changes made on this one only. */
+int store_watch_open (const char *path, GError **error);
+/* FALSE: the file that was watched is no longer the one at its path (replaced, removed). */
+gboolean store_watch_take (int fd);
+
 /* ---- Folders ---- */
 typedef struct {
 	gint64 id, parent; /* parent 0 at the top */
@@ -178,6 +185,14 @@ typedef struct {
 } Listing;
 typedef gboolean (*ListingFn) (gpointer data, const Listing *l);
 gboolean store_list (Store *s, gint64 folder, guint limit, ListingFn fn, gpointer data, GError **error);
+/* Placements of @folder with @lo <= UID <= @hi, by UID, with as much of their messages as @depth says; what is not asked for is zero.
+ * The listing, the structure too, is borrowed for the call. */
+typedef enum { LISTING_PLACEMENT, LISTING_MESSAGE, LISTING_STRUCTURE } ListingDepth;
+gboolean store_list_range (Store *s, gint64 folder, guint32 lo, guint32 hi, ListingDepth depth, ListingFn fn, gpointer data, GError **error);
+/* Adds the UIDs that @folder has. */
+gboolean store_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error);
+/* The keywords of @folder's messages that changed after @since, each distinct text of a message once: @words gets them as keys (owned). */
+gboolean store_folder_keywords (Store *s, gint64 folder, guint64 since, GHashTable *words, GError **error);
 /* Placements of one message, as GPtrArray of Placement. */
 GPtrArray *store_placements_of (Store *s, gint64 message, GError **error);
 

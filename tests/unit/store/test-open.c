@@ -3,6 +3,7 @@
 #include "store-fixture.h"
 #include "schema-1.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -582,6 +583,60 @@ killed_at_any_moment_a_transaction_is_whole_or_absent (void **state)
 	assert_clean (f->s);
 }
 
+static gboolean
+is_told (int fd)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+	return poll (&p, 1, 0) == 1;
+}
+
+static void
+a_watcher_is_told_when_a_change_can_be_read (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	int fd = store_watch_open (f->path, &e);
+	must (fd >= 0, &e);
+	Store *other = must_open (f->path, 0);
+	begin (f->s);
+	make_folder (f->s, "A");
+	assert_false (is_told (fd));
+	commit (f->s);
+	assert_true (is_told (fd));
+	assert_int_equal (store_modseq (other), store_modseq (f->s));
+	assert_true (store_watch_take (fd));
+	assert_false (is_told (fd));
+	/* nothing of the sequence: nobody is told */
+	begin (f->s);
+	must (store_set_setting (f->s, "x", "y", &e), &e);
+	commit (f->s);
+	begin (f->s);
+	make_folder (f->s, "B");
+	store_rollback (f->s);
+	assert_false (is_told (fd));
+	store_close (other);
+	/* another process, another file */
+	pid_t child = fork ();
+	if (child == 0) {
+		Store *s = must_open (f->path, 0);
+		begin (s);
+		make_folder (s, "C");
+		commit (s);
+		_exit (0);
+	}
+	int status;
+	assert_true (waitpid (child, &status, 0) == child && status == 0);
+	assert_true (is_told (fd) && store_watch_take (fd));
+	g_autofree char *away = g_strconcat (f->path, ".away", NULL);
+	assert_int_equal (rename (f->path, away), 0);
+	assert_true (is_told (fd));
+	assert_false (store_watch_take (fd));
+	assert_int_equal (rename (away, f->path), 0);
+	close (fd);
+	assert_int_equal (store_watch_open ("/nowhere/at/all", &e), -1);
+	must_fail (FALSE, &e, ERROR_NOT_FOUND, "watching");
+}
+
 int
 main (void)
 {
@@ -601,6 +656,7 @@ main (void)
 		WITH_STORE (settings_are_kept_replaced_and_unset),
 		WITH_STORE (one_process_synchronises_and_its_death_releases),
 		WITH_STORE (several_processes_write_and_read_at_once),
+		WITH_STORE (a_watcher_is_told_when_a_change_can_be_read),
 		WITH_STORE (killed_at_any_moment_a_transaction_is_whole_or_absent),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);

@@ -440,6 +440,62 @@ all_places_of_a_message_are_found (void **state)
 	assert_int_equal (none->len, 0);
 }
 
+static gboolean
+add_row (gpointer text, const Listing *l)
+{
+	g_string_append_printf (text, "%u:%s:%d ", l->placement.uid, l->message.subject ? l->message.subject : "-",
+	                        l->message.structure && g_bytes_get_size (l->message.structure) > 0);
+	return l->placement.uid != 3;
+}
+
+static void
+a_range_is_listed_by_uid_and_as_deep_as_wanted (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	begin (f->s);
+	gint64 a = make_folder (f->s, "A");
+	for (guint i = 1; i <= 5; i++)
+		put (f->s, a, i);
+	commit (f->s);
+	static const struct {
+		guint32 lo, hi;
+		ListingDepth depth;
+		const char *want;
+	} cases[] = {{1, 2, LISTING_PLACEMENT, "1:-:0 2:-:0 "}, {2, 2, LISTING_MESSAGE, "2:number 2:0 "}, {4, G_MAXUINT32, LISTING_STRUCTURE, "4:number 4:1 5:number 5:1 "},
+	             {6, 9, LISTING_STRUCTURE, ""}, {1, 5, LISTING_PLACEMENT, "1:-:0 2:-:0 3:-:0 "}};
+	for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+		g_autoptr (GString) text = g_string_new (NULL);
+		must (store_list_range (f->s, a, cases[i].lo, cases[i].hi, cases[i].depth, add_row, text, &e), &e);
+		assert_string_equal (text->str, cases[i].want);
+	}
+	g_auto (UidSet) uids = {0};
+	g_autoptr (GString) text = g_string_new (NULL);
+	must (store_uids (f->s, a, &uids, &e), &e);
+	uid_set_format (&uids, text);
+	assert_string_equal (text->str, "1:5");
+}
+
+static void
+keywords_of_a_folder_are_told_since_a_change (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	begin (f->s);
+	gint64 a = make_folder (f->s, "A"), first = put (f->s, a, 1), second = put (f->s, a, 2), third = put (f->s, a, 3);
+	must (store_set_flags (f->s, first, 0, "x y", &e) && store_set_flags (f->s, second, 0, "x y", &e), &e);
+	commit (f->s);
+	guint64 since = store_modseq (f->s);
+	begin (f->s);
+	must (store_set_flags (f->s, third, 0, "z", &e), &e);
+	commit (f->s);
+	g_autoptr (GHashTable) all = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr (GHashTable) new = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+	must (store_folder_keywords (f->s, a, 0, all, &e) && store_folder_keywords (f->s, a, since, new, &e), &e);
+	assert_true (g_hash_table_size (all) == 2 && g_hash_table_contains (all, "x y") && g_hash_table_contains (all, "z"));
+	assert_true (g_hash_table_size (new) == 1 && g_hash_table_contains (new, "z"));
+}
+
 int
 main (void)
 {
@@ -459,6 +515,8 @@ main (void)
 		WITH_STORE (what_a_removal_leaves_behind_depends_on_its_cause),
 		WITH_STORE (a_list_is_newest_first_and_limited),
 		WITH_STORE (all_places_of_a_message_are_found),
+		WITH_STORE (a_range_is_listed_by_uid_and_as_deep_as_wanted),
+		WITH_STORE (keywords_of_a_folder_are_told_since_a_change),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
