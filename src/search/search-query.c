@@ -292,3 +292,11 @@ search_query_parse (const char *text, gint64 now, GError **error)
 		ok = error_fail (error, ERROR_USAGE, "the query has nothing to search for: give it a word, or a condition such as is:unread");
 	return ok ? plan_query (g_steal_pointer (&root)) : NULL;
 }
+
+SearchQuery *
+search_query_of_words (const char *text, gboolean anywhere)
+{
+	g_autofree char *prefix = g_strconcat (text, "*", NULL);
+	Node *n = node_of_text (anywhere ? COLUMNS_ALL : 1u << COLUMN_BODY, prefix, strlen (prefix));
+	return n ? plan_query (n) : NULL;
+}

@@ -27,6 +27,9 @@ typedef struct SearchQuery SearchQuery;
 /* USAGE with the place and what was expected; @now for relative dates (after:yesterday, before:7d). Days are those of the local time
  * zone. */
 SearchQuery *search_query_parse (const char *text, gint64 now, GError **error);
+/* The words of @text one after another, the last one as the beginning of a word: in the text of a message, or (@anywhere) in its header fields
+ * and names of attachments, too. NULL: there are no words in it. */
+SearchQuery *search_query_of_words (const char *text, gboolean anywhere);
 void search_query_free (SearchQuery *q);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SearchQuery, search_query_free)
 

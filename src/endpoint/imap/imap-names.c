@@ -4,28 +4,18 @@
 #include <string.h>
 
 static const struct {
-	const char *role, *attribute, *leaves; /* leaves in lower case, each between bars */
+	const char *role, *leaves; /* leaves in lower case, each between bars */
 } roles[] = {
-	{"inbox", "\\Inbox", "|inbox|"},
-	{"sent", "\\Sent",
-	 "|sent|sent items|sent messages|sent mail|gesendet|gesendete elemente|gesendete objekte|envoyés|éléments envoyés|messages envoyés|"
+	{"inbox", "|inbox|"},
+	{"sent", "|sent|sent items|sent messages|sent mail|gesendet|gesendete elemente|gesendete objekte|envoyés|éléments envoyés|messages envoyés|"
 	 "enviados|elementos enviados|posta inviata|inviata|verzonden|verzonden items|skickat|skickade|sendt|wysłane|отправленные|"},
-	{"drafts", "\\Drafts",
-	 "|drafts|draft|entwürfe|entwurf|brouillons|borradores|rascunhos|bozze|concepten|utkast|kladder|kladde|szkice|черновики|"},
-	{"trash", "\\Trash",
-	 "|trash|deleted items|deleted messages|deleted|bin|papierkorb|gelöschte elemente|gelöschte objekte|corbeille|éléments supprimés|"
+	{"drafts", "|drafts|draft|entwürfe|entwurf|brouillons|borradores|rascunhos|bozze|concepten|utkast|kladder|kladde|szkice|черновики|"},
+	{"trash", "|trash|deleted items|deleted messages|deleted|bin|papierkorb|gelöschte elemente|gelöschte objekte|corbeille|éléments supprimés|"
 	 "papelera|elementos eliminados|lixeira|cestino|posta eliminata|prullenbak|verwijderde items|papperskorg|papirkurv|kosz|корзина|"},
-	{"junk", "\\Junk",
-	 "|junk|spam|junk e-mail|junk email|junk mail|bulk mail|spamverdacht|werbung|courrier indésirable|indésirables|correo no deseado|"
+	{"junk", "|junk|spam|junk e-mail|junk email|junk mail|bulk mail|spamverdacht|werbung|courrier indésirable|indésirables|correo no deseado|"
 	 "lixo eletrônico|posta indesiderata|ongewenste e-mail|skräppost|søppelpost|спам|"},
-	{"archive", "\\Archive", "|archive|archives|archiv|archivo|arquivo|archivio|archief|arkiv|archiwum|архив|"},
-	{"all", "\\All", "||"},
-	{"flagged", "\\Flagged", "||"},
-	{"important", "\\Important", "||"},
+	{"archive", "|archive|archives|archiv|archivo|arquivo|archivio|archief|arkiv|archiwum|архив|"},
 };
-
-/* Names that XLIST (Gmail before RFC 6154) used. */
-static const char *const xlist[][2] = {{"\\AllMail", "all"}, {"\\Spam", "junk"}, {"\\Starred", "flagged"}};
 
 void
 name_space_set (NameSpace *space, const char *prefix, char delimiter)
@@ -127,27 +117,6 @@ folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, 
 	if (parent)
 		return g_strdup_printf ("%s%c%s", parent, space->delimiter, wire);
 	return g_strconcat (space->prefix ? space->prefix : "", wire, NULL);
-}
-
-const char *
-role_of_attribute (const char *attribute)
-{
-	for (guint i = 0; i < G_N_ELEMENTS (roles); i++)
-		if (g_ascii_strcasecmp (roles[i].attribute, attribute) == 0)
-			return roles[i].role;
-	for (guint i = 0; i < G_N_ELEMENTS (xlist); i++)
-		if (g_ascii_strcasecmp (xlist[i][0], attribute) == 0)
-			return xlist[i][1];
-	return NULL;
-}
-
-const char *
-role_attribute (const char *role)
-{
-	for (guint i = 1; i < G_N_ELEMENTS (roles); i++)
-		if (strcmp (roles[i].role, role) == 0)
-			return roles[i].attribute;
-	return NULL;
 }
 
 const char *

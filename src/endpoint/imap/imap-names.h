@@ -2,6 +2,7 @@
 /* Folder names between the wire and the store's tree (RFC 3501 5.1, RFC 2342), and what a folder is for by its name. */
 #pragma once
 #include "endpoint.h"
+#include "imap-role.h"
 
 /* The personal namespace, and where those of others lie. @prefix ends in the delimiter ("INBOX.") or is empty. */
 typedef struct {
@@ -22,10 +23,6 @@ void folder_place (RemoteFolder *f, const NameSpace *space, char delimiter);
 /* The wire name of @leaf (UTF-8) below @parent (wire name, NULL: top of the personal namespace). Fails with REFUSED where the
  * leaf is empty, holds the delimiter or a control character, or the server is flat and @parent is not NULL. */
 char *folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, GError **error);
-/* The role that a SPECIAL-USE or XLIST attribute ("\Sent") or NULL if it is none of them. Static. */
-const char *role_of_attribute (const char *attribute);
-/* The attribute of a role ("sent" gives "\Sent"), NULL if there is none. Static. */
-const char *role_attribute (const char *role);
 /* The role that people and programs usually mean by @leaf, NULL. Static. */
 const char *role_of_leaf (const char *leaf);
 /* Gives roles by name to top-level folders, for roles that no folder of @folders (RemoteFolder) has. */
