@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* APPEND (RFC 9051 section 6.3.12, RFC 3502): the messages are taken as they come, small ones in memory, big ones in an unlinked file, and
+ * stored together when the command is whole. */
+#include "imapd-private.h"
+#include "imap-text.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define IN_MEMORY (1u << 20)
+#define MESSAGES_MAX 1000 /* of one command */
+
+typedef struct {
+	GByteArray *octets;
+	int fd; /* -1: in octets */
+	guint64 size;
+} Part;
+
+struct Upload {
+	GArray *parts; /* of Part, one for each NODE_STREAM */
+	gboolean failed; /* there was no room for it; told at the end, since the client is sending */
+};
+
+static void
+part_done (Part *p)
+{
+	g_byte_array_unref (p->octets);
+	if (p->fd >= 0)
+		close (p->fd);
+}
+
+void
+upload_free (Upload *u)
+{
+	if (!u)
+		return;
+	g_array_unref (u->parts);
+	g_free (u);
+}
+
+static Upload *
+upload_new (void)
+{
+	Upload *u = g_new0 (Upload, 1);
+	u->parts = g_array_new (FALSE, FALSE, sizeof (Part));
+	g_array_set_clear_func (u->parts, (GDestroyNotify) part_done);
+	return u;
+}
+
+gboolean
+append_begin (ImapdSession *s)
+{
+	const ImapNode *name = imap_command_arg (s->command, 0);
+	const Part part = {.octets = g_byte_array_new (), .fd = -1};
+	if (!s->upload)
+		s->upload = upload_new ();
+	g_array_append_val (s->upload->parts, part);
+	if (s->upload->parts->len > MESSAGES_MAX)
+		return session_no (s, "LIMIT", "at most %d messages at once", MESSAGES_MAX);
+	if (s->upload->parts->len > 1)
+		return TRUE;
+	if (!node_is_astring (name))
+		return session_bad (s, "a folder's name is expected");
+	Store *store = session_store (s);
+	g_autoptr (Folder) f = store ? session_selectable (s, store, name, "TRYCREATE") : NULL;
+	mailbox_give_store (s->mailbox, g_steal_pointer (&s->store)); /* the client may take its time */
+	return f && (!f->local_only || session_no (s, "CANNOT", "folder '%s' is kept here only and holds outpost's own reports", f->path));
+}
+
+static gboolean
+spool (Part *p, const void *octets, gsize size)
+{
+	while (size > 0) {
+		ssize_t n = write (p->fd, octets, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return FALSE;
+		octets = (const char *) octets + n;
+		size -= (gsize) n;
+	}
+	return TRUE;
+}
+
+static gboolean
+to_file (Part *p)
+{
+	g_autofree char *name = NULL;
+	p->fd = g_file_open_tmp ("outpost-append-XXXXXX", &name, NULL);
+	if (p->fd < 0)
+		return FALSE;
+	unlink (name);
+	gboolean ok = spool (p, p->octets->data, p->octets->len);
+	g_byte_array_set_size (p->octets, 0);
+	return ok;
+}
+
+gboolean
+append_octets (ImapdSession *s, Slice octets)
+{
+	Upload *u = s->upload;
+	Part *p = &g_array_index (u->parts, Part, u->parts->len - 1);
+	p->size += octets.size;
+	if (p->fd < 0 && p->size > IN_MEMORY)
+		u->failed |= !to_file (p);
+	if (p->fd < 0 && !u->failed)
+		g_byte_array_append (p->octets, (const guint8 *) octets.data, (guint) octets.size);
+	else if (!u->failed)
+		u->failed = !spool (p, octets.data, octets.size);
+	return !u->failed;
+}
+
+/* ---- Storing ---- */
+
+typedef struct {
+	guint flags;
+	char *keywords;
+	Prepared *prepared;
+} NewMessage;
+
+static void
+new_message_done (NewMessage *m)
+{
+	g_free (m->keywords);
+	prepared_free (m->prepared);
+}
+
+/* The message and what stands before it: [flags] [date] octets, or UTF8 (octets) in place of the octets. */
+static gboolean
+take_message (ImapdSession *s, const ImapNode **at, Part *p, NewMessage *m)
+{
+	const ImapNode *n = *at;
+	gint64 received = g_get_real_time () / G_USEC_PER_SEC;
+	int zone = 0;
+	GError *error = NULL;
+	if (n && n->kind == NODE_LIST) {
+		if (!flags_parse (s, n, &m->flags, &m->keywords))
+			return FALSE;
+		n = node_next (n);
+	}
+	if (n && n->kind == NODE_STRING) {
+		if (!date_parse (node_text (n), &received, &zone))
+			return session_bad (s, "this is no date");
+		n = node_next (n);
+	}
+	gboolean utf8 = node_is_word (n, "UTF8");
+	if (utf8)
+		n = node_next (n);
+	const ImapNode *stream = utf8 ? node_first (n) : n;
+	if (!stream || stream->kind != NODE_STREAM || (utf8 && node_next (stream)))
+		return session_bad (s, "a message is expected");
+	if (p->size == 0)
+		return session_bad (s, "the message is empty");
+	*at = node_next (n);
+	g_autoptr (GBytes) octets = g_byte_array_free_to_bytes (g_steal_pointer (&p->octets));
+	p->octets = g_byte_array_new ();
+	m->prepared = p->fd < 0 ? prepare_bytes (octets, received, zone) : prepare_file (p->fd, p->size, received, zone, &error);
+	return m->prepared || session_fail (s, error);
+}
+
+static GArray *
+take_messages (ImapdSession *s)
+{
+	g_autoptr (GArray) messages = g_array_new (FALSE, TRUE, sizeof (NewMessage));
+	g_array_set_clear_func (messages, (GDestroyNotify) new_message_done);
+	const ImapNode *n = node_next (imap_command_arg (s->command, 0));
+	for (guint i = 0; s->upload && i < s->upload->parts->len; i++) {
+		NewMessage m = {0};
+		gboolean ok = take_message (s, &n, &g_array_index (s->upload->parts, Part, i), &m);
+		g_array_append_val (messages, m);
+		if (!ok)
+			return NULL;
+	}
+	if (messages->len > 0 && !n)
+		return g_steal_pointer (&messages);
+	session_bad (s, "a folder and messages are expected");
+	return NULL;
+}
+
+static gboolean
+add_messages (Store *store, gint64 folder, const GArray *messages, ImapSet *uids, GError **error)
+{
+	for (guint i = 0; i < messages->len; i++) {
+		const NewMessage *m = &g_array_index (messages, NewMessage, i);
+		gint64 message, id;
+		if (!store_add_message (store, m->prepared, folder, &message, error) ||
+		    !store_place (store, folder, message, m->flags, m->keywords, TRUE, 0, &id, error))
+			return FALSE;
+		g_autoptr (Placement) p = store_placement (store, id, error);
+		if (!p)
+			return FALSE;
+		imap_set_append (uids, p->uid);
+	}
+	return TRUE;
+}
+
+void
+run_append (ImapdSession *s)
+{
+	g_auto (ImapSet) uids = {0};
+	GError *error = NULL;
+	if (s->upload && s->upload->failed) {
+		session_no (s, "OVERQUOTA", "there is no room for the message");
+		return;
+	}
+	g_autoptr (GArray) messages = take_messages (s);
+	Store *store = messages ? session_store (s) : NULL;
+	g_autoptr (Folder) f = store ? session_selectable (s, store, imap_command_arg (s->command, 0), "TRYCREATE") : NULL;
+	if (!f || !session_begin (s, store) || !session_commit (s, store, add_messages (store, f->id, messages, &uids, &error), &error))
+		return;
+	g_string_printf (s->code, "APPENDUID %u ", f->uidvalidity);
+	imap_set_format (&uids, s->code);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the sessions of one mailbox share: a few connections to the store, and the newest view of each folder that was looked at. A newer
+ * view is made from the one before and what changed since, so that it costs what changed. */
+#include "imapd-private.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STORES_KEPT 16
+#define VIEWS_KEPT 256
+
+struct ImapdMailbox {
+	char *path;
+	ImapdChanged changed;
+	gpointer data;
+	int watch; /* -1: none */
+	GMutex lock; /* guards what follows */
+	GQueue stores;     /* of Store, not in use */
+	GHashTable *views; /* folder -> View */
+};
+
+ImapdMailbox *
+imapd_mailbox_new (const char *path, ImapdChanged changed, gpointer data)
+{
+	ImapdMailbox *m = g_new0 (ImapdMailbox, 1);
+	m->path = g_strdup (path);
+	m->changed = changed;
+	m->data = data;
+	m->watch = -1;
+	g_mutex_init (&m->lock);
+	g_queue_init (&m->stores);
+	m->views = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) view_unref);
+	return m;
+}
+
+void
+imapd_mailbox_free (ImapdMailbox *m)
+{
+	if (!m)
+		return;
+	imapd_mailbox_forget (m);
+	if (m->watch >= 0)
+		close (m->watch);
+	g_hash_table_unref (m->views);
+	g_mutex_clear (&m->lock);
+	g_free (m->path);
+	g_free (m);
+}
+
+int
+imapd_mailbox_watch (ImapdMailbox *m, GError **error)
+{
+	if (m->watch >= 0)
+		close (m->watch);
+	m->watch = store_watch_open (m->path, error);
+	return m->watch;
+}
+
+gboolean
+imapd_mailbox_take_watch (ImapdMailbox *m)
+{
+	return store_watch_take (m->watch);
+}
+
+void
+imapd_mailbox_forget (ImapdMailbox *m)
+{
+	g_mutex_lock (&m->lock);
+	g_queue_clear_full (&m->stores, (GDestroyNotify) store_close);
+	g_hash_table_remove_all (m->views);
+	g_mutex_unlock (&m->lock);
+}
+
+void
+mailbox_changed (ImapdMailbox *m)
+{
+	if (m->changed)
+		m->changed (m->data);
+}
+
+Store *
+mailbox_take_store (ImapdMailbox *m, GError **error)
+{
+	g_mutex_lock (&m->lock);
+	Store *s = g_queue_pop_head (&m->stores);
+	g_mutex_unlock (&m->lock);
+	return s ? s : store_open (m->path, 0, error);
+}
+
+void
+mailbox_give_store (ImapdMailbox *m, Store *s)
+{
+	if (!s)
+		return;
+	store_rollback (s);
+	store_read_end (s);
+	g_mutex_lock (&m->lock);
+	gboolean keep = m->stores.length < STORES_KEPT;
+	if (keep)
+		g_queue_push_head (&m->stores, s);
+	g_mutex_unlock (&m->lock);
+	if (!keep)
+		store_close (s);
+}
+
+/* ---- Views ---- */
+
+static void
+view_done (gpointer data)
+{
+	View *v = data;
+	uid_set_clear (&v->uids);
+	g_free (v->before);
+	g_strfreev (v->keywords);
+}
+
+View *
+view_ref (View *v)
+{
+	return g_atomic_rc_box_acquire (v);
+}
+
+void
+view_unref (View *v)
+{
+	if (v)
+		g_atomic_rc_box_release_full (v, view_done);
+}
+
+static void
+count_ranges (View *v)
+{
+	v->before = g_new (guint32, v->uids.n_ranges);
+	v->count = 0;
+	for (guint i = 0; i < v->uids.n_ranges; i++) {
+		v->before[i] = v->count;
+		v->count += v->uids.ranges[i].hi - v->uids.ranges[i].lo + 1;
+	}
+}
+
+View *
+view_with (const View *v, UidSet *uids)
+{
+	View *new = g_atomic_rc_box_new0 (View);
+	*new = *v;
+	new->uids = *uids;
+	*uids = (UidSet){0};
+	new->keywords = g_strdupv (v->keywords);
+	count_ranges (new);
+	return new;
+}
+
+guint32
+view_number (const View *v, guint32 uid)
+{
+	guint lo = 0, hi = v->uids.n_ranges;
+	while (lo < hi) {
+		guint mid = lo + (hi - lo) / 2;
+		const UidRange *r = &v->uids.ranges[mid];
+		if (uid < r->lo)
+			hi = mid;
+		else if (uid > r->hi)
+			lo = mid + 1;
+		else
+			return v->before[mid] + (uid - r->lo) + 1;
+	}
+	return 0;
+}
+
+/* The range that sequence number @number, which there is, lies in. */
+static guint
+range_of (const View *v, guint32 number)
+{
+	guint lo = 0, hi = v->uids.n_ranges;
+	while (hi - lo > 1) {
+		guint mid = lo + (hi - lo) / 2;
+		if (v->before[mid] < number)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+guint32
+view_uid (const View *v, guint32 number)
+{
+	if (number == 0 || number > v->count)
+		return 0;
+	guint i = range_of (v, number);
+	return v->uids.ranges[i].lo + (number - v->before[i] - 1);
+}
+
+void
+view_uids_of (const View *v, const UidSet *numbers, UidSet *uids_out)
+{
+	for (guint i = 0; i < numbers->n_ranges; i++) {
+		guint32 from = numbers->ranges[i].lo, to = MIN (numbers->ranges[i].hi, v->count);
+		if (from > to)
+			continue;
+		for (guint k = range_of (v, from); k < v->uids.n_ranges && v->before[k] < to; k++) {
+			UidRange r = v->uids.ranges[k];
+			guint32 first = r.lo + (from > v->before[k] ? from - v->before[k] - 1 : 0);
+			uid_set_add_range (uids_out, first, MIN (r.hi, r.lo + (to - v->before[k] - 1)));
+		}
+	}
+}
+
+static int
+compare_words (gconstpointer a, gconstpointer b)
+{
+	return strcmp (*(char *const *) a, *(char *const *) b);
+}
+
+/* @texts: of messages; with those of @old. */
+static char **
+keywords_of (GHashTable *texts, char **old)
+{
+	g_autoptr (GHashTable) words = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+	for (char **w = old; w && *w; w++)
+		g_hash_table_add (words, g_strdup (*w));
+	GHashTableIter it;
+	gpointer text;
+	g_hash_table_iter_init (&it, texts);
+	while (g_hash_table_iter_next (&it, &text, NULL)) {
+		g_auto (GStrv) parts = g_strsplit (text, " ", -1);
+		for (char **w = parts; *w; w++)
+			if (**w)
+				g_hash_table_add (words, g_strdup (*w));
+	}
+	guint n;
+	char **list = (char **) g_hash_table_get_keys_as_array (words, &n);
+	g_hash_table_steal_all (words);
+	qsort (list, n, sizeof *list, compare_words);
+	return list;
+}
+
+static gboolean
+collect_uid (gpointer uids, const Placement *p)
+{
+	uid_set_add (uids, p->uid);
+	return TRUE;
+}
+
+/* All UIDs, or @old's and what came and went since. */
+static gboolean
+read_uids (Store *s, const View *old, gint64 folder, UidSet *uids_out, GError **error)
+{
+	g_auto (UidSet) removed = {0};
+	if (!old)
+		return store_uids (s, folder, uids_out, error);
+	uid_set_copy (uids_out, &old->uids);
+	if (!store_each_placement (s, folder, old->modseq, collect_uid, uids_out, error) ||
+	    !store_removed_uids (s, folder, old->modseq, &removed, error))
+		return FALSE;
+	uid_set_remove_set (uids_out, &removed);
+	return TRUE;
+}
+
+static View *
+make_view (Store *s, const Folder *f, const View *old, GError **error)
+{
+	g_autoptr (View) v = g_atomic_rc_box_new0 (View);
+	g_autoptr (GHashTable) texts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+	v->folder = f->id;
+	v->modseq = f->changed_modseq;
+	v->uidvalidity = f->uidvalidity;
+	v->uidnext = f->uidnext;
+	if (!read_uids (s, old, f->id, &v->uids, error) || !store_folder_keywords (s, f->id, old ? old->modseq : 0, texts, error))
+		return NULL;
+	v->keywords = keywords_of (texts, old ? old->keywords : NULL);
+	count_ranges (v);
+	return g_steal_pointer (&v);
+}
+
+static View *
+known_view (ImapdMailbox *m, gint64 folder)
+{
+	g_mutex_lock (&m->lock);
+	View *v = g_hash_table_lookup (m->views, &folder);
+	v = v ? view_ref (v) : NULL;
+	g_mutex_unlock (&m->lock);
+	return v;
+}
+
+static void
+keep_view (ImapdMailbox *m, View *v)
+{
+	g_mutex_lock (&m->lock);
+	View *known = g_hash_table_lookup (m->views, &v->folder);
+	if (!known || known->modseq < v->modseq) {
+		if (g_hash_table_size (m->views) >= VIEWS_KEPT)
+			g_hash_table_remove_all (m->views);
+		g_hash_table_replace (m->views, &v->folder, view_ref (v));
+	}
+	g_mutex_unlock (&m->lock);
+}
+
+View *
+mailbox_view (ImapdMailbox *m, Store *s, gint64 folder, GError **error)
+{
+	g_autoptr (Folder) f = store_folder (s, folder, error);
+	if (!f)
+		return NULL;
+	g_autoptr (View) known = known_view (m, folder);
+	if (known && known->modseq == f->changed_modseq)
+		return g_steal_pointer (&known);
+	/* A connection may read an older moment than another one has seen. */
+	View *v = make_view (s, f, known && known->modseq < f->changed_modseq ? known : NULL, error);
+	if (v)
+		keep_view (m, v);
+	return v;
+}

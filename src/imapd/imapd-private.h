@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the engine share. */
+#pragma once
+#include "imap-command.h"
+#include "imap-set.h"
+#include "imap-write.h"
+#include "imapd.h"
+#include "store.h"
+
+/* ---- The mailbox: connections to the store, views (imapd-mailbox.c) ---- */
+
+/* A folder as it is at one number of the change sequence. Immutable, counted. */
+typedef struct {
+	gint64 folder;
+	guint64 modseq; /* HIGHESTMODSEQ */
+	guint32 uidvalidity, uidnext, count;
+	UidSet uids;
+	guint32 *before; /* messages before each range of uids */
+	char **keywords; /* sorted, NULL-terminated: those in use, and those that once were since the server started */
+} View;
+View *view_ref (View *v);
+void view_unref (View *v); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (View, view_unref)
+/* Sequence number of @uid, 0 none; UID of @number, 0 none. */
+guint32 view_number (const View *v, guint32 uid);
+guint32 view_uid (const View *v, guint32 number);
+/* Adds the UIDs of sequence numbers. */
+void view_uids_of (const View *v, const UidSet *numbers, UidSet *uids_out);
+/* @v with the UIDs of @uids instead; takes @uids' ranges. */
+View *view_with (const View *v, UidSet *uids);
+
+/* A connection, for one command. */
+Store *mailbox_take_store (ImapdMailbox *m, GError **error);
+void mailbox_give_store (ImapdMailbox *m, Store *s); /* NULL is allowed */
+/* The newest view of @folder, in a read transaction of @s that the caller has begun. NOT_FOUND. */
+View *mailbox_view (ImapdMailbox *m, Store *s, gint64 folder, GError **error);
+void mailbox_changed (ImapdMailbox *m);
+
+/* ---- The session ---- */
+
+typedef enum { STATE_NEW, STATE_LOGGED_ON, STATE_SELECTED, STATE_ENDED } SessionState;
+typedef enum { EXPECT_COMMAND, EXPECT_SASL, EXPECT_DONE } Expected;
+
+typedef struct Upload Upload; /* imapd-append.c */
+void upload_free (Upload *u);
+
+struct ImapdSession {
+	const ImapdSettings *settings;
+	ImapdMailbox *mailbox;
+	ImapdSend send;
+	gpointer send_data;
+	ImapCommand *command;
+	ImapWriter out;
+	guint64 sent; /* octets of it that are gone */
+	SessionState state;
+	Expected expected;
+	char *tag; /* of the command that waits for a line (AUTHENTICATE, IDLE) */
+	guint refusals;
+	guint pause;
+	gboolean condstore, qresync, rev2; /* enabled; out.utf8: IMAP4rev2 or UTF8=ACCEPT */
+
+	/* selected */
+	View *view;
+	gboolean read_only;
+	UidSet saved; /* "$" */
+
+	/* of the command */
+	Store *store;
+	Upload *upload;
+	guint64 own_from, own_to; /* numbers of the sequence that the command took: what is told of already */
+	const char *word;         /* of the answer */
+	GString *code, *text;     /* empty: none, the usual one */
+};
+
+/* The command's connection; NULL, with the answer set. */
+Store *session_store (ImapdSession *s);
+/* Sets the answer. Always FALSE. */
+gboolean session_no (ImapdSession *s, const char *code, const char *format, ...) G_GNUC_PRINTF (3, 4);
+gboolean session_bad (ImapdSession *s, const char *format, ...) G_GNUC_PRINTF (2, 3);
+gboolean session_fail (ImapdSession *s, GError *error); /* takes @error */
+/* Sends what is written, if it is much or @now. */
+void session_flush (ImapdSession *s, gboolean now);
+gboolean session_is_dead (const ImapdSession *s);
+/* Between store_begin and the commit: everything done is the session's own. FALSE, rolled back, with the answer set from *@error. */
+gboolean session_begin (ImapdSession *s, Store *store);
+gboolean session_commit (ImapdSession *s, Store *store, gboolean ok, GError **error);
+/* A folder's name as it came, in UTF-8; NULL: it can't be one. */
+char *session_name (const ImapdSession *s, const ImapNode *n);
+/* The folder of that name. NULL with the answer set; @code of the answer where there is none (TRYCREATE, NONEXISTENT). */
+Folder *session_folder (ImapdSession *s, Store *store, const ImapNode *n, const char *code);
+/* The same where it can be selected. */
+Folder *session_selectable (ImapdSession *s, Store *store, const ImapNode *n, const char *code);
+/* The UIDs of the view that @n means, as UIDs or sequence numbers. FALSE with the answer set. @set, if not NULL, gets what was written. */
+gboolean session_uids (ImapdSession *s, const ImapNode *n, gboolean uid, UidSet *uids_out);
+/* CONDSTORE is used from now on (RFC 7162 3.1). */
+void session_use_condstore (ImapdSession *s);
+void session_set_view (ImapdSession *s, View *v); /* takes @v */
+void session_unselect (ImapdSession *s);
+/* Tells what has changed since the view, and goes on to the newer one. @expunge: removals may be told. */
+void session_announce (ImapdSession *s, Store *store, gboolean expunge);
+/* "* 3 FETCH (UID 7 FLAGS (...) MODSEQ (9))" */
+void session_write_flags (ImapdSession *s, const Placement *p, gboolean modseq);
+/* FLAGS, where there are keywords that the client was not told of. */
+void session_write_known_flags (ImapdSession *s);
+
+/* Keywords and flags of a list or a single word; FALSE with the answer set. *keywords_out is sorted. */
+gboolean flags_parse (ImapdSession *s, const ImapNode *n, guint *flags_out, char **keywords_out);
+
+/* ---- Commands, one function each ---- */
+
+void run_list (ImapdSession *s);
+void run_lsub (ImapdSession *s);
+void run_status (ImapdSession *s);
+void run_create (ImapdSession *s);
+void run_delete (ImapdSession *s);
+void run_rename (ImapdSession *s);
+void run_subscribe (ImapdSession *s);
+void run_unsubscribe (ImapdSession *s);
+void run_namespace (ImapdSession *s);
+void run_select (ImapdSession *s);
+void run_examine (ImapdSession *s);
+void run_close (ImapdSession *s);
+void run_unselect (ImapdSession *s);
+void run_fetch (ImapdSession *s);
+void run_store (ImapdSession *s);
+void run_expunge (ImapdSession *s);
+void run_copy (ImapdSession *s);
+void run_move (ImapdSession *s);
+void run_search (ImapdSession *s);
+void run_append (ImapdSession *s);
+/* A message is announced: FALSE, with the answer set, to refuse it. */
+gboolean append_begin (ImapdSession *s);
+gboolean append_octets (ImapdSession *s, Slice octets);
+
+/* STATUS items of @f ("(MESSAGES UIDNEXT)"). FALSE with the answer set. */
+gboolean status_write (ImapdSession *s, Store *store, const Folder *f, const ImapNode *items);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conversations with the engine, in memory. A talk is lines: "C: ..." is sent, "S: ..." is a regular expression for the next line of the
+ * answer ("S: ..." for each, in this order, and no others), "2: ..." and "1: ..." at their start say which of two sessions goes on, "X: ..." is
+ * something done behind their back (conversation_do). */
+#pragma once
+#include "imapd.h"
+#include "store-fixture.h"
+
+typedef struct {
+	const char *title;  /* what it shows, with the section of the RFC */
+	const char *talk;
+	gboolean log_on;    /* begin with LOGIN */
+} Conversation;
+
+/* In a store of its own: INBOX with three messages (1 seen, 2 flagged and "foo", 3 new; 1 has two parts), Archive with none, Archive/Old with one,
+ * Sent (\Sent). */
+void conversation_run (const Conversation *c);
+/* Fills a new store so. */
+void conversation_fill (Store *s);
+extern const char conversation_message[];

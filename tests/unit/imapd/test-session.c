@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conversation.h"
+
+static const Conversation conversations[] = {
+	{"before log-on only what needs none is executed (RFC 9051 6.1, 6.2)",
+	 "C: a CAPABILITY\nS: \\* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL\\+ SASL-IR ID ENABLE AUTH=PLAIN\nS: a OK CAPABILITY completed\n"
+	 "C: b NOOP\nS: b OK NOOP completed\n"
+	 "C: c SELECT INBOX\nS: c BAD log on first\n"
+	 "C: d FETCH 1 FLAGS\nS: d BAD log on first\n"
+	 "C: e NONSENSE\nS: e BAD there is no command NONSENSE\n"
+	 "C: f UID NOOP\nS: f BAD there is no command UID NOOP\n"
+	 "C: nothing\nS: nothing BAD .*\n"
+	 "C: g LOGOUT\nS: \\* BYE see you\nS: g OK LOGOUT completed"},
+	{"a name and a password log on, once; wrong ones do not (RFC 9051 6.2.3)",
+	 "C: a LOGIN alice\nS: a BAD LOGIN wants .*\n"
+	 "C: b LOGIN alice wrong\nS: b NO \\[AUTHENTICATIONFAILED\\] .*\n"
+	 "C: c LOGIN alice {12}\nS: \\+ go on\nC: wonder land\"\nS: c OK \\[CAPABILITY .* IDLE .*\\] logged on\n"
+	 "C: d LOGIN alice \"wonder land\\\"\"\nS: d BAD you are logged on already"},
+	{"three wrong passwords end the connection",
+	 "C: a LOGIN alice 1\nS: a NO .*\nC: b LOGIN alice 2\nS: b NO .*\nC: c LOGIN alice 3\nS: c NO .*\nS: \\* BYE too many wrong passwords\nC: d NOOP"},
+	{"AUTHENTICATE PLAIN, with and without an initial response, given up, broken (RFC 9051 6.2.2, RFC 4616)",
+	 "C: a AUTHENTICATE CRAM-MD5\nS: a NO \\[CANNOT\\] .*\n"
+	 "C: b AUTHENTICATE PLAIN\nS: \\+ \nC: *\nS: b BAD the log-on was given up\n"
+	 "C: c AUTHENTICATE PLAIN AGFsaWNl\nS: c BAD this is no answer of PLAIN\n"
+	 "C: d AUTHENTICATE PLAIN Ym9iAGFsaWNlAHdvbmRlciBsYW5kIg==\nS: d NO \\[AUTHORIZATIONFAILED\\] .*\n"
+	 "C: e AUTHENTICATE PLAIN\nS: \\+ \nC: AGFsaWNlAHdvbmRlciBsYW5kIg==\nS: e OK \\[CAPABILITY .*\\] logged on"},
+	{"ID answers who it is, and takes no more than 30 pairs (RFC 2971)",
+	 "C: a ID NIL\nS: \\* ID \\(\"name\" \"outpost\" \"version\" \".*\"\\)\nS: a OK .*\n"
+	 "C: b ID (\"name\" \"x\")\nS: \\* ID .*\nS: b OK .*\nC: c ID x\nS: c BAD .*"},
+	{"LIST tells folders by pattern, with children and roles (RFC 9051 6.3.9, RFC 6154)",
+	 "C: a LIST \"\" \"\"\nS: \\* LIST \\(\\\\Noselect\\) \"/\" \"\"\nS: a OK .*\n"
+	 "C: b LIST \"\" *\nS: \\* LIST \\(\\\\HasNoChildren\\) \"/\" INBOX\nS: \\* LIST \\(\\\\HasChildren\\) \"/\" Archive\n"
+	 "S: \\* LIST \\(\\\\HasNoChildren\\) \"/\" Archive/Old\nS: \\* LIST \\(\\\\HasNoChildren \\\\Sent\\) \"/\" Sent\nS: b OK .*\n"
+	 "C: c LIST \"\" %\nS: .* INBOX\nS: .* Archive\nS: .* Sent\nS: c OK .*\n"
+	 "C: d LIST Archive/ %\nS: .* Archive/Old\nS: d OK .*\n"
+	 "C: e LIST \"\" inbox\nS: .* INBOX\nS: e OK .*\n"
+	 "C: f LIST \"\" (A*d S*) RETURN (SPECIAL-USE STATUS (MESSAGES))\nS: \\* LIST \\(\\\\HasNoChildren\\) \"/\" Archive/Old\n"
+	 "S: \\* STATUS Archive/Old \\(MESSAGES 1\\)\nS: \\* LIST \\(\\\\HasNoChildren \\\\Sent\\) \"/\" Sent\nS: \\* STATUS Sent \\(MESSAGES 0\\)\nS: f OK .*\n"
+	 "C: g LIST (SPECIAL-USE) \"\" *\nS: \\* LIST \\(\\\\HasNoChildren \\\\Sent\\) \"/\" Sent\nS: g OK .*\n"
+	 "C: h LIST (RECURSIVEMATCH) \"\" *\nS: h BAD .*\nC: i LIST (NEW) \"\" *\nS: i BAD .*\nC: j LIST \"\"\nS: j BAD .*\n"
+	 "C: k LIST \"\" * RETURN (X)\nS: k BAD .*", TRUE},
+	{"subscriptions (RFC 9051 6.3.7, RFC 3501 6.3.9, RFC 5258)",
+	 "C: a UNSUBSCRIBE Archive\nS: a OK .*\nC: b LSUB \"\" *\nS: .* INBOX\nS: .* Archive/Old\nS: .* Sent\nS: b OK .*\n"
+	 "C: c LSUB \"\" %\nS: .* INBOX\nS: \\* LSUB \\(\\\\Noselect\\) \"/\" Archive\nS: .* Sent\nS: c OK .*\n"
+	 "C: d LIST (SUBSCRIBED RECURSIVEMATCH) \"\" A%\nS: \\* LIST \\(\\\\HasChildren\\) \"/\" Archive \\(\"CHILDINFO\" \\(\"SUBSCRIBED\"\\)\\)\nS: d OK .*\n"
+	 "C: e SUBSCRIBE Archive\nS: e OK .*\nC: f LIST (SUBSCRIBED) \"\" A%\nS: \\* LIST \\(\\\\HasChildren \\\\Subscribed\\) \"/\" Archive\nS: f OK .*\n"
+	 "C: g SUBSCRIBE nowhere\nS: g NO \\[NONEXISTENT\\] .*", TRUE},
+	{"NAMESPACE and STATUS (RFC 2342, RFC 9051 6.3.11, RFC 8438, RFC 8474)",
+	 "C: a NAMESPACE\nS: \\* NAMESPACE \\(\\(\"\" \"/\"\\)\\) NIL NIL\nS: a OK .*\n"
+	 "C: b STATUS INBOX (MESSAGES UIDNEXT UNSEEN DELETED SIZE RECENT)\nS: \\* STATUS INBOX \\(MESSAGES 3 UIDNEXT 4 UNSEEN 1 DELETED 0 SIZE [0-9]+ RECENT 0\\)\nS: b OK .*\n"
+	 "C: c STATUS inbox (UIDVALIDITY HIGHESTMODSEQ MAILBOXID)\nS: \\* STATUS INBOX \\(UIDVALIDITY [0-9]+ HIGHESTMODSEQ [0-9]+ MAILBOXID \\([0-9a-f]{32}\\)\\)\nS: c OK .*\n"
+	 "C: d STATUS nowhere (MESSAGES)\nS: d NO \\[NONEXISTENT\\] .*\nC: e STATUS INBOX\nS: e BAD .*\nC: f STATUS INBOX (X)\nS: f BAD .*", TRUE},
+	{"folders are made, renamed and removed (RFC 9051 6.3.4 to 6.3.6, RFC 6154 3, RFC 8474 4.1)",
+	 "C: a CREATE a/b/\nS: a OK \\[MAILBOXID \\([0-9a-f]{32}\\)\\] .*\nC: b CREATE a/b\nS: b NO \\[ALREADYEXISTS\\] .*\n"
+	 "C: c CREATE inbox\nS: c NO \\[ALREADYEXISTS\\] .*\nC: d CREATE a//b\nS: d NO \\[CANNOT\\] .*\nC: e DELETE a\nS: e NO \\[HASCHILDREN\\] .*\n"
+	 "C: f RENAME a/b x/y/z\nS: f OK .*\nC: g LIST \"\" x*\nS: .* x\nS: .* x/y\nS: .* x/y/z\nS: g OK .*\n"
+	 "C: h DELETE INBOX\nS: h NO \\[CANNOT\\] .*\nC: i DELETE nowhere\nS: i NO \\[NONEXISTENT\\] .*\nC: j RENAME nowhere b\nS: j NO \\[NONEXISTENT\\] .*\n"
+	 "C: k RENAME x INBOX\nS: k NO \\[ALREADYEXISTS\\] .*\nC: l CREATE bin (USE (\\Trash))\nS: l OK .*\n"
+	 "C: m CREATE bin2 (USE (\\Trash))\nS: m NO \\[USEATTR\\] .*\nC: n LIST \"\" bin\nS: \\* LIST \\(\\\\HasNoChildren \\\\Trash\\) \"/\" bin\nS: n OK .*\n"
+	 "C: o CREATE Pl&AOQ-ne\nS: o OK .*\nC: p ENABLE IMAP4rev2\nS: \\* ENABLED IMAP4rev2\nS: p OK .*\nC: q LIST \"\" Pl%\nS: .* \"Pl\303\244ne\"\nS: q OK .*", TRUE},
+	{"renaming INBOX moves its messages (RFC 9051 6.3.6)",
+	 "C: a RENAME INBOX before\nS: a OK .*\nC: b STATUS before (MESSAGES)\nS: \\* STATUS before \\(MESSAGES 3\\)\nS: b OK .*\n"
+	 "C: c STATUS INBOX (MESSAGES UIDNEXT)\nS: \\* STATUS INBOX \\(MESSAGES 0 UIDNEXT 4\\)\nS: c OK .*", TRUE},
+	{"SELECT tells what there is, EXAMINE changes nothing (RFC 9051 6.3.2, 6.3.3, 6.4.1)",
+	 "C: a SELECT INBOX\nS: \\* 3 EXISTS\nS: \\* 0 RECENT\nS: \\* FLAGS \\(\\\\Answered \\\\Flagged \\\\Deleted \\\\Seen \\\\Draft foo\\)\n"
+	 "S: \\* OK \\[PERMANENTFLAGS \\(.* foo \\\\\\*\\)\\] .*\nS: \\* OK \\[UIDVALIDITY [0-9]+\\] .*\nS: \\* OK \\[UIDNEXT 4\\] .*\n"
+	 "S: \\* OK \\[HIGHESTMODSEQ [0-9]+\\] .*\nS: \\* OK \\[MAILBOXID \\([0-9a-f]{32}\\)\\] .*\nS: a OK \\[READ-WRITE\\] .*\n"
+	 "C: b EXAMINE Archive\nS: \\* OK \\[CLOSED\\] .*\nS: \\* 0 EXISTS\nS: \\* 0 RECENT\nS: \\* FLAGS .*\nS: \\* OK \\[PERMANENTFLAGS \\(\\)\\] .*\n"
+	 "S: \\* OK \\[UIDVALIDITY .*\nS: \\* OK \\[UIDNEXT 1\\] .*\nS: \\* OK \\[HIGHESTMODSEQ .*\nS: \\* OK \\[MAILBOXID .*\nS: b OK \\[READ-ONLY\\] .*\n"
+	 "C: c SELECT nowhere\nS: \\* OK \\[CLOSED\\] .*\nS: c NO \\[NONEXISTENT\\] .*\nC: d CHECK\nS: d BAD select a folder first\n"
+	 "C: e SELECT\nS: e BAD .*\nC: f SELECT INBOX (X)\nS: f BAD .*", TRUE},
+};
+
+#define SELECTED "C: s SELECT INBOX\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: s OK .*\n"
+
+static const Conversation messages[] = {
+	{"FETCH of what is known of a message (RFC 9051 6.4.5, RFC 8474 5)",
+	 SELECTED "C: a FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
+	 "S: \\* 1 FETCH \\(UID 1 FLAGS \\(\\\\Seen\\) INTERNALDATE \" 3-Mar-2026 04:30:00 \\+0000\" RFC822.SIZE [0-9]+\\)\nS: a OK .*\n"
+	 "C: b UID FETCH 2:* FLAGS\nS: \\* 2 FETCH \\(UID 2 FLAGS \\(\\\\Seen \\\\Flagged foo\\)\\)\nS: \\* 3 FETCH \\(UID 3 FLAGS \\(\\)\\)\nS: b OK UID FETCH completed\n"
+	 "C: c FETCH 3 ENVELOPE\nS: \\* 3 FETCH \\(ENVELOPE \\(NIL \"=\\?utf-8\\?q\\?M=C3=BCller\\?=\" \\(\\(\"Carl\" NIL \"carl\" \"example.org\"\\)\\) .*\\)\\)\nS: c OK .*\n"
+	 "C: d FETCH 2 FAST\nS: \\* 2 FETCH \\(FLAGS .* INTERNALDATE .* RFC822.SIZE [0-9]+\\)\nS: d OK .*\n"
+	 "C: e FETCH 2 (EMAILID THREADID)\nS: \\* 2 FETCH \\(EMAILID \\([0-9a-f]{32}\\) THREADID \\(T[0-9]+\\)\\)\nS: e OK .*\n"
+	 "C: f FETCH 4 FLAGS\nS: f BAD the folder has 3 messages\nC: g UID FETCH 99 FLAGS\nS: g OK .*\nC: h UID FETCH 99:* UID\nS: \\* 3 FETCH \\(UID 3\\)\nS: h OK .*\n"
+	 "C: i FETCH 1\nS: i BAD .*\nC: j FETCH 1 (NONSENSE)\nS: j BAD .*\nC: k FETCH 0 FLAGS\nS: k BAD .*\nC: l FETCH x FLAGS\nS: l BAD .*", TRUE},
+	{"sections are the original octets (RFC 9051 6.4.5.1)",
+	 SELECTED "C: a FETCH 1 BODY.PEEK[1]\nS: \\* 1 FETCH \\(BODY\\[1\\] \\{11\\}\nS: hello world\\)\nS: a OK .*\n"
+	 "C: b FETCH 1 BODY.PEEK[1.MIME]\nS: \\* 1 FETCH \\(BODY\\[1.MIME\\] \\{28\\}\nS: Content-Type: text/plain\nS: \nS: \\)\nS: b OK .*\n"
+	 "C: c FETCH 1 BODY.PEEK[2.HEADER]\nS: \\* 1 FETCH \\(BODY\\[2.HEADER\\] \\{19\\}\nS: Subject: within\nS: \nS: \\)\nS: c OK .*\n"
+	 "C: d FETCH 1 BODY.PEEK[2.TEXT]\nS: \\* 1 FETCH \\(BODY\\[2.TEXT\\] \\{5\\}\nS: inner\\)\nS: d OK .*\n"
+	 "C: e FETCH 1 BODY.PEEK[2.1]\nS: \\* 1 FETCH \\(BODY\\[2.1\\] \\{5\\}\nS: inner\\)\nS: e OK .*\n"
+	 "C: f FETCH 1 BODY.PEEK[HEADER.FIELDS (subject Date)]\nS: \\* 1 FETCH \\(BODY\\[HEADER.FIELDS \\(subject Date\\)\\] \\{60\\}\nS: Subject: two parts\n"
+	 "S: Date: Mon, 2 Mar 2026 23:30:00 -0500\nS: \nS: \\)\nS: f OK .*\n"
+	 "C: g FETCH 2 BODY.PEEK[HEADER.FIELDS.NOT (Subject)]\nS: \\* 2 FETCH \\(BODY\\[HEADER.FIELDS.NOT \\(Subject\\)\\] \\{25\\}\nS: From: bob@example.org\nS: \nS: \\)\nS: g OK .*\n"
+	 "C: h FETCH 2 BODY.PEEK[TEXT]<7.6>\nS: \\* 2 FETCH \\(BODY\\[TEXT\\]<7> \\{6\\}\nS: report\\)\nS: h OK .*\n"
+	 "C: i FETCH 2 BODY.PEEK[TEXT]<500.6>\nS: \\* 2 FETCH \\(BODY\\[TEXT\\]<500> \\{0\\}\nS: \\)\nS: i OK .*\n"
+	 "C: j FETCH 2 BODY.PEEK[5]\nS: \\* 2 FETCH \\(BODY\\[5\\] NIL\\)\nS: j OK .*\n"
+	 "C: k FETCH 2 BODY.PEEK[]\nS: \\* 2 FETCH \\(BODY\\[\\] \\{57\\}\nS: Subject: second\nS: From: bob@example.org\nS: \nS: budget report\nS: \\)\nS: k OK .*\n"
+	 "C: l FETCH 1 BODY.PEEK[MIME]\nS: l BAD .*\nC: m FETCH 1 BODY.PEEK[1.]\nS: m BAD .*\nC: n FETCH 1 BODY.PEEK[X]\nS: n BAD .*\n"
+	 "C: o FETCH 1 BODY.PEEK[HEADER.FIELDS]\nS: o BAD .*", TRUE},
+	{"BODYSTRUCTURE and the old names (RFC 9051 7.5.2, RFC 3501 6.4.5)",
+	 SELECTED "C: a FETCH 1 BODY\nS: \\* 1 FETCH \\(BODY \\(\\(\"text\" \"plain\" \\(\"charset\" \"us-ascii\"\\) NIL NIL \"7bit\" 11 0\\)\\(\"message\" \"rfc822\" .* \"mixed\"\\)\\)\nS: a OK .*\n"
+	 "C: b FETCH 2 (RFC822.HEADER RFC822.TEXT)\nS: \\* 2 FETCH \\(RFC822.HEADER \\{42\\}\nS: Subject: second\nS: From: bob@example.org\nS: \nS:  RFC822.TEXT \\{15\\}\n"
+	 "S: budget report\nS: \\)\nS: b OK .*", TRUE},
+	{"reading a body sets \\Seen, peeking and EXAMINE do not (RFC 9051 6.4.5)",
+	 SELECTED "C: a FETCH 3 BODY.PEEK[TEXT]<0.5>\nS: .*\nS: third\\)\nS: a OK .*\nC: b FETCH 3 FLAGS\nS: \\* 3 FETCH \\(FLAGS \\(\\)\\)\nS: b OK .*\n"
+	 "C: c FETCH 3 BODY[TEXT]<0.5>\nS: .*\nS: third FLAGS \\(\\\\Seen\\)\\)\nS: c OK .*\nC: d FETCH 3 FLAGS\nS: \\* 3 FETCH \\(FLAGS \\(\\\\Seen\\)\\)\nS: d OK .*", TRUE},
+	{"a new keyword is told of (RFC 9051 7.3.5)",
+	 SELECTED "C: a STORE 1 +FLAGS (\\Answered bar)\nS: \\* 1 FETCH \\(UID 1 FLAGS \\(\\\\Seen \\\\Answered bar\\)\\)\nS: \\* FLAGS .* bar foo\\)\n"
+	 "S: \\* OK \\[PERMANENTFLAGS .*\nS: a OK .*", TRUE},
+	{"STORE answers with the flags, silently with none (RFC 9051 6.4.6)",
+	 SELECTED "C: a STORE 2:3 +FLAGS \\Answered\nS: \\* 2 FETCH \\(UID 2 FLAGS \\(\\\\Seen \\\\Answered \\\\Flagged foo\\)\\)\nS: \\* 3 FETCH \\(UID 3 FLAGS \\(\\\\Answered\\)\\)\nS: a OK .*\n"
+	 "C: b UID STORE 2 -FLAGS.SILENT (\\Answered foo)\nS: b OK .*\nC: c FETCH 2 FLAGS\nS: \\* 2 FETCH \\(FLAGS \\(\\\\Seen \\\\Flagged\\)\\)\nS: c OK .*\n"
+	 "C: d STORE 2 FLAGS ()\nS: \\* 2 FETCH \\(UID 2 FLAGS \\(\\)\\)\nS: d OK .*\nC: e STORE 2 FLAGS (\\Nonsense)\nS: e BAD .*\nC: f STORE 2 MORE x\nS: f BAD .*\n"
+	 "C: g STORE 2 +FLAGS\nS: g BAD .*", TRUE},
+	{"EXPUNGE removes what is marked, UID EXPUNGE of that what is named (RFC 9051 6.4.3, 6.4.9)",
+	 SELECTED "C: a STORE 1:3 +FLAGS.SILENT \\Deleted\nS: a OK .*\nC: b UID EXPUNGE 2\nS: \\* 2 EXPUNGE\nS: b OK .*\n"
+	 "C: c EXPUNGE\nS: \\* 2 EXPUNGE\nS: \\* 1 EXPUNGE\nS: c OK .*\nC: d STATUS INBOX (MESSAGES UIDNEXT)\nS: \\* STATUS INBOX \\(MESSAGES 0 UIDNEXT 4\\)\nS: d OK .*", TRUE},
+	{"CLOSE removes and tells nothing, UNSELECT removes nothing (RFC 9051 6.4.1, 6.4.2)",
+	 SELECTED "C: a STORE 1 +FLAGS.SILENT \\Deleted\nS: a OK .*\nC: b UNSELECT\nS: b OK .*\nC: c STATUS INBOX (MESSAGES)\nS: .* 3\\)\nS: c OK .*\n"
+	 "C: d EXAMINE INBOX\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: d OK .*\nC: e EXPUNGE\nS: e NO \\[NOPERM\\] .*\nC: f STORE 1 FLAGS ()\nS: f NO \\[NOPERM\\] .*\n"
+	 "C: g CLOSE\nS: g OK .*\nC: h STATUS INBOX (MESSAGES)\nS: .* 3\\)\nS: h OK .*\n" SELECTED "C: i CLOSE\nS: i OK .*\n"
+	 "C: j STATUS INBOX (MESSAGES)\nS: .* 2\\)\nS: j OK .*", TRUE},
+	{"COPY and MOVE tell the new UIDs (RFC 9051 6.4.7, 6.4.8)",
+	 SELECTED "C: a COPY 1:2 Archive\nS: a OK \\[COPYUID [0-9]+ 1:2 1:2\\] .*\nC: b UID MOVE 3 Archive\nS: \\* OK \\[COPYUID [0-9]+ 3 3\\] moved\nS: \\* 3 EXPUNGE\nS: b OK .*\n"
+	 "C: c COPY 1 nowhere\nS: c NO \\[TRYCREATE\\] .*\nC: d MOVE 1 nowhere\nS: d NO \\[TRYCREATE\\] .*\nC: e UID COPY 99 Archive\nS: e OK UID COPY completed\n"
+	 "C: f MOVE 1 INBOX\nS: f OK MOVE completed\nC: g STATUS Archive (MESSAGES UNSEEN)\nS: \\* STATUS Archive \\(MESSAGES 3 UNSEEN 1\\)\nS: g OK .*", TRUE},
+	{"APPEND, with flags and a date, several at once, refused before it is sent (RFC 9051 6.3.12, RFC 3502, RFC 7888)",
+	 "C: a APPEND Archive (\\Seen foo) \" 1-Jan-2020 00:00:00 +0100\" {17}\nS: \\+ go on\nC: Subject: x\\n\\nabc\nS: a OK \\[APPENDUID [0-9]+ 1\\] .*\n"
+	 "C: b APPEND Archive {4+}\\nabcd {4+}\\nefgh\nS: b OK \\[APPENDUID [0-9]+ 2:3\\] .*\n"
+	 "C: c APPEND nowhere {4}\nS: c NO \\[TRYCREATE\\] .*\nC: d APPEND nowhere {4+}\\nabcd\nS: d NO \\[TRYCREATE\\] .*\n"
+	 "C: e APPEND Archive \"yesterday\" {4+}\\nabcd\nS: e BAD this is no date\nC: f APPEND Archive\nS: f BAD .*\nC: g APPEND Archive {0+}\\n\nS: g BAD the message is empty\n"
+	 "C: h APPEND Archive {99999999}\nS: h BAD \\[TOOBIG\\] .*\nC: i EXAMINE Archive\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: i OK .*\n"
+	 "C: j FETCH 1 (FLAGS INTERNALDATE BODY[])\nS: \\* 1 FETCH \\(FLAGS \\(\\\\Seen foo\\) INTERNALDATE \" 1-Jan-2020 00:00:00 \\+0100\" BODY\\[\\] \\{17\\}\nS: Subject: x\nS: \nS: abc\\)\nS: j OK .*\n", TRUE},
+	{"SEARCH (RFC 9051 6.4.4)",
+	 SELECTED "C: a SEARCH ALL\nS: \\* SEARCH 1 2 3\nS: a OK .*\nC: b SEARCH UNSEEN\nS: \\* SEARCH 3\nS: b OK .*\nC: c UID SEARCH OR FLAGGED UNSEEN NOT KEYWORD bar\nS: \\* SEARCH 2 3\nS: c OK .*\n"
+	 "C: d SEARCH FROM ada\nS: \\* SEARCH 1\nS: d OK .*\nC: e SEARCH CHARSET UTF-8 SUBJECT {7}\nS: \\+ go on\nC: m\303\274LLer\nS: \\* SEARCH 3\nS: e OK .*\n"
+	 "C: f SEARCH BODY budget\nS: \\* SEARCH 2\nS: f OK .*\nC: g SEARCH TEXT \"two par\"\nS: \\* SEARCH 1\nS: g OK .*\nC: h SEARCH ON 3-Mar-2026\nS: \\* SEARCH 1\nS: h OK .*\n"
+	 "C: i SEARCH SENTON 2-Mar-2026\nS: \\* SEARCH 1\nS: i OK .*\nC: j SEARCH SINCE 4-Mar-2026 BEFORE 5-Mar-2026\nS: \\* SEARCH 2\nS: j OK .*\n"
+	 "C: k SEARCH LARGER 100 1:2\nS: \\* SEARCH 1\nS: k OK .*\nC: l SEARCH HEADER Message-ID one@\nS: \\* SEARCH 1\nS: l OK .*\nC: m SEARCH HEADER To \"\"\nS: \\* SEARCH 1\nS: m OK .*\n"
+	 "C: n SEARCH (UID 2:* (NOT 3))\nS: \\* SEARCH 2\nS: n OK .*\nC: o SEARCH NEW\nS: \\* SEARCH\nS: o OK .*\nC: p SEARCH\nS: p BAD .*\nC: q SEARCH NONSENSE\nS: q BAD .*\n"
+	 "C: r SEARCH CHARSET X ALL\nS: r NO \\[BADCHARSET \\(UTF-8 US-ASCII\\)\\] .*\nC: t SEARCH ON never\nS: t BAD .*\nC: u SEARCH OR ALL\nS: u BAD .*", TRUE},
+	{"SEARCH RETURN, and what it saves (RFC 4731, RFC 5182, RFC 9394)",
+	 SELECTED "C: a SEARCH RETURN (MIN MAX COUNT) ALL\nS: \\* ESEARCH \\(TAG \"a\"\\) MIN 1 MAX 3 COUNT 3\nS: a OK .*\nC: b UID SEARCH RETURN () SEEN\nS: \\* ESEARCH \\(TAG \"b\"\\) UID ALL 1:2\nS: b OK .*\n"
+	 "C: c SEARCH RETURN (SAVE) SEEN\nS: c OK .*\nC: d FETCH $ UID\nS: \\* 1 FETCH \\(UID 1\\)\nS: \\* 2 FETCH \\(UID 2\\)\nS: d OK .*\nC: e SEARCH RETURN (COUNT) DRAFT\nS: \\* ESEARCH \\(TAG \"e\"\\) COUNT 0\nS: e OK .*\n"
+	 "C: f SEARCH RETURN (PARTIAL -1:-2) ALL\nS: \\* ESEARCH \\(TAG \"f\"\\) PARTIAL \\(-1:-2 2:3\\)\nS: f OK .*\nC: g SEARCH RETURN (X) ALL\nS: g BAD .*", TRUE},
+};
+
+static const Conversation others[] = {
+	{"what others do is told behind a command that allows it (RFC 9051 7.5.1)",
+	 SELECTED "X: add\nC: a NOOP\nS: \\* 4 EXISTS\nS: a OK .*\nX: flag 1 4\nC: b NOOP\nS: \\* 1 FETCH \\(UID 1 FLAGS \\(\\\\Flagged\\)\\)\nS: b OK .*\n"
+	 "X: remove 2\nC: c FETCH 3 UID\nS: \\* 3 FETCH \\(UID 3\\)\nS: c OK .*\nC: d FETCH 2 UID\nS: d NO \\[EXPUNGEISSUED\\] .*\nC: e STORE 3 +FLAGS.SILENT \\Seen\nS: e OK .*\n"
+	 "C: f UID FETCH 4 UID\nS: \\* 4 FETCH \\(UID 4\\)\nS: \\* 2 EXPUNGE\nS: f OK .*\nC: g FETCH 2 UID\nS: \\* 2 FETCH \\(UID 3\\)\nS: g OK .*", TRUE},
+	{"new messages are told while removals have to wait (RFC 9051 7.5.1)",
+	 SELECTED "X: remove 1\nX: add\nC: a SEARCH ALL\nS: \\* SEARCH 2 3\nS: \\* 4 EXISTS\nS: a OK .*\nC: b NOOP\nS: \\* 1 EXPUNGE\nS: b OK .*", TRUE},
+	{"IDLE tells at once (RFC 9051 6.3.13)",
+	 SELECTED "C: a IDLE\nS: \\+ waiting for DONE\nX: add\nX: wake\nS: \\* 4 EXISTS\nX: remove 1\nX: wake\nS: \\* 1 EXPUNGE\nC: DONE\nS: a OK IDLE completed\n"
+	 "C: b IDLE\nS: \\+ .*\nC: NOOP\nS: b BAD DONE was expected", TRUE},
+	{"one session's changes are the other's news (RFC 9051 7.5)",
+	 SELECTED "2: C: s SELECT INBOX\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: s OK .*\n"
+	 "1: C: a STORE 1 +FLAGS \\Flagged\nS: \\* 1 FETCH \\(UID 1 FLAGS \\(\\\\Seen \\\\Flagged\\)\\)\nS: a OK .*\n"
+	 "2: C: b NOOP\nS: \\* 1 FETCH \\(UID 1 FLAGS \\(\\\\Seen \\\\Flagged\\)\\)\nS: b OK .*\n"
+	 "1: C: c MOVE 2 Archive\nS: \\* OK \\[COPYUID .*\nS: \\* 2 EXPUNGE\nS: c OK .*\n2: C: d NOOP\nS: \\* 2 EXPUNGE\nS: d OK .*\n"
+	 "1: C: e APPEND INBOX {4+}\\nabcd\nS: \\* 3 EXISTS\nS: e OK .*\n2: C: f NOOP\nS: \\* 3 EXISTS\nS: f OK .*", TRUE},
+	{"the selected folder was deleted",
+	 "C: s SELECT Archive/Old\nS: \\* 1 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: s OK .*\n"
+	 "2: C: a DELETE Archive/Old\nS: a OK .*\n1: C: b NOOP\nS: \\* BYE the selected folder was deleted", TRUE},
+	{"CONDSTORE: numbers, UNCHANGEDSINCE, CHANGEDSINCE (RFC 7162 3.1)",
+	 "C: x SELECT INBOX (CONDSTORE)\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: x OK .*\n"
+	 "C: a STORE 1 +FLAGS.SILENT \\Draft\nS: \\* 1 FETCH \\(UID 1 MODSEQ \\([0-9]+\\)\\)\nS: a OK .*\n"
+	 "C: b STORE 1:3 (UNCHANGEDSINCE 1) +FLAGS \\Draft\nS: b OK \\[MODIFIED 1:3\\] .*\n"
+	 "C: c FETCH 1:* (FLAGS) (CHANGEDSINCE 999999)\nS: c OK .*\nC: d SEARCH MODSEQ 1 DRAFT\nS: \\* SEARCH 1 \\(MODSEQ [0-9]+\\)\nS: d OK .*\n"
+	 "C: e FETCH 1 FLAGS (X)\nS: e BAD .*\nC: f FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)\nS: f BAD .*", TRUE},
+	{"QRESYNC: what was missed is told with the selection (RFC 7162 3.2)",
+	 "C: a SELECT INBOX (QRESYNC (1 1))\nS: a BAD .*\nC: b ENABLE QRESYNC\nS: \\* ENABLED QRESYNC\nS: b OK .*\n"
+	 "X: remove 1\nC: c SELECT INBOX (QRESYNC (1 1))\nS: \\* 2 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: c OK .*\n"
+	 "C: d UID FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)\nS: \\* VANISHED \\(EARLIER\\) 1\nS: \\* 1 FETCH \\(UID 2 FLAGS \\(.*\\) MODSEQ \\([0-9]+\\)\\)\nS: \\* 2 FETCH \\(UID 3 .*\nS: d OK .*\n"
+	 "X: remove 2\nC: e NOOP\nS: \\* VANISHED 2\nS: e OK .*\nC: f STORE 1 +FLAGS.SILENT \\Deleted\nS: \\* 1 FETCH \\(UID 3 MODSEQ .*\nS: f OK .*\n"
+	 "C: g EXPUNGE\nS: \\* VANISHED 3\nS: g OK \\[HIGHESTMODSEQ [0-9]+\\] .*", TRUE},
+	{"IMAP4rev2: names in UTF-8, ESEARCH in place of SEARCH (RFC 9051 appendix E)",
+	 "C: a ENABLE IMAP4rev2 X\nS: \\* ENABLED IMAP4rev2\nS: a OK .*\nC: b CREATE \"Entw\303\274rfe\"\nS: b OK .*\n"
+	 "C: c SELECT \"Entw\303\274rfe\"\nS: \\* 0 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: \\* LIST \\(\\) \"/\" \"Entw\303\274rfe\"\nS: c OK .*\n"
+	 "C: d SEARCH ALL\nS: \\* ESEARCH \\(TAG \"d\"\\)\nS: d OK .*", TRUE},
+};
+
+static void
+run_all (const Conversation *c, gsize n)
+{
+	for (gsize i = 0; i < n; i++)
+		conversation_run (&c[i]);
+}
+
+static void
+test_log_on_and_folders (void **state)
+{
+	run_all (conversations, G_N_ELEMENTS (conversations));
+}
+
+static void
+test_messages_of_the_selected_folder (void **state)
+{
+	run_all (messages, G_N_ELEMENTS (messages));
+}
+
+static void
+test_changes_of_others_and_numbers_of_changes (void **state)
+{
+	run_all (others, G_N_ELEMENTS (others));
+}
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test (test_log_on_and_folders),
+		cmocka_unit_test (test_messages_of_the_selected_folder),
+		cmocka_unit_test (test_changes_of_others_and_numbers_of_changes),
+	};
+	return cmocka_run_group_tests_name ("imapd-session", tests, NULL, NULL);
+}
