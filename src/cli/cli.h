@@ -103,6 +103,7 @@ void cli_poke (Cli *cli);
 
 gboolean cmd_logon (Cli *cli, char **args, GError **error);
 gboolean cmd_sync (Cli *cli, char **args, GError **error);
+gboolean cmd_serve (Cli *cli, char **args, GError **error);
 gboolean cmd_status (Cli *cli, char **args, GError **error);
 gboolean cmd_log (Cli *cli, char **args, GError **error);
 gboolean cmd_folders (Cli *cli, char **args, GError **error);
@@ -131,6 +132,6 @@ gboolean cmd_store_compact (Cli *cli, char **args, GError **error);
 gboolean cmd_store_export (Cli *cli, char **args, GError **error);
 gboolean cmd_store_index (Cli *cli, char **args, GError **error);
 
-extern const GOptionEntry logon_options[], sync_options[], log_options[], list_options[], show_options[], search_options[], save_options[],
+extern const GOptionEntry logon_options[], sync_options[], serve_options[], log_options[], list_options[], show_options[], search_options[], save_options[],
         delete_options[], undelete_options[], add_options[], folder_create_options[], folder_delete_options[], resolve_options[], rebind_options[],
         profile_delete_options[], store_check_options[], store_export_options[], store_index_options[];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* profile list, show, delete. */
 #include "cli.h"
+#include "local-secret.h"
 #include "secret.h"
 #include <string.h>
 
@@ -99,6 +100,9 @@ cmd_profile_delete (Cli *cli, char **args, GError **error)
 		return FALSE;
 	if (cli->profile->source == SECRET_KEYRING && !keep_password && !secret_delete (cli->profile, &local))
 		cli_note (cli, "The password may still be in the keyring: %s", local->message);
+	g_clear_error (&local);
+	if (!local_secret_delete (cli->profile, &local))
+		cli_note (cli, "%s", local->message);
 	if (cli->json)
 		cli_print_json (json_profile (cli->profile));
 	else

@@ -18,6 +18,13 @@ const Verb verbs[] = {
 	 "A watcher that was asked to stop has done its work, so it ends with 0, not 130.\n\n"
 	 "Examples:\n  outpost sync\n  outpost sync --watch\n  systemctl --user enable --now outpost@alice@example.org",
 	 sync_options, cmd_sync, 0},
+	{"serve", "", "Serve the offline store to mail programs by IMAP, on this machine",
+	 "Any mail program then reads and changes the offline mailbox at full speed, with or without a network; what it changes is pushed by the\n"
+	 "next sync, as everything else that is changed here. Run outpost sync --watch beside it. Only addresses of this machine are served.\n"
+	 "Log on as the profile's address with the password that --show-password prints; at the Unix socket nobody has to. docs/serve.md has\n"
+	 "settings for mutt, Thunderbird and mbsync.\n\n"
+	 "Examples:\n  outpost serve\n  outpost serve --show-password\n  outpost serve --socket ~/.outpost.sock",
+	 serve_options, cmd_serve, 0},
 	{"status", "", "What is in step, what is pending, how big it all is", "Example:\n  outpost status --json", NULL, cmd_status, 0},
 	{"log", "", "The log of the last synchronisations", "Example:\n  outpost log -n 5", log_options, cmd_log, 0},
 	{"folders", "", "List the folders", "Example:\n  outpost folders", NULL, cmd_folders, 0},

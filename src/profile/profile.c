@@ -184,12 +184,18 @@ profiles_dir (void)
 	return g_build_filename (config, "outpost", "profiles", NULL);
 }
 
+char *
+profile_file (const char *name, const char *suffix)
+{
+	g_autofree char *dir = profiles_dir ();
+	g_autofree char *file = g_strconcat (name, suffix, NULL);
+	return g_build_filename (dir, file, NULL);
+}
+
 static char *
 profile_path (const char *name)
 {
-	g_autofree char *dir = profiles_dir ();
-	g_autofree char *file = g_strconcat (name, SUFFIX, NULL);
-	return g_build_filename (dir, file, NULL);
+	return profile_file (name, SUFFIX);
 }
 
 char *

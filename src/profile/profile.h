@@ -50,6 +50,8 @@ void profile_target (const Profile *p, NetTarget *target_out);
 gboolean profile_save (const Profile *p, GError **error);
 /* NOT_FOUND (naming the profiles there are), CORRUPT with the file and the key, or NO_PERMISSION. */
 Profile *profile_load (const char *name, GError **error);
+/* A file beside that of profile @name: its path with @suffix in place of ".profile". */
+char *profile_file (const char *name, const char *suffix);
 /* Removes the file; neither the store nor the secret. */
 gboolean profile_delete (const char *name, GError **error);
 /* All names, sorted; empty without any. NULL-terminated, g_strfreev. */
