@@ -102,6 +102,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 	g_autoptr (ImapdSession) s = imapd_session_new (&settings, data[0] & 1 ? mailbox : NULL, take, out);
 	feed (s, data + 1, size - 1, data[0] & 2 ? 7 : size);
 	imapd_session_wake (s);
-	g_assert (g_str_has_suffix (out->str, "\r\n") || out->len >= (16u << 20));
+	/* what is served may hold NULs */
+	g_assert (out->len >= (16u << 20) || (out->len > 2 && memcmp (out->str + out->len - 2, "\r\n", 2) == 0));
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* APPEND (RFC 9051 section 6.3.12, RFC 3502): the messages are taken as they come, small ones in memory, big ones in an unlinked file, and
+/* APPEND (RFC 9051 section 6.3.12, RFC 3502) and REPLACE (RFC 8508): the messages are taken as they come, small ones in memory, big ones in an unlinked file, and
  * stored together when the command is whole. */
 #include "imapd-private.h"
 #include "imap-text.h"
@@ -47,14 +47,23 @@ upload_new (void)
 	return u;
 }
 
+/* REPLACE has the message's number before the folder's name. */
+static const ImapNode *
+folder_arg (const ImapdSession *s)
+{
+	return imap_command_arg (s->command, imap_command_is (s->command, "REPLACE") ? 1 : 0);
+}
+
 gboolean
 append_begin (ImapdSession *s)
 {
-	const ImapNode *name = imap_command_arg (s->command, 0);
+	const ImapNode *name = folder_arg (s);
 	const Part part = {.octets = g_byte_array_new (), .fd = -1};
 	if (!s->upload)
 		s->upload = upload_new ();
 	g_array_append_val (s->upload->parts, part);
+	if (imap_command_is (s->command, "REPLACE") && s->upload->parts->len > 1)
+		return session_bad (s, "REPLACE takes one message");
 	if (s->upload->parts->len > MESSAGES_MAX)
 		return session_no (s, "LIMIT", "at most %d messages at once", MESSAGES_MAX);
 	if (s->upload->parts->len > 1)
@@ -163,7 +172,7 @@ take_messages (ImapdSession *s)
 {
 	g_autoptr (GArray) messages = g_array_new (FALSE, TRUE, sizeof (NewMessage));
 	g_array_set_clear_func (messages, (GDestroyNotify) new_message_done);
-	const ImapNode *n = node_next (imap_command_arg (s->command, 0));
+	const ImapNode *n = node_next (folder_arg (s));
 	for (guint i = 0; s->upload && i < s->upload->parts->len; i++) {
 		NewMessage m = {0};
 		gboolean ok = take_message (s, &n, &g_array_index (s->upload->parts, Part, i), &m);
@@ -194,18 +203,64 @@ add_messages (Store *store, gint64 folder, const GArray *messages, ImapSet *uids
 	return TRUE;
 }
 
+static GArray *
+uploaded (ImapdSession *s)
+{
+	if (!s->upload || !s->upload->failed)
+		return take_messages (s);
+	session_no (s, "OVERQUOTA", "there is no room for the message");
+	return NULL;
+}
+
+/* The one message that REPLACE names: 0 with the answer set. */
+static guint32
+replaced_uid (ImapdSession *s)
+{
+	g_auto (UidSet) uids = {0};
+	if (s->read_only) {
+		session_no (s, "NOPERM", "the folder was opened for reading only");
+		return 0;
+	}
+	if (!session_uids (s, imap_command_arg (s->command, 0), imap_command_is_uid (s->command), &uids))
+		return 0;
+	if (uid_set_count (&uids) != 1) {
+		session_bad (s, "REPLACE wants one message's number");
+		return 0;
+	}
+	return uid_set_max (&uids);
+}
+
+static gboolean
+remove_replaced (ImapdSession *s, Store *store, guint32 uid, GError **error)
+{
+	g_autoptr (Placement) p = store_placement_by_uid (store, s->view->folder, uid, error);
+	return p && store_remove (store, p->id, "here", error);
+}
+
+void
+run_replace (ImapdSession *s)
+{
+	g_auto (ImapSet) uids = {0};
+	GError *error = NULL;
+	g_autoptr (GArray) messages = uploaded (s);
+	guint32 uid = messages ? replaced_uid (s) : 0;
+	Store *store = uid ? session_store (s) : NULL;
+	g_autoptr (Folder) f = store ? session_selectable (s, store, folder_arg (s), "TRYCREATE") : NULL;
+	if (!f || !session_begin (s, store) ||
+	    !session_commit (s, store, remove_replaced (s, store, uid, &error) && add_messages (store, f->id, messages, &uids, &error), &error))
+		return;
+	/* RFC 8508 section 3.4: before the old one vanishes */
+	imap_write_appenduid (&s->out, NULL, f->uidvalidity, &uids, "replaced");
+}
+
 void
 run_append (ImapdSession *s)
 {
 	g_auto (ImapSet) uids = {0};
 	GError *error = NULL;
-	if (s->upload && s->upload->failed) {
-		session_no (s, "OVERQUOTA", "there is no room for the message");
-		return;
-	}
-	g_autoptr (GArray) messages = take_messages (s);
+	g_autoptr (GArray) messages = uploaded (s);
 	Store *store = messages ? session_store (s) : NULL;
-	g_autoptr (Folder) f = store ? session_selectable (s, store, imap_command_arg (s->command, 0), "TRYCREATE") : NULL;
+	g_autoptr (Folder) f = store ? session_selectable (s, store, folder_arg (s), "TRYCREATE") : NULL;
 	if (!f || !session_begin (s, store) || !session_commit (s, store, add_messages (store, f->id, messages, &uids, &error), &error))
 		return;
 	g_string_printf (s->code, "APPENDUID %u ", f->uidvalidity);

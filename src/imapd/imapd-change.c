@@ -186,8 +186,7 @@ format_numbers (const ImapdSession *s, const UidSet *uids, GString *text)
 		uid_set_format (uids, text);
 		return;
 	}
-	for (guint i = 0; i < uids->n_ranges; i++)
-		uid_set_add_range (&numbers, view_number (s->view, uids->ranges[i].lo), view_number (s->view, uids->ranges[i].hi));
+	view_numbers_of (s->view, uids, &numbers);
 	uid_set_format (&numbers, text);
 }
 

@@ -9,6 +9,8 @@
 #define ITEMS_MAX 100
 #define BATCH 200
 #define PIECE (256u << 10)
+#define PREVIEW_CHARACTERS 200
+#define PREVIEW_READ 2000 /* octets of text that these are taken from */
 
 typedef enum {
 	ITEM_UID,
@@ -21,7 +23,10 @@ typedef enum {
 	ITEM_BODYSTRUCTURE,
 	ITEM_EMAILID,
 	ITEM_THREADID,
+	ITEM_PREVIEW,
 	ITEM_SECTION, /* BODY[...] */
+	ITEM_BINARY, /* BINARY[...] (RFC 3516): the transfer encoding undone */
+	ITEM_BINARY_SIZE,
 	ITEM_RFC822,  /* RFC 3501: RFC822, RFC822.HEADER, RFC822.TEXT */
 } ItemKind;
 
@@ -45,6 +50,7 @@ typedef struct {
 	gboolean sees; /* sets \Seen */
 	guint64 since; /* CHANGEDSINCE; 0: all */
 	gboolean vanished;
+	gint64 from, to; /* PARTIAL; 0: all */
 	UidSet seen;   /* those that got \Seen by this command */
 	gboolean uid, flags, modseq; /* are among the items */
 	guint64 found;
@@ -72,6 +78,7 @@ static const struct {
 	{"RFC822.SIZE", ITEM_SIZE, LISTING_MESSAGE},
 	{"EMAILID", ITEM_EMAILID, LISTING_MESSAGE},
 	{"THREADID", ITEM_THREADID, LISTING_MESSAGE},
+	{"PREVIEW", ITEM_PREVIEW, LISTING_STRUCTURE},
 	{"ENVELOPE", ITEM_ENVELOPE, LISTING_STRUCTURE},
 	{"BODY", ITEM_BODY, LISTING_STRUCTURE},
 	{"BODYSTRUCTURE", ITEM_BODYSTRUCTURE, LISTING_STRUCTURE},
@@ -104,17 +111,32 @@ add_rfc822 (Fetch *f, const ImapNode *n)
 	return FALSE;
 }
 
+static const struct {
+	const char *stem, *name;
+	ItemKind kind;
+	gboolean sees;
+} sections[] = {
+	{"BODY", "BODY", ITEM_SECTION, TRUE},       {"BODY.PEEK", "BODY", ITEM_SECTION, FALSE},
+	{"BINARY", "BINARY", ITEM_BINARY, TRUE},    {"BINARY.PEEK", "BINARY", ITEM_BINARY, FALSE},
+	{"BINARY.SIZE", "BINARY.SIZE", ITEM_BINARY_SIZE, FALSE},
+};
+
 static gboolean
 add_section (Fetch *f, const ImapNode *n)
 {
-	Item item = {.kind = ITEM_SECTION, .name = "BODY"};
-	gboolean peek = slice_equals_ascii_case (node_stem (n), "BODY.PEEK");
-	gboolean ok = (peek || slice_equals_ascii_case (node_stem (n), "BODY")) && section_parse (n, &item.section);
+	guint i = 0;
+	while (i < G_N_ELEMENTS (sections) && !slice_equals_ascii_case (node_stem (n), sections[i].stem))
+		i++;
+	if (i == G_N_ELEMENTS (sections))
+		return FALSE;
+	Item item = {.kind = sections[i].kind, .name = sections[i].name};
+	gboolean ok = section_parse (n, &item.section) && (item.kind == ITEM_SECTION || item.section.text == SECTION_ALL) &&
+	              (item.kind != ITEM_BINARY_SIZE || !item.section.partial);
 	if (!ok) {
 		item_done (&item);
 		return FALSE;
 	}
-	f->sees |= !peek;
+	f->sees |= sections[i].sees;
 	/* All of a message needs no structure. */
 	add_item (f, item, *item.section.part || item.section.text != SECTION_ALL ? LISTING_STRUCTURE : LISTING_MESSAGE);
 	return TRUE;
@@ -169,7 +191,9 @@ take_modifiers (Fetch *f, const ImapNode *list)
 			session_use_condstore (f->s);
 			if (!f->modseq)
 				add_item (f, (Item){.kind = ITEM_MODSEQ, .name = "MODSEQ"}, LISTING_PLACEMENT);
-		} else if (node_is_word (n, "VANISHED"))
+		} else if (node_is_word (n, "PARTIAL") && node_next (n) && imap_partial_parse (node_text (node_next (n)), &f->from, &f->to))
+			n = node_next (n);
+		else if (node_is_word (n, "VANISHED"))
 			f->vanished = TRUE;
 		else
 			return session_bad (f->s, "an unknown modifier of FETCH");
@@ -186,9 +210,13 @@ take_fetch (Fetch *f)
 	if (!n)
 		return session_bad (f->s, "items are expected");
 	if (n->kind == NODE_LIST) {
-		for (const ImapNode *item = node_first (n); item; item = node_next (item))
+		for (const ImapNode *item = node_first (n); item; item = node_next (item)) {
 			if (!take_item (f, item))
 				return FALSE;
+			const ImapNode *lazy = node_is_word (item, "PREVIEW") ? node_next (item) : NULL;
+			if (lazy && lazy->kind == NODE_LIST && node_is_word (node_first (lazy), "LAZY"))
+				item = lazy; /* it is never so slow that leaving it out would help */
+		}
 	} else if (!take_macro (f, n) && !take_item (f, n))
 		return FALSE;
 	if (!take_modifiers (f, node_next (n)))
@@ -300,6 +328,111 @@ write_section (Fetch *f, const Item *item, Source *source, GError **error)
 	return TRUE;
 }
 
+/* The beginning of what a person reads, on one line (RFC 8970). */
+static gboolean
+write_preview (Fetch *f, Source *source, GError **error)
+{
+	const MailStructure *m = source_structure (source, error);
+	g_autofree char *text = m ? mail_text (m, source_read, source, PREVIEW_READ, error) : NULL;
+	g_autoptr (GString) line = g_string_new (NULL);
+	if (!text)
+		return FALSE;
+	glong characters = 0;
+	for (const char *c = text; *c && characters < PREVIEW_CHARACTERS; c = g_utf8_next_char (c)) {
+		gunichar u = g_utf8_get_char (c);
+		gboolean blank = g_unichar_isspace (u) || g_unichar_iscntrl (u);
+		if (blank && (line->len == 0 || line->str[line->len - 1] == ' '))
+			continue;
+		g_string_append_unichar (line, blank ? ' ' : u);
+		characters++;
+	}
+	imap_write_word (&f->s->out, "PREVIEW");
+	imap_write_string (&f->s->out, (Slice){line->str, line->len});
+	return TRUE;
+}
+
+/* ---- BINARY ---- */
+
+typedef struct {
+	Fetch *f;
+	guint64 at, from, to; /* of the decoded octets: those seen, and which are wanted */
+	gboolean nul;
+} Decoded;
+
+static gboolean
+count_decoded (gpointer data, const void *octets, gsize size, GError **error)
+{
+	Decoded *d = data;
+	d->at += size;
+	d->nul |= memchr (octets, '\0', size) != NULL;
+	return TRUE;
+}
+
+static gboolean
+send_decoded (gpointer data, const void *octets, gsize size, GError **error)
+{
+	Decoded *d = data;
+	guint64 start = MAX (d->at, d->from), end = MIN (d->at + size, d->to);
+	if (start < end)
+		g_string_append_len (d->f->s->out.text, (const char *) octets + (start - d->at), (gssize) (end - start));
+	d->at += size;
+	session_flush (d->f->s, FALSE);
+	return !session_is_dead (d->f->s) || error_fail (error, ERROR_CANCELLED, "the client is gone");
+}
+
+static gboolean
+is_known_encoding (const char *encoding)
+{
+	static const char *const known[] = {"7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue", NULL};
+	return g_strv_contains (known, encoding);
+}
+
+/* Decoded twice, first for the size, so that memory does not grow with it. */
+static gboolean
+write_decoded (Fetch *f, const Item *item, Source *source, const MailPart *p, GError **error)
+{
+	const Section *sec = &item->section;
+	Decoded d = {.f = f};
+	if (!is_known_encoding (p->encoding))
+		return error_fail (error, ERROR_REFUSED, "the part's encoding %s is unknown", p->encoding);
+	if (!mail_part_stream (p, source_read, source, count_decoded, &d, error))
+		return FALSE;
+	write_section_name (f, item);
+	if (item->kind == ITEM_BINARY_SIZE) {
+		imap_write_number (&f->s->out, d.at);
+		return TRUE;
+	}
+	d.from = sec->partial ? MIN (sec->from, d.at) : 0;
+	d.to = sec->partial ? MIN (d.from + sec->size, d.at) : d.at;
+	d.at = 0;
+	imap_write_literal (&f->s->out, d.to - d.from, d.nul);
+	return mail_part_stream (p, source_read, source, send_decoded, &d, error);
+}
+
+/* The whole message is what it is; parts are decoded. */
+static gboolean
+write_binary (Fetch *f, const Item *item, Source *source, GError **error)
+{
+	const MailPart *p = NULL;
+	if (!*item->section.part) {
+		if (item->kind == ITEM_BINARY)
+			return write_section (f, item, source, error);
+		write_section_name (f, item);
+		imap_write_number (&f->s->out, source->size);
+		return TRUE;
+	}
+	if (!section_part (&item->section, source, &p, error))
+		return FALSE;
+	if (p)
+		return write_decoded (f, item, source, p, error);
+	write_section_name (f, item);
+	if (item->kind == ITEM_BINARY)
+		imap_write_nil (&f->s->out);
+	else
+		imap_write_number (&f->s->out, 0);
+	return TRUE;
+}
+
 static void
 write_date (Fetch *f, const Message *m)
 {
@@ -351,9 +484,14 @@ write_item (Fetch *f, const Item *item, const Listing *l, Source *source, GError
 	case ITEM_THREADID:
 		write_ids (f, item, &l->message);
 		return TRUE;
+	case ITEM_PREVIEW:
+		return write_preview (f, source, error);
 	case ITEM_SECTION:
 	case ITEM_RFC822:
 		return write_section (f, item, source, error);
+	case ITEM_BINARY:
+	case ITEM_BINARY_SIZE:
+		return write_binary (f, item, source, error);
 	}
 	g_assert_not_reached ();
 }
@@ -391,7 +529,7 @@ write_message (Fetch *f, const Listing *l)
 	if (error_is (error, ERROR_NOT_FOUND))
 		f->found--;
 	else
-		session_no (f->s, "CORRUPTION", "%s", error->message);
+		session_no (f->s, error_is (error, ERROR_REFUSED) ? "UNKNOWN-CTE" : "CORRUPTION", "%s", error->message);
 }
 
 /* ---- Batches ---- */
@@ -515,6 +653,31 @@ write_vanished (Fetch *f, GError **error)
 	return TRUE;
 }
 
+static gboolean
+collect_changed (gpointer uids, const Placement *p)
+{
+	uid_set_add (uids, p->uid);
+	return TRUE;
+}
+
+/* What PARTIAL leaves of @uids, of those that changed where CHANGEDSINCE is asked for (RFC 9394 section 3.3). */
+static gboolean
+take_part (Fetch *f, UidSet *uids)
+{
+	GError *error = NULL;
+	g_auto (UidSet) changed = {0}, other = {0}, part = {0};
+	if (f->since) {
+		if (!store_each_placement (f->store, f->s->view->folder, f->since, collect_changed, &changed, &error))
+			return session_fail (f->s, error);
+		uid_set_copy (&other, uids);
+		uid_set_remove_set (&other, &changed);
+		uid_set_remove_set (uids, &other);
+	}
+	uids_partial (uids, f->from, f->to, &part);
+	uid_set_copy (uids, &part);
+	return TRUE;
+}
+
 void
 run_fetch (ImapdSession *s)
 {
@@ -525,7 +688,7 @@ run_fetch (ImapdSession *s)
 	if (!session_uids (s, imap_command_arg (s->command, 0), imap_command_is_uid (s->command), &uids) || !take_fetch (&f))
 		return;
 	f.store = session_store (s);
-	if (!f.store || (f.sees && !s->read_only && !see (&f, &uids)))
+	if (!f.store || (f.from && !take_part (&f, &uids)) || (f.sees && !s->read_only && !see (&f, &uids)))
 		return;
 	gboolean ok = !f.vanished || write_vanished (&f, &error);
 	for (guint i = 0; ok && i < uids.n_ranges && !session_is_dead (s); i++)

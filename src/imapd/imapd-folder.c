@@ -57,7 +57,6 @@ typedef struct {
 	char **patterns;
 	gboolean extended, only_subscribed, only_special, recursive, tell_subscribed, tell_special;
 	const ImapNode *status; /* items; NULL: none */
-	gboolean myrights;
 } Tree;
 
 static void
@@ -124,12 +123,6 @@ list_one (ImapdSession *s, Store *store, const Tree *l, const Folder *f, const c
 	attributes[n] = NULL;
 	const ImapListed listed = {.attributes = attributes, .delimiter = DELIMITER, .name = shown_name (f), .childinfo = children_match ? below : NULL};
 	imap_write_listed (&s->out, response, &listed);
-	if (l->myrights && f->selectable) {
-		imap_write_untagged (&s->out, "MYRIGHTS");
-		imap_write_mailbox (&s->out, shown_name (f));
-		imap_write_word (&s->out, "lrswipkxte");
-		imap_write_end (&s->out);
-	}
 	return !l->status || !f->selectable || status_write (s, store, f, l->status);
 }
 
@@ -186,8 +179,6 @@ take_returns (ImapdSession *s, const ImapNode *list, Tree *l)
 			l->tell_subscribed = TRUE;
 		else if (node_is_word (n, "SPECIAL-USE"))
 			l->tell_special = TRUE;
-		else if (node_is_word (n, "MYRIGHTS"))
-			l->myrights = TRUE;
 		else if (node_is_word (n, "STATUS") && node_next (n) && node_next (n)->kind == NODE_LIST)
 			l->status = n = node_next (n);
 		else if (!node_is_word (n, "CHILDREN"))

@@ -16,6 +16,8 @@ struct ImapdMailbox {
 	int watch; /* -1: none */
 	GMutex lock; /* guards what follows */
 	GQueue stores;     /* of Store, not in use */
+	GHashTable *lent;  /* Store in use -> what generation was when it was opened */
+	guint generation;  /* of the file: those of an older one are not used again */
 	GHashTable *views; /* folder -> View */
 };
 
@@ -29,6 +31,7 @@ imapd_mailbox_new (const char *path, ImapdChanged changed, gpointer data)
 	m->watch = -1;
 	g_mutex_init (&m->lock);
 	g_queue_init (&m->stores);
+	m->lent = g_hash_table_new (NULL, NULL);
 	m->views = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) view_unref);
 	return m;
 }
@@ -41,6 +44,7 @@ imapd_mailbox_free (ImapdMailbox *m)
 	imapd_mailbox_forget (m);
 	if (m->watch >= 0)
 		close (m->watch);
+	g_hash_table_unref (m->lent);
 	g_hash_table_unref (m->views);
 	g_mutex_clear (&m->lock);
 	g_free (m->path);
@@ -66,6 +70,7 @@ void
 imapd_mailbox_forget (ImapdMailbox *m)
 {
 	g_mutex_lock (&m->lock);
+	m->generation++;
 	g_queue_clear_full (&m->stores, (GDestroyNotify) store_close);
 	g_hash_table_remove_all (m->views);
 	g_mutex_unlock (&m->lock);
@@ -82,9 +87,16 @@ Store *
 mailbox_take_store (ImapdMailbox *m, GError **error)
 {
 	g_mutex_lock (&m->lock);
+	guint generation = m->generation;
 	Store *s = g_queue_pop_head (&m->stores);
 	g_mutex_unlock (&m->lock);
-	return s ? s : store_open (m->path, 0, error);
+	if (!s)
+		s = store_open (m->path, 0, error);
+	g_mutex_lock (&m->lock);
+	if (s)
+		g_hash_table_insert (m->lent, s, GUINT_TO_POINTER (generation));
+	g_mutex_unlock (&m->lock);
+	return s;
 }
 
 void
@@ -95,7 +107,8 @@ mailbox_give_store (ImapdMailbox *m, Store *s)
 	store_rollback (s);
 	store_read_end (s);
 	g_mutex_lock (&m->lock);
-	gboolean keep = m->stores.length < STORES_KEPT;
+	gboolean keep = m->stores.length < STORES_KEPT && g_hash_table_lookup (m->lent, s) == GUINT_TO_POINTER (m->generation);
+	g_hash_table_remove (m->lent, s);
 	if (keep)
 		g_queue_push_head (&m->stores, s);
 	g_mutex_unlock (&m->lock);
@@ -206,6 +219,27 @@ view_uids_of (const View *v, const UidSet *numbers, UidSet *uids_out)
 	}
 }
 
+void
+view_numbers_of (const View *v, const UidSet *uids, UidSet *numbers_out)
+{
+	for (guint i = 0; i < uids->n_ranges; i++)
+		uid_set_add_range (numbers_out, view_number (v, uids->ranges[i].lo), view_number (v, uids->ranges[i].hi));
+}
+
+void
+uids_partial (const UidSet *set, gint64 from, gint64 to, UidSet *out)
+{
+	gint64 n = (gint64) uid_set_count (set), low = MIN (from, to), high = MAX (from, to);
+	gint64 first = MAX (low > 0 ? low : n + 1 + low, 1), last = MIN (high > 0 ? high : n + 1 + high, n), before = 0;
+	for (guint i = 0; i < set->n_ranges && before < last; i++) {
+		UidRange r = set->ranges[i];
+		gint64 size = (gint64) r.hi - r.lo + 1, skip = MAX (first - before - 1, 0), take = MIN (last - before, size);
+		if (skip < take)
+			uid_set_add_range (out, r.lo + (guint32) skip, r.lo + (guint32) (take - 1));
+		before += size;
+	}
+}
+
 static int
 compare_words (gconstpointer a, gconstpointer b)
 {
@@ -299,12 +333,12 @@ keep_view (ImapdMailbox *m, View *v)
 View *
 mailbox_view (ImapdMailbox *m, Store *s, gint64 folder, GError **error)
 {
+	g_autoptr (View) known = known_view (m, folder);
+	if (known && known->modseq == store_folder_modseq (s, folder))
+		return g_steal_pointer (&known);
 	g_autoptr (Folder) f = store_folder (s, folder, error);
 	if (!f)
 		return NULL;
-	g_autoptr (View) known = known_view (m, folder);
-	if (known && known->modseq == f->changed_modseq)
-		return g_steal_pointer (&known);
 	/* A connection may read an older moment than another one has seen. */
 	View *v = make_view (s, f, known && known->modseq < f->changed_modseq ? known : NULL, error);
 	if (v)

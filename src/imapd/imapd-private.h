@@ -26,6 +26,10 @@ guint32 view_number (const View *v, guint32 uid);
 guint32 view_uid (const View *v, guint32 number);
 /* Adds the UIDs of sequence numbers. */
 void view_uids_of (const View *v, const UidSet *numbers, UidSet *uids_out);
+/* Adds the sequence numbers of @uids, which are all the view's. */
+void view_numbers_of (const View *v, const UidSet *uids, UidSet *numbers_out);
+/* The @from-th to @to-th of @set, from its end where they are below 0 (RFC 9394). */
+void uids_partial (const UidSet *set, gint64 from, gint64 to, UidSet *out);
 /* @v with the UIDs of @uids instead; takes @uids' ranges. */
 View *view_with (const View *v, UidSet *uids);
 
@@ -106,6 +110,20 @@ void session_write_known_flags (ImapdSession *s);
 /* Keywords and flags of a list or a single word; FALSE with the answer set. *keywords_out is sorted. */
 gboolean flags_parse (ImapdSession *s, const ImapNode *n, guint *flags_out, char **keywords_out);
 
+/* ---- What SEARCH and SORT share (imapd-search.c) ---- */
+
+typedef struct {
+	gboolean extended, min, max, count, all, save;
+	gint64 from, to; /* PARTIAL; 0: none */
+} SearchReturn;
+/* RETURN (...), if it stands at *@at, which then goes on. FALSE with the answer set, as all of these. */
+gboolean search_take_return (ImapdSession *s, const ImapNode **at, SearchReturn *w);
+gboolean search_take_charset (ImapdSession *s, const ImapNode **at); /* CHARSET and a name, if they stand there */
+gboolean search_check_charset (ImapdSession *s, const ImapNode *name);
+/* The UIDs of the view that the keys from @keys on find. *modseq_out: their highest number if MODSEQ was among the keys, else 0. */
+gboolean search_find (ImapdSession *s, Store *store, const ImapNode *keys, UidSet *found_out, guint64 *modseq_out);
+void search_save (ImapdSession *s, const SearchReturn *w, const UidSet *found);
+
 /* ---- Commands, one function each ---- */
 
 void run_list (ImapdSession *s);
@@ -127,7 +145,9 @@ void run_expunge (ImapdSession *s);
 void run_copy (ImapdSession *s);
 void run_move (ImapdSession *s);
 void run_search (ImapdSession *s);
+void run_sort (ImapdSession *s);
 void run_append (ImapdSession *s);
+void run_replace (ImapdSession *s);
 /* A message is announced: FALSE, with the answer set, to refuse it. */
 gboolean append_begin (ImapdSession *s);
 gboolean append_octets (ImapdSession *s, Slice octets);

@@ -12,6 +12,7 @@
 #define KEYS_MAX 500
 #define DEPTH_MAX 50
 #define DAY 86400
+#define KEPT_MAX 4000 /* octets; longer ones may have been cut */
 
 typedef enum {
 	KEY_AND,
@@ -431,18 +432,38 @@ header_of (Asked *a)
 	return (Slice){octets ? octets : "", size};
 }
 
+/* @text has @wanted, which is folded. */
+static gboolean
+text_has (const char *text, const char *wanted)
+{
+	if (g_str_is_ascii (text))
+		return strcasestr (text, wanted) != NULL;
+	g_autofree char *folded = fold (text);
+	return strstr (folded, wanted) != NULL;
+}
+
 static gboolean
 value_has (Slice value, const char *wanted)
 {
 	g_autofree char *text = mail_header_decode (value, 64u << 10);
-	g_autofree char *folded = fold (text);
-	return strstr (folded, wanted) != NULL;
+	return text_has (text, wanted);
+}
+
+/* What the row keeps of a field is all of it, unless it is long; NULL: the header has to be asked. */
+static const char *
+kept_field (const Message *m, const char *field)
+{
+	const char *text = g_ascii_strcasecmp (field, "Subject") == 0 ? m->subject : g_ascii_strcasecmp (field, "From") == 0 ? m->sender : NULL;
+	return text && strlen (text) < KEPT_MAX ? text : NULL;
 }
 
 /* Any field of that name; the empty text asks whether there is one. */
 static gboolean
 header_has (Asked *a, const Key *k)
 {
+	const char *kept = kept_field (&a->l->message, k->field);
+	if (kept)
+		return text_has (kept, k->text);
 	Slice rest = header_of (a);
 	for (;;) {
 		Slice value = mail_header_find (rest, k->field);
@@ -597,14 +618,13 @@ search_rows (SearchRun *run, ListingDepth needs, gboolean modseq)
 
 /* ---- Results ---- */
 
-typedef struct {
-	gboolean extended, min, max, count, all, save;
-	gint64 from, to; /* PARTIAL; 0: none */
-} Wanted;
-
-static gboolean
-take_return (ImapdSession *s, const ImapNode *list, Wanted *w)
+gboolean
+search_take_return (ImapdSession *s, const ImapNode **at, SearchReturn *w)
 {
+	if (!node_is_word (*at, "RETURN"))
+		return TRUE;
+	const ImapNode *list = node_next (*at);
+	*at = node_next (list);
 	if (!list || list->kind != NODE_LIST)
 		return session_bad (s, "RETURN wants a list");
 	w->extended = TRUE;
@@ -637,26 +657,7 @@ numbers_of (const ImapdSession *s, const UidSet *uids, UidSet *out)
 		uid_set_copy (out, uids);
 		return;
 	}
-	for (guint i = 0; i < uids->n_ranges; i++) {
-		guint32 lo = view_number (s->view, uids->ranges[i].lo);
-		for (guint32 uid = uids->ranges[i].lo; lo && uid <= uids->ranges[i].hi; uid++) {
-			guint32 n = view_number (s->view, uid);
-			if (n)
-				uid_set_add (out, n);
-			if (uid == G_MAXUINT32)
-				break;
-		}
-	}
-}
-
-/* The @from-th to @to-th, from the end where they are below 0. */
-static void
-take_partial (const UidSet *all, gint64 from, gint64 to, UidSet *out)
-{
-	gint64 n = (gint64) uid_set_count (all);
-	gint64 lo = from > 0 ? MIN (from, to) : n + 1 + MIN (from, to), hi = from > 0 ? MAX (from, to) : n + 1 + MAX (from, to);
-	for (gint64 i = MAX (lo, 1); i <= MIN (hi, n); i++)
-		uid_set_add (out, uid_set_nth (all, (guint64) (i - 1)));
+	view_numbers_of (s->view, uids, out);
 }
 
 static void
@@ -671,7 +672,7 @@ write_old (ImapdSession *s, const UidSet *numbers, guint64 modseq)
 }
 
 static void
-write_found (ImapdSession *s, const Wanted *w, const UidSet *uids, guint64 modseq)
+write_found (ImapdSession *s, const SearchReturn *w, const UidSet *uids, guint64 modseq)
 {
 	g_auto (UidSet) numbers = {0}, partial = {0};
 	numbers_of (s, uids, &numbers);
@@ -691,7 +692,7 @@ write_found (ImapdSession *s, const Wanted *w, const UidSet *uids, guint64 modse
 	e.has_count = w->count;
 	e.count = (guint32) uid_set_count (&numbers);
 	if (w->from) {
-		take_partial (&numbers, w->from, w->to, &partial);
+		uids_partial (&numbers, w->from, w->to, &partial);
 		e.partial_from = w->from;
 		e.partial_to = w->to;
 		e.partial = &partial;
@@ -701,8 +702,8 @@ write_found (ImapdSession *s, const Wanted *w, const UidSet *uids, guint64 modse
 }
 
 /* RFC 5182 section 2.1: only what MIN and MAX name where nothing else is asked for. */
-static void
-save (ImapdSession *s, const Wanted *w, const UidSet *found)
+void
+search_save (ImapdSession *s, const SearchReturn *w, const UidSet *found)
 {
 	uid_set_clear (&s->saved);
 	if ((w->min || w->max) && !w->all && !w->count && !w->from) {
@@ -714,43 +715,56 @@ save (ImapdSession *s, const Wanted *w, const UidSet *found)
 		uid_set_copy (&s->saved, found);
 }
 
-static gboolean
-take_charset (Reader *r)
+gboolean
+search_take_charset (ImapdSession *s, const ImapNode **at)
 {
-	if (!node_is_word (r->at, "CHARSET"))
+	if (!node_is_word (*at, "CHARSET"))
 		return TRUE;
-	next (r);
-	const ImapNode *n = next (r);
+	const ImapNode *n = node_next (*at);
+	*at = node_next (n);
+	return search_check_charset (s, n);
+}
+
+gboolean
+search_check_charset (ImapdSession *s, const ImapNode *n)
+{
 	if (n && (slice_equals_ascii_case (node_text (n), "UTF-8") || slice_equals_ascii_case (node_text (n), "US-ASCII")))
 		return TRUE;
-	return session_no (r->s, "BADCHARSET (UTF-8 US-ASCII)", "only UTF-8 is understood");
+	return session_no (s, "BADCHARSET (UTF-8 US-ASCII)", "only UTF-8 is understood");
+}
+
+gboolean
+search_find (ImapdSession *s, Store *store, const ImapNode *keys, UidSet *found_out, guint64 *modseq_out)
+{
+	Reader r = {.s = s, .store = store, .at = keys};
+	SearchRun run = {.s = s, .store = store};
+	g_autoptr (Key) root = NULL;
+	if (!read_all (&r, &root))
+		return FALSE;
+	run.root = root;
+	gboolean ok = search_rows (&run, r.needs, r.modseq);
+	if (ok)
+		uid_set_copy (found_out, &run.found);
+	*modseq_out = r.modseq ? run.modseq : 0;
+	uid_set_clear (&run.found);
+	return ok;
 }
 
 void
 run_search (ImapdSession *s)
 {
-	Reader r = {.s = s, .at = imap_command_arg (s->command, 0)};
-	Wanted w = {0};
-	g_autoptr (Key) root = NULL;
-	r.store = session_store (s);
-	if (!r.store)
+	const ImapNode *at = imap_command_arg (s->command, 0);
+	SearchReturn w = {0};
+	g_auto (UidSet) found = {0};
+	guint64 modseq = 0;
+	Store *store = session_store (s);
+	if (!store || !search_take_return (s, &at, &w))
 		return;
-	if (node_is_word (r.at, "RETURN")) {
-		next (&r);
-		if (!take_return (s, next (&r), &w))
-			return;
-	}
-	SearchRun run = {.s = s, .store = r.store};
-	gboolean ok = take_charset (&r) && read_all (&r, &root);
-	if (ok) {
-		run.root = root;
-		ok = search_rows (&run, r.needs, r.modseq);
-	}
+	gboolean ok = search_take_charset (s, &at) && search_find (s, store, at, &found, &modseq);
 	if (ok && w.save)
-		save (s, &w, &run.found);
+		search_save (s, &w, &found);
 	if (ok)
-		write_found (s, &w, &run.found, r.modseq ? run.modseq : 0);
+		write_found (s, &w, &found, modseq);
 	else if (w.save)
 		uid_set_clear (&s->saved); /* RFC 5182 section 2.1 */
-	uid_set_clear (&run.found);
 }

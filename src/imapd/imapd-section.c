@@ -197,6 +197,14 @@ find_fields (const Section *s, Source *source, const MailPart *p, GBytes **made_
 }
 
 gboolean
+section_part (const Section *s, Source *source, const MailPart **part_out, GError **error)
+{
+	const MailStructure *m = source_structure (source, error);
+	*part_out = m ? mail_structure_find (m, s->part) : NULL;
+	return m != NULL;
+}
+
+gboolean
 section_find (const Section *s, Source *source, guint64 *from_out, guint64 *to_out, GBytes **made_out, gboolean *found_out, GError **error)
 {
 	*from_out = 0;
@@ -205,12 +213,11 @@ section_find (const Section *s, Source *source, guint64 *from_out, guint64 *to_o
 	*found_out = TRUE;
 	if (!*s->part && s->text == SECTION_ALL)
 		return TRUE;
-	const MailStructure *m = source_structure (source, error);
-	if (!m)
+	const MailPart *p;
+	if (!section_part (s, source, &p, error))
 		return FALSE;
-	const MailPart *p = mail_structure_find (m, s->part);
 	if (p && s->text != SECTION_ALL && s->text != SECTION_MIME)
-		p = message_within (m, p);
+		p = message_within (source->structure, p);
 	if (!p) {
 		*found_out = FALSE;
 		return TRUE;

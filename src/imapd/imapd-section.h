@@ -35,5 +35,7 @@ GBytes *source_read (gpointer source, guint64 offset, gsize size, GError **error
 /* The header of the message, at most MAIL_HEADER_MAX octets. */
 GBytes *source_header (Source *s, GError **error);
 
+/* The part that @s is of, NULL: there is none. FALSE with error. */
+gboolean section_part (const Section *s, Source *source, const MailPart **part_out, GError **error);
 /* The octets @from..@to of the message that @s is; or, where it is no range (fields), *made_out. *found_out FALSE: there is no such part. */
 gboolean section_find (const Section *s, Source *source, guint64 *from_out, guint64 *to_out, GBytes **made_out, gboolean *found_out, GError **error);

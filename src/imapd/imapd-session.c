@@ -16,7 +16,8 @@
 #define CAPABILITIES_BEFORE "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN"
 #define CAPABILITIES                                                                                                                        \
 	"IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MULTIAPPEND UNSELECT CHILDREN MOVE ESEARCH SEARCHRES WITHIN "    \
-	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL"
+	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL BINARY SORT SORT=DISPLAY ESORT "    \
+	"PREVIEW REPLACE"
 
 /* ---- States ---- */
 
@@ -75,7 +76,7 @@ session_flush (ImapdSession *s, gboolean now)
 		g_string_truncate (s->out.text, 0);
 }
 
-static gboolean
+static gboolean G_GNUC_PRINTF (4, 0)
 set_answer (ImapdSession *s, const char *word, const char *code, const char *format, va_list args)
 {
 	s->word = word;
@@ -506,6 +507,8 @@ static const struct {
 	{"FETCH", run_fetch, IN_SELECTED | UID_TOO | NO_EXPUNGE},
 	{"STORE", run_store, IN_SELECTED | UID_TOO | NO_EXPUNGE},
 	{"SEARCH", run_search, IN_SELECTED | UID_TOO | NO_EXPUNGE},
+	{"SORT", run_sort, IN_SELECTED | UID_TOO | NO_EXPUNGE},
+	{"REPLACE", run_replace, IN_SELECTED | UID_TOO},
 	{"COPY", run_copy, IN_SELECTED | UID_TOO | NO_EXPUNGE},
 	{"MOVE", run_move, IN_SELECTED | UID_TOO},
 };

@@ -670,8 +670,8 @@ mend_content (Check *c, gconstpointer data, GError **error)
 		"INSERT OR IGNORE INTO removal (folder, modseq, lo, hi) SELECT p.folder, ?1, p.uid, p.uid FROM placement p WHERE " AT_HOME,
 		"DELETE FROM placement WHERE ?1 AND id IN (SELECT p.id FROM placement p WHERE " AT_HOME ")",
 		"DELETE FROM placement_binding WHERE ?1 AND ?2 AND gone = 0 AND " NO_PLACEMENT ("placement_binding"),
-		"DELETE FROM message WHERE ?1 AND content = ?2 AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id) AND"
-		" NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)",
+		("DELETE FROM message WHERE ?1 AND content = ?2 AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id) AND"
+		 " NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)"),
 		"DELETE FROM content WHERE ?1 AND id = ?2 AND NOT EXISTS (SELECT 1 FROM message m WHERE m.content = ?2)",
 		"UPDATE content SET hash = randomblob (32) WHERE ?1 AND id = ?2",
 	};

@@ -122,6 +122,13 @@ store_folder (Store *s, gint64 id, GError **error)
 	return f && (f->path = path_of (s, id, error)) ? g_steal_pointer (&f) : NULL;
 }
 
+guint64
+store_folder_modseq (Store *s, gint64 id)
+{
+	g_assert (!store_in_transaction (s)); /* where it is written at the end only */
+	return (guint64) db_number (s->db, "SELECT changed_modseq FROM folder WHERE id = ?1", 0, "i", id);
+}
+
 static char *
 near_misses (const GPtrArray *list, const char *path)
 {

@@ -70,6 +70,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Folder, folder_free)
 /* All folders, parents before children, INBOX first, then by path. GPtrArray of Folder. */
 GPtrArray *store_folders (Store *s, GError **error);
 Folder *store_folder (Store *s, gint64 id, GError **error);
+/* Its changed_modseq alone, for who asks often. 0: there is none of that id, or it can't be read. */
+guint64 store_folder_modseq (Store *s, gint64 id);
 /* By path; INBOX in any case. NOT_FOUND names near misses. */
 Folder *store_folder_by_path (Store *s, const char *path, GError **error);
 Folder *store_folder_by_role (Store *s, const char *role, GError **error); /* NULL without error when there is none */

@@ -140,6 +140,28 @@ static const Conversation messages[] = {
 	 "C: k SEARCH LARGER 100 1:2\nS: \\* SEARCH 1\nS: k OK .*\nC: l SEARCH HEADER Message-ID one@\nS: \\* SEARCH 1\nS: l OK .*\nC: m SEARCH HEADER To \"\"\nS: \\* SEARCH 1\nS: m OK .*\n"
 	 "C: n SEARCH (UID 2:* (NOT 3))\nS: \\* SEARCH 2\nS: n OK .*\nC: o SEARCH NEW\nS: \\* SEARCH\nS: o OK .*\nC: p SEARCH\nS: p BAD .*\nC: q SEARCH NONSENSE\nS: q BAD .*\n"
 	 "C: r SEARCH CHARSET X ALL\nS: r NO \\[BADCHARSET \\(UTF-8 US-ASCII\\)\\] .*\nC: t SEARCH ON never\nS: t BAD .*\nC: u SEARCH OR ALL\nS: u BAD .*", TRUE},
+	{"SORT, with keys that tie, and by the way of ESEARCH (RFC 5256, RFC 5267, RFC 5957)",
+	 SELECTED "C: a SORT (SUBJECT) UTF-8 ALL\nS: \\* SORT 3 2 1\nS: a OK .*\nC: b UID SORT (REVERSE DATE) UTF-8 ALL\nS: \\* SORT 3 2 1\nS: b OK .*\n"
+	 "C: c SORT (FROM) US-ASCII 1:3\nS: \\* SORT 1 2 3\nS: c OK .*\nC: d SORT (REVERSE SIZE ARRIVAL) UTF-8 SEEN\nS: \\* SORT 1 2\nS: d OK .*\n"
+	 "C: e SORT (CC TO REVERSE DISPLAYFROM) UTF-8 ALL\nS: \\* SORT 3 2 1\nS: e OK .*\n"
+	 "C: f SORT RETURN (ALL COUNT MIN PARTIAL -1:-2 SAVE) (SUBJECT) UTF-8 ALL\nS: \\* ESEARCH \\(TAG \"f\"\\) MIN 3 COUNT 3 ALL 3,2,1 PARTIAL \\(-1:-2 2,1\\)\nS: f OK .*\n"
+	 "C: g SORT () UTF-8 ALL\nS: g BAD .*\nC: h SORT (X) UTF-8 ALL\nS: h BAD .*\nC: i SORT (DATE) X ALL\nS: i NO \\[BADCHARSET .*\nC: j SORT (REVERSE) UTF-8 ALL\nS: j BAD .*\n"
+	 "C: k SORT (DATE) UTF-8 DRAFT\nS: \\* SORT\nS: k OK .*\nC: l SORT\nS: l BAD .*", TRUE},
+	{"FETCH PARTIAL tells a part of what there is, PREVIEW the beginning of the text (RFC 9394, RFC 8970)",
+	 SELECTED "C: a UID FETCH 1:* FLAGS (PARTIAL -1:-1)\nS: \\* 3 FETCH \\(UID 3 .*\nS: a OK .*\nC: b UID FETCH 2:* (UID) (PARTIAL 1:1)\nS: \\* 2 FETCH \\(UID 2\\)\nS: b OK .*\n"
+	 "C: c UID FETCH 1:* UID (PARTIAL 0:1)\nS: c BAD .*\nC: d UID FETCH 1:* UID (PARTIAL 5:9)\nS: d OK .*\n"
+	 "C: e FETCH 2 (PREVIEW (LAZY))\nS: \\* 2 FETCH \\(PREVIEW \"budget report ?\"\\)\nS: e OK .*", TRUE},
+	{"BINARY undoes the transfer encoding (RFC 3516, RFC 9051 6.4.5)",
+	 SELECTED "C: a APPEND INBOX {73+}\\nContent-Type: text/plain\\nContent-Transfer-Encoding: base64\\n\\nYQBiYw==\\n\nS: \\* 4 EXISTS\nS: a OK .*\n"
+	 "C: b FETCH 4 BINARY.SIZE[1]\nS: \\* 4 FETCH \\(BINARY.SIZE\\[1\\] 4\\)\nS: b OK .*\n"
+	 "C: c FETCH 4 BINARY.PEEK[1]<2.5>\nS: \\* 4 FETCH \\(BINARY\\[1\\]<2> ~?\\{2\\}\nS: bc\\)\nS: c OK .*\nC: d FETCH 1 BINARY.PEEK[1]\nS: \\* 1 FETCH \\(BINARY\\[1\\] \\{11\\}\nS: hello world\\)\nS: d OK .*\n"
+	 "C: e FETCH 1 (BINARY.PEEK[7] BINARY.SIZE[7])\nS: \\* 1 FETCH \\(BINARY\\[7\\] NIL BINARY.SIZE\\[7\\] 0\\)\nS: e OK .*\nC: f FETCH 1 BINARY[TEXT]\nS: f BAD .*\n"
+	 "C: g APPEND INBOX {57+}\\nContent-Type: text/x\\nContent-Transfer-Encoding: x\\n\\nabc\nS: \\* 5 EXISTS\nS: g OK .*\nC: h FETCH 5 BINARY[1]\nS: h NO \\[UNKNOWN-CTE\\] .*", TRUE},
+	{"REPLACE puts a message in another's place (RFC 8508)",
+	 SELECTED "C: a REPLACE 2 INBOX (\\Draft) {4+}\\nabcd\nS: \\* OK \\[APPENDUID [0-9]+ 4\\] replaced\nS: \\* 2 EXPUNGE\nS: \\* 3 EXISTS\nS: a OK .*\n"
+	 "C: b UID FETCH 4 (FLAGS BODY.PEEK[])\nS: \\* 3 FETCH \\(UID 4 FLAGS \\(\\\\Draft\\) BODY\\[\\] \\{4\\}\nS: abcd\\)\nS: b OK .*\n"
+	 "C: c REPLACE 1:2 INBOX {4+}\\nabcd\nS: c BAD .*\nC: d UID REPLACE 1 Archive {4+}\\nefgh\nS: \\* OK \\[APPENDUID [0-9]+ 1\\] replaced\nS: \\* 1 EXPUNGE\nS: d OK .*\n"
+	 "C: e UID REPLACE 1 nowhere {4+}\\nefgh\nS: e NO \\[TRYCREATE\\] .*\nC: f UID REPLACE 99 Archive {4+}\\nefgh\nS: f BAD .*", TRUE},
 	{"SEARCH RETURN, and what it saves (RFC 4731, RFC 5182, RFC 9394)",
 	 SELECTED "C: a SEARCH RETURN (MIN MAX COUNT) ALL\nS: \\* ESEARCH \\(TAG \"a\"\\) MIN 1 MAX 3 COUNT 3\nS: a OK .*\nC: b UID SEARCH RETURN () SEEN\nS: \\* ESEARCH \\(TAG \"b\"\\) UID ALL 1:2\nS: b OK .*\n"
 	 "C: c SEARCH RETURN (SAVE) SEEN\nS: c OK .*\nC: d FETCH $ UID\nS: \\* 1 FETCH \\(UID 1\\)\nS: \\* 2 FETCH \\(UID 2\\)\nS: d OK .*\nC: e SEARCH RETURN (COUNT) DRAFT\nS: \\* ESEARCH \\(TAG \"e\"\\) COUNT 0\nS: e OK .*\n"

@@ -494,6 +494,8 @@ keywords_of_a_folder_are_told_since_a_change (void **state)
 	must (store_folder_keywords (f->s, a, 0, all, &e) && store_folder_keywords (f->s, a, since, new, &e), &e);
 	assert_true (g_hash_table_size (all) == 2 && g_hash_table_contains (all, "x y") && g_hash_table_contains (all, "z"));
 	assert_true (g_hash_table_size (new) == 1 && g_hash_table_contains (new, "z"));
+	assert_int_equal (store_folder_modseq (f->s, a), store_modseq (f->s));
+	assert_int_equal (store_folder_modseq (f->s, 999), 0);
 }
 
 int
