@@ -7,6 +7,7 @@
 
 #define DELIMITER '/'
 #define PATTERNS_MAX 50
+#define PATTERN_OCTETS_MAX 2000 /* of all patterns of a command: matching costs their octets times those of the names */
 
 /* ---- Patterns ---- */
 
@@ -128,10 +129,11 @@ list_one (ImapdSession *s, Store *store, const Tree *l, const Folder *f, const c
 
 /* A pattern as it came, in UTF-8, behind the reference. */
 static char *
-take_pattern (const ImapdSession *s, const char *reference, const ImapNode *n)
+take_pattern (const ImapdSession *s, const char *reference, const ImapNode *n, gsize *octets)
 {
 	Slice wire = node_text (n);
-	g_autofree char *pattern = !node_is_pattern (n) || memchr (wire.data, '\0', wire.size) ? NULL
+	*octets += wire.size + strlen (reference);
+	g_autofree char *pattern = !node_is_pattern (n) || *octets > PATTERN_OCTETS_MAX || memchr (wire.data, '\0', wire.size) ? NULL
 	                           : s->out.utf8 ? slice_dup (wire) : utf7_decode (wire, FALSE);
 	return pattern ? g_strconcat (reference, pattern, NULL) : NULL;
 }
@@ -141,12 +143,13 @@ take_patterns (ImapdSession *s, const char *reference, const ImapNode *n, Tree *
 {
 	g_autoptr (GPtrArray) patterns = g_ptr_array_new_with_free_func (g_free);
 	const ImapNode *one = n && n->kind == NODE_LIST ? node_first (n) : n;
+	gsize octets = 0;
 	if (!one || node_count (n) > PATTERNS_MAX)
 		return session_bad (s, "1 to %d patterns are expected", PATTERNS_MAX);
 	for (; one; one = n->kind == NODE_LIST ? node_next (one) : NULL) {
-		char *pattern = take_pattern (s, reference, one);
+		char *pattern = take_pattern (s, reference, one, &octets);
 		if (!pattern)
-			return session_bad (s, "this can't be a pattern");
+			return session_bad (s, octets > PATTERN_OCTETS_MAX ? "the patterns are too long" : "this can't be a pattern");
 		g_ptr_array_add (patterns, pattern);
 	}
 	g_ptr_array_add (patterns, NULL);
@@ -321,7 +324,9 @@ status_write (ImapdSession *s, Store *store, const Folder *f, const ImapNode *li
 		} else if (node_is_word (word, "MAILBOXID")) {
 			id128_text (&f->object_id, id);
 			item = (ImapStatusItem){.item = "MAILBOXID", .id = id};
-		} else if (node_is_word (word, "SIZE")) {
+		} else if (node_is_word (word, "APPENDLIMIT"))
+			item = (ImapStatusItem){.item = "APPENDLIMIT", .number = session_message_max (s)};
+		else if (node_is_word (word, "SIZE")) {
 			item.item = "SIZE";
 			ok = count_status (s, store, f, LISTING_MESSAGE, add_size, &item.number);
 		} else if (node_is_word (word, "DELETED")) {

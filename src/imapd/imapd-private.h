@@ -78,6 +78,7 @@ struct ImapdSession {
 
 /* The command's connection; NULL, with the answer set. */
 Store *session_store (ImapdSession *s);
+guint64 session_message_max (const ImapdSession *s);
 /* Sets the answer. Always FALSE. */
 gboolean session_no (ImapdSession *s, const char *code, const char *format, ...) G_GNUC_PRINTF (3, 4);
 gboolean session_bad (ImapdSession *s, const char *format, ...) G_GNUC_PRINTF (2, 3);

@@ -16,8 +16,8 @@
 #define CAPABILITIES_BEFORE "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN"
 #define CAPABILITIES                                                                                                                        \
 	"IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MULTIAPPEND UNSELECT CHILDREN MOVE ESEARCH SEARCHRES WITHIN "    \
-	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL BINARY SORT SORT=DISPLAY ESORT "    \
-	"PREVIEW REPLACE"
+	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL BINARY "            \
+	"SORT SORT=DISPLAY ESORT PREVIEW REPLACE"
 
 /* ---- States ---- */
 
@@ -255,22 +255,27 @@ session_use_condstore (ImapdSession *s)
 	}
 }
 
+guint64
+session_message_max (const ImapdSession *s)
+{
+	return s->settings->message_max ? s->settings->message_max : MESSAGE_MAX;
+}
+
 /* ---- Commands of any state ---- */
 
-static void
-write_capabilities (ImapdSession *s, const char *tag)
+static char *
+capabilities (const ImapdSession *s)
 {
-	const char *text = s->state == STATE_NEW ? CAPABILITIES_BEFORE : CAPABILITIES;
-	if (tag)
-		g_string_printf (s->code, "CAPABILITY %s", text);
-	else
-		g_string_append_printf (s->out.text, "* CAPABILITY %s\r\n", text);
+	if (s->state == STATE_NEW)
+		return g_strdup ("CAPABILITY " CAPABILITIES_BEFORE);
+	return g_strdup_printf ("CAPABILITY " CAPABILITIES " APPENDLIMIT=%" G_GUINT64_FORMAT, session_message_max (s));
 }
 
 static void
 run_capability (ImapdSession *s)
 {
-	write_capabilities (s, NULL);
+	g_autofree char *text = capabilities (s);
+	g_string_append_printf (s->out.text, "* %s\r\n", text);
 }
 
 static void
@@ -306,7 +311,7 @@ log_on_as (ImapdSession *s, ImapdMailbox *m)
 	s->mailbox = m;
 	session_enter (s, STATE_LOGGED_ON);
 	ImapCommandLimits limits = imap_limits_logged_on;
-	limits.stream = s->settings->message_max ? s->settings->message_max : MESSAGE_MAX;
+	limits.stream = session_message_max (s);
 	imap_command_set_limits (s->command, &limits);
 }
 
@@ -342,7 +347,8 @@ answer_log_on (ImapdSession *s, const char *tag, ImapdMailbox *m)
 {
 	if (m) {
 		log_on_as (s, m);
-		write_capabilities (s, tag);
+		g_autofree char *text = capabilities (s);
+		g_string_assign (s->code, text);
 		g_string_assign (s->text, "logged on");
 	}
 	imap_write_status (&s->out, tag, s->word, s->code->len ? s->code->str : NULL, s->text->str);
@@ -752,7 +758,7 @@ imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, ImapdSe
 	s->text = g_string_new (NULL);
 	if (mailbox)
 		log_on_as (s, mailbox);
-	g_autofree char *code = g_strconcat ("CAPABILITY ", mailbox ? CAPABILITIES : CAPABILITIES_BEFORE, NULL);
+	g_autofree char *code = capabilities (s);
 	imap_write_status (&s->out, NULL, mailbox ? "PREAUTH" : "OK", code, "outpost is ready");
 	session_flush (s, TRUE);
 	return s;

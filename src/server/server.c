@@ -15,7 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define WORKERS_MAX 16
+#define WORKERS_MAX 16  /* that are busy */
+#define BLOCKED_MAX 500 /* further ones that only wait for a client to read */
 #define LISTENERS_MAX 4
 #define INPUT_SIZE (64u << 10)
 #define SEND_MS 30000
@@ -53,10 +54,33 @@ struct Server {
 	GMutex lock; /* guards what follows, and the connections */
 	GHashTable *connections; /* id -> Connection */
 	guint64 next_id;
-	guint paused;
+	guint paused, blocked;
 };
 
 /* ---- Sending, on a worker ---- */
+
+/* A worker that only waits for its client takes no other's place. */
+static void
+blocked_add (Server *s, int n)
+{
+	g_mutex_lock (&s->lock);
+	s->blocked += (guint) n;
+	if (s->workers)
+		g_thread_pool_set_max_threads (s->workers, WORKERS_MAX + (int) MIN (s->blocked, (guint) BLOCKED_MAX), NULL);
+	g_mutex_unlock (&s->lock);
+}
+
+static gboolean
+wait_for_reader (const Connection *c)
+{
+	struct pollfd wait = {c->fd, POLLOUT, 0};
+	if (poll (&wait, 1, 0) > 0)
+		return TRUE;
+	blocked_add (c->server, 1);
+	gboolean ready = poll (&wait, 1, SEND_MS) > 0;
+	blocked_add (c->server, -1);
+	return ready;
+}
 
 static gboolean
 send_all (gpointer data, const char *octets, gsize size)
@@ -67,12 +91,7 @@ send_all (gpointer data, const char *octets, gsize size)
 		if (n > 0) {
 			octets += n;
 			size -= (gsize) n;
-			continue;
-		}
-		struct pollfd wait = {c->fd, POLLOUT, 0};
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0 || errno != EAGAIN || poll (&wait, 1, SEND_MS) <= 0)
+		} else if (n == 0 || (errno != EINTR && (errno != EAGAIN || !wait_for_reader (c))))
 			return FALSE;
 	}
 	return TRUE;

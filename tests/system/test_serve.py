@@ -195,6 +195,25 @@ def test_many_sessions_at_once_see_the_same(mailbox, program):
             client.close()
 
 
+def test_those_who_do_not_read_hold_nobody_up(mailbox, program):
+    with ImapClient(mailbox.port) as far:
+        far.append_many("INBOX", [(b"Subject: big\r\n\r\n" + b"x" * 78 + b"\r\n" * 40000, [], 1600000000 + i) for i in range(100)])
+    program.sync()
+    with Serving(program) as serving:
+        deaf = []
+        for _ in range(40):
+            client = ImapClient(serving.port, password=serving.password, timeout=25)  # less than the deaf ones are waited for
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.select("INBOX")
+            client.send(b"x FETCH 1:* (BODY.PEEK[])\r\n")
+            deaf.append(client)
+        with ImapClient(serving.port, password=serving.password, timeout=25) as client:
+            for _ in range(20):
+                client.select("INBOX")
+        for client in deaf:
+            client.socket.close()
+
+
 def test_another_store_in_its_place_is_served_from_then_on(mailbox, program):
     with Serving(program) as serving:
         client = ImapClient(serving.port, password=serving.password)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conversation.h"
 
+#define STARS "*a*%*b*%*c*%*d*%*e*%*f*%*g*%*h*%*i*%*j*%*k*%*l*%*m*%*n*%*o*%*p*%*q*%*r*%*s*%*t*%*u*%*v*%*w*%*x*%*y*%*z*%*A*%*B*%*C*%*D*%*E*%*F*%*G*%*H*%*I*%*J*%*K*%*L*%*M*%*N*%*O*%*P*%"
+
 static const Conversation conversations[] = {
 	{"before log-on only what needs none is executed (RFC 9051 6.1, 6.2)",
 	 "C: a CAPABILITY\nS: \\* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL\\+ SASL-IR ID ENABLE AUTH=PLAIN\nS: a OK CAPABILITY completed\n"
@@ -39,6 +41,11 @@ static const Conversation conversations[] = {
 	 "C: g LIST (SPECIAL-USE) \"\" *\nS: \\* LIST \\(\\\\HasNoChildren \\\\Sent\\) \"/\" Sent\nS: g OK .*\n"
 	 "C: h LIST (RECURSIVEMATCH) \"\" *\nS: h BAD .*\nC: i LIST (NEW) \"\" *\nS: i BAD .*\nC: j LIST \"\"\nS: j BAD .*\n"
 	 "C: k LIST \"\" * RETURN (X)\nS: k BAD .*", TRUE},
+	{"a pattern costs its length, whatever it is (CVE-2026-33607), and that is limited",
+	 "C: a LIST \"\" " STARS STARS STARS STARS "x\nS: a OK .*\nC: b LIST \"\" (" STARS STARS STARS STARS STARS STARS STARS STARS STARS STARS STARS STARS STARS ")\nS: b BAD .*", TRUE},
+	{"a log-on is refused what would cost much (CVE-2026-27857, CVE-2026-42006)",
+	 "C: a ((((((((x\nS: a BAD .*\nC: b NOOP ((((((((x\nS: b BAD \\[TOOBIG\\] .*\nC: c LOGIN {5000}\nS: c BAD \\[TOOBIG\\] .*\nC: d LOGIN {5+}\\nalice {4+}\\nabcd\nS: d NO .*\n"
+	 "C: e APPEND INBOX {3}\nS: e BAD .*"},
 	{"subscriptions (RFC 9051 6.3.7, RFC 3501 6.3.9, RFC 5258)",
 	 "C: a UNSUBSCRIBE Archive\nS: a OK .*\nC: b LSUB \"\" *\nS: .* INBOX\nS: .* Archive/Old\nS: .* Sent\nS: b OK .*\n"
 	 "C: c LSUB \"\" %\nS: .* INBOX\nS: \\* LSUB \\(\\\\Noselect\\) \"/\" Archive\nS: .* Sent\nS: c OK .*\n"
