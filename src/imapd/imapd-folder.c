@@ -58,17 +58,17 @@ typedef struct {
 	char **patterns;
 	gboolean extended, only_subscribed, only_special, recursive, tell_subscribed, tell_special;
 	const ImapNode *status; /* items; NULL: none */
-} Tree;
+} ListArgs;
 
 static void
-tree_clear (Tree *l)
+list_args_clear (ListArgs *l)
 {
 	g_clear_pointer (&l->folders, g_ptr_array_unref);
 	g_clear_pointer (&l->parents, g_hash_table_unref);
 	g_clear_pointer (&l->subscribed_below, g_hash_table_unref);
 	g_strfreev (l->patterns);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Tree, tree_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ListArgs, list_args_clear)
 
 /* All paths above @path get into @set. */
 static void
@@ -80,7 +80,7 @@ add_above (GHashTable *set, const char *path)
 }
 
 static gboolean
-read_tree (ImapdSession *s, Store *store, Tree *l)
+read_tree (ImapdSession *s, Store *store, ListArgs *l)
 {
 	GError *error = NULL;
 	l->folders = store_folders (store, &error);
@@ -105,7 +105,7 @@ shown_name (const Folder *f)
 }
 
 static gboolean
-list_one (ImapdSession *s, Store *store, const Tree *l, const Folder *f, const char *response)
+list_one (ImapdSession *s, Store *store, const ListArgs *l, const Folder *f, const char *response)
 {
 	static const char *const below[] = {"SUBSCRIBED", NULL};
 	const char *attributes[10], *special = f->role ? role_attribute (f->role) : NULL;
@@ -139,7 +139,7 @@ take_pattern (const ImapdSession *s, const char *reference, const ImapNode *n, g
 }
 
 static gboolean
-take_patterns (ImapdSession *s, const char *reference, const ImapNode *n, Tree *l)
+take_patterns (ImapdSession *s, const char *reference, const ImapNode *n, ListArgs *l)
 {
 	g_autoptr (GPtrArray) patterns = g_ptr_array_new_with_free_func (g_free);
 	const ImapNode *one = n && n->kind == NODE_LIST ? node_first (n) : n;
@@ -158,7 +158,7 @@ take_patterns (ImapdSession *s, const char *reference, const ImapNode *n, Tree *
 }
 
 static gboolean
-take_selections (ImapdSession *s, const ImapNode *list, Tree *l)
+take_selections (ImapdSession *s, const ImapNode *list, ListArgs *l)
 {
 	for (const ImapNode *n = node_first (list); n; n = node_next (n)) {
 		if (node_is_word (n, "SUBSCRIBED"))
@@ -175,7 +175,7 @@ take_selections (ImapdSession *s, const ImapNode *list, Tree *l)
 }
 
 static gboolean
-take_returns (ImapdSession *s, const ImapNode *list, Tree *l)
+take_returns (ImapdSession *s, const ImapNode *list, ListArgs *l)
 {
 	for (const ImapNode *n = node_first (list); n; n = node_next (n)) {
 		if (node_is_word (n, "SUBSCRIBED"))
@@ -192,7 +192,7 @@ take_returns (ImapdSession *s, const ImapNode *list, Tree *l)
 
 /* The arguments of LIST: [selections] reference patterns [RETURN (...)]. An empty pattern alone asks for the delimiter. */
 static gboolean
-take_list (ImapdSession *s, Tree *l, gboolean *delimiter_only_out)
+take_list (ImapdSession *s, ListArgs *l, gboolean *delimiter_only_out)
 {
 	const ImapNode *n = imap_command_arg (s->command, 0);
 	if (n && n->kind == NODE_LIST) {
@@ -221,7 +221,7 @@ take_list (ImapdSession *s, Tree *l, gboolean *delimiter_only_out)
 void
 run_list (ImapdSession *s)
 {
-	g_auto (Tree) l = {0};
+	g_auto (ListArgs) l = {0};
 	gboolean delimiter_only = FALSE;
 	Store *store = session_store (s);
 	if (!store || !take_list (s, &l, &delimiter_only) || !read_tree (s, store, &l))
@@ -240,7 +240,7 @@ run_list (ImapdSession *s)
 void
 run_lsub (ImapdSession *s)
 {
-	g_auto (Tree) l = {.extended = TRUE};
+	g_auto (ListArgs) l = {.extended = TRUE};
 	const ImapNode *n = imap_command_arg (s->command, 0);
 	g_autofree char *reference = n && node_is_astring (n) ? node_text (n).size ? session_name (s, n) : g_strdup ("") : NULL;
 	Store *store = session_store (s);

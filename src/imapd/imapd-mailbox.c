@@ -19,6 +19,7 @@ struct ImapdMailbox {
 	GHashTable *lent;  /* Store in use -> what generation was when it was opened */
 	guint generation;  /* of the file: those of an older one are not used again */
 	GHashTable *views; /* folder -> View */
+	Tree *tree;        /* NULL: not read yet */
 };
 
 ImapdMailbox *
@@ -73,6 +74,7 @@ imapd_mailbox_forget (ImapdMailbox *m)
 	m->generation++;
 	g_queue_clear_full (&m->stores, (GDestroyNotify) store_close);
 	g_hash_table_remove_all (m->views);
+	g_clear_pointer (&m->tree, tree_unref);
 	g_mutex_unlock (&m->lock);
 }
 
@@ -344,4 +346,63 @@ mailbox_view (ImapdMailbox *m, Store *s, gint64 folder, GError **error)
 	if (v)
 		keep_view (m, v);
 	return v;
+}
+
+/* ---- Trees ---- */
+
+static void
+tree_done (gpointer data)
+{
+	g_clear_pointer (&((Tree *) data)->folders, g_ptr_array_unref);
+}
+
+void
+tree_unref (Tree *t)
+{
+	if (t)
+		g_atomic_rc_box_release_full (t, tree_done);
+}
+
+static Tree *
+known_tree (ImapdMailbox *m)
+{
+	g_mutex_lock (&m->lock);
+	Tree *t = m->tree ? g_atomic_rc_box_acquire (m->tree) : NULL;
+	g_mutex_unlock (&m->lock);
+	return t;
+}
+
+static Tree *
+read_tree (Store *s, guint64 modseq, GError **error)
+{
+	GPtrArray *folders = store_folders (s, error);
+	if (!folders)
+		return NULL;
+	Tree *t = g_atomic_rc_box_new0 (Tree);
+	t->modseq = modseq;
+	t->folders = folders;
+	return t;
+}
+
+Tree *
+mailbox_tree (ImapdMailbox *m, Store *s, GError **error)
+{
+	if (!store_read_begin (s, error))
+		return NULL;
+	guint64 modseq = store_modseq (s);
+	Tree *t = known_tree (m);
+	if (!t || t->modseq != modseq) {
+		tree_unref (t);
+		t = read_tree (s, modseq, error);
+	}
+	store_read_end (s);
+	if (!t)
+		return NULL;
+	g_mutex_lock (&m->lock);
+	if (!m->tree || m->tree->modseq < t->modseq) {
+		tree_unref (m->tree);
+		m->tree = g_atomic_rc_box_acquire (t);
+	}
+	g_mutex_unlock (&m->lock);
+	return t;
 }

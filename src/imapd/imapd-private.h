@@ -33,6 +33,16 @@ void uids_partial (const UidSet *set, gint64 from, gint64 to, UidSet *out);
 /* @v with the UIDs of @uids instead; takes @uids' ranges. */
 View *view_with (const View *v, UidSet *uids);
 
+/* All folders at one number of the change sequence. Immutable, counted. */
+typedef struct {
+	guint64 modseq;
+	GPtrArray *folders; /* of Folder */
+} Tree;
+void tree_unref (Tree *t); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Tree, tree_unref)
+/* The newest, in a read transaction of its own. */
+Tree *mailbox_tree (ImapdMailbox *m, Store *s, GError **error);
+
 /* A connection, for one command. */
 Store *mailbox_take_store (ImapdMailbox *m, GError **error);
 void mailbox_give_store (ImapdMailbox *m, Store *s); /* NULL is allowed */
@@ -47,6 +57,13 @@ typedef enum { EXPECT_COMMAND, EXPECT_SASL, EXPECT_DONE } Expected;
 
 typedef struct Upload Upload; /* imapd-append.c */
 void upload_free (Upload *u);
+
+typedef struct Notify Notify; /* imapd-notify.c */
+void notify_free (Notify *n); /* NULL is allowed */
+/* Tells what changed in other folders since it was told last. s->notify is set. */
+void notify_tell (ImapdSession *s, Store *store);
+/* Changes of the selected folder are to be told while no command is open; *expunge_out: removals, too. */
+gboolean notify_selected (const Notify *n, gboolean *expunge_out);
 
 struct ImapdSession {
 	const ImapdSettings *settings;
@@ -67,6 +84,7 @@ struct ImapdSession {
 	View *view;
 	gboolean read_only;
 	UidSet saved; /* "$" */
+	Notify *notify; /* NULL: none was asked for */
 
 	/* of the command */
 	Store *store;
@@ -147,6 +165,7 @@ void run_copy (ImapdSession *s);
 void run_move (ImapdSession *s);
 void run_search (ImapdSession *s);
 void run_sort (ImapdSession *s);
+void run_notify (ImapdSession *s);
 void run_append (ImapdSession *s);
 void run_replace (ImapdSession *s);
 /* A message is announced: FALSE, with the answer set, to refuse it. */

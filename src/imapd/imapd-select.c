@@ -220,7 +220,8 @@ write_selected (ImapdSession *s, const Folder *f)
 {
 	char id[ID_TEXT_SIZE];
 	write_number (s, s->view->count, "EXISTS");
-	write_number (s, 0, "RECENT");
+	if (!s->rev2)
+		write_number (s, 0, "RECENT");
 	write_flags (s);
 	imap_write_status_begin (&s->out, NULL, "OK", "UIDVALIDITY");
 	imap_write_number (&s->out, s->view->uidvalidity);

@@ -17,7 +17,7 @@
 #define CAPABILITIES                                                                                                                        \
 	"IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MULTIAPPEND UNSELECT CHILDREN MOVE ESEARCH SEARCHRES WITHIN "    \
 	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL BINARY "            \
-	"SORT SORT=DISPLAY ESORT PREVIEW REPLACE"
+	"SORT SORT=DISPLAY ESORT PREVIEW REPLACE NOTIFY"
 
 /* ---- States ---- */
 
@@ -227,6 +227,8 @@ session_uids (ImapdSession *s, const ImapNode *n, gboolean uid, UidSet *uids_out
 	}
 	if (!uid) {
 		imap_set_resolve (&set, s->view->count, NULL, &numbers);
+		if (s->view->count == 0 && imap_set_has_star (&set))
+			return TRUE; /* 1:* of nothing, which many send without having looked */
 		if (uid_set_max (&numbers) > s->view->count)
 			return session_bad (s, "the folder has %u messages", s->view->count);
 		view_uids_of (s->view, &numbers, uids_out);
@@ -494,6 +496,7 @@ static const struct {
 	{"AUTHENTICATE", run_authenticate, IN_NEW},
 	{"ENABLE", run_enable, IN_LOGGED_ON},
 	{"IDLE", run_idle, IN_LOGGED_ON},
+	{"NOTIFY", run_notify, IN_LOGGED_ON},
 	{"NAMESPACE", run_namespace, IN_LOGGED_ON},
 	{"LIST", run_list, IN_LOGGED_ON},
 	{"LSUB", run_lsub, IN_LOGGED_ON},
@@ -572,6 +575,8 @@ execute (ImapdSession *s)
 	if (s->word) {
 		g_autofree char *tag = slice_dup (imap_command_tag (s->command));
 		announce_behind (s, rules);
+		if (s->notify && s->store && s->state != STATE_ENDED)
+			notify_tell (s, s->store);
 		answer (s, tag);
 	}
 	if (rules & ENDS && s->word && strcmp (s->word, "OK") == 0) {
@@ -690,26 +695,38 @@ imapd_session_feed (ImapdSession *s, Slice input)
 	return s->state != STATE_ENDED;
 }
 
-gboolean
-imapd_session_wake (ImapdSession *s)
+/* Whether changes of the selected folder are told now: in IDLE, and where NOTIFY asks for it. */
+static gboolean
+tells_selected (const ImapdSession *s, gboolean *expunge_out)
 {
-	if (s->expected != EXPECT_DONE || s->state != STATE_SELECTED)
-		return s->state != STATE_ENDED;
-	GError *error = NULL;
-	s->own_from = s->own_to = 0;
-	s->store = mailbox_take_store (s->mailbox, &error);
-	if (s->store)
-		session_announce (s, s->store, TRUE);
-	g_clear_error (&error);
-	command_end (s);
-	session_flush (s, TRUE);
-	return s->state != STATE_ENDED;
+	*expunge_out = TRUE;
+	return s->state == STATE_SELECTED && (s->expected == EXPECT_DONE || notify_selected (s->notify, expunge_out));
 }
 
 gboolean
 imapd_session_waits (const ImapdSession *s)
 {
-	return s->expected == EXPECT_DONE && s->state == STATE_SELECTED;
+	gboolean expunge;
+	return s->state != STATE_ENDED && (s->notify || tells_selected (s, &expunge));
+}
+
+gboolean
+imapd_session_wake (ImapdSession *s)
+{
+	gboolean expunge;
+	if (!imapd_session_waits (s) || s->upload) /* in the midst of an APPEND it is told behind it */
+		return s->state != STATE_ENDED;
+	GError *error = NULL;
+	s->own_from = s->own_to = 0;
+	s->store = mailbox_take_store (s->mailbox, &error);
+	if (s->store && tells_selected (s, &expunge))
+		session_announce (s, s->store, expunge);
+	if (s->store && s->notify && s->state != STATE_ENDED)
+		notify_tell (s, s->store);
+	g_clear_error (&error);
+	command_end (s);
+	session_flush (s, TRUE);
+	return s->state != STATE_ENDED;
 }
 
 ImapdMailbox *
@@ -772,6 +789,7 @@ imapd_session_free (ImapdSession *s)
 	command_end (s);
 	view_unref (s->view);
 	uid_set_clear (&s->saved);
+	notify_free (s->notify);
 	imap_command_free (s->command);
 	imap_writer_clear (&s->out);
 	g_string_free (s->code, TRUE);

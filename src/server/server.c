@@ -35,7 +35,7 @@ typedef struct {
 	ImapdSession *session;
 	gboolean busy;
 	guint pending;
-	gint64 since;     /* monotonic, microseconds: it last said something */
+	gint64 began, since; /* monotonic, microseconds; since: it last said something */
 	gint64 paused_to; /* 0: not */
 } Connection;
 
@@ -234,7 +234,7 @@ add_connection (Server *s, int fd, gboolean local)
 	Connection *c = g_new0 (Connection, 1);
 	c->server = s;
 	c->fd = fd;
-	c->since = g_get_monotonic_time ();
+	c->began = c->since = g_get_monotonic_time ();
 	c->session = imapd_session_new (s->settings, local ? s->mailbox : NULL, send_all, c);
 	g_mutex_lock (&s->lock);
 	c->id = s->next_id++;
@@ -315,8 +315,9 @@ connection_told (Server *s, guint64 id)
 static gboolean
 is_late (const Connection *c, gint64 now)
 {
-	gint64 silent = (now - c->since) / G_USEC_PER_SEC;
-	return imapd_session_is_logged_on (c->session) ? silent > SILENT_S && !imapd_session_waits (c->session) : silent > LOG_ON_S;
+	if (!imapd_session_is_logged_on (c->session)) /* whatever it says meanwhile */
+		return now - c->began > LOG_ON_S * G_USEC_PER_SEC;
+	return now - c->since > SILENT_S * G_USEC_PER_SEC && !imapd_session_waits (c->session);
 }
 
 /* Ends pauses and those who are silent for too long. Returns when to look again. */

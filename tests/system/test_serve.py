@@ -136,6 +136,28 @@ def test_idle_tells_what_the_watcher_brings_and_what_is_done_goes_there(mailbox,
             watcher.stderr.close()
 
 
+def test_a_watching_outpost_hears_of_every_folder(mailbox, program):
+    with Serving(program) as serving, Outpost() as second:
+        second.logon(serving.url, password=serving.password)
+        second.sync()
+        watcher = second.start("sync", "--watch")
+        try:
+            with ImapClient(serving.port, password=serving.password) as client:
+                client.append_many("Archive/2026", Generator(11).messages(1))
+                client.create("later")
+                client.append_many("later", Generator(12).messages(2))
+                wanted = client.dump()
+            end = time.monotonic() + 45  # without NOTIFY it would look once a minute
+            while differences(second, wanted, sample=1) and time.monotonic() < end:
+                time.sleep(0.2)
+            assert differences(second, wanted) == []
+        finally:
+            watcher.terminate()
+            assert watcher.wait(60) == 0
+            watcher.stdout.close()
+            watcher.stderr.close()
+
+
 def test_the_commands_of_the_program_are_told_too(mailbox, program):
     with Serving(program) as serving, ImapClient(serving.port, password=serving.password) as client:
         client.select("INBOX")

@@ -105,6 +105,9 @@ static const Conversation messages[] = {
 	 "C: k FETCH 2 BODY.PEEK[]\nS: \\* 2 FETCH \\(BODY\\[\\] \\{57\\}\nS: Subject: second\nS: From: bob@example.org\nS: \nS: budget report\nS: \\)\nS: k OK .*\n"
 	 "C: l FETCH 1 BODY.PEEK[MIME]\nS: l BAD .*\nC: m FETCH 1 BODY.PEEK[1.]\nS: m BAD .*\nC: n FETCH 1 BODY.PEEK[X]\nS: n BAD .*\n"
 	 "C: o FETCH 1 BODY.PEEK[HEADER.FIELDS]\nS: o BAD .*", TRUE},
+	{"an empty folder has no messages to name, but 1:* is no mistake",
+	 "C: s SELECT Archive\nS: \\* 0 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: s OK .*\nC: a FETCH 1:* FLAGS\nS: a OK .*\nC: b UID FETCH 1:* FLAGS\nS: b OK .*\n"
+	 "C: c FETCH 1 FLAGS\nS: c BAD .*\nC: d SEARCH 1:*\nS: \\* SEARCH\nS: d OK .*\nC: e EXPUNGE\nS: e OK .*\nC: f SORT (DATE) UTF-8 ALL\nS: \\* SORT\nS: f OK .*", TRUE},
 	{"BODYSTRUCTURE and the old names (RFC 9051 7.5.2, RFC 3501 6.4.5)",
 	 SELECTED "C: a FETCH 1 BODY\nS: \\* 1 FETCH \\(BODY \\(\\(\"text\" \"plain\" \\(\"charset\" \"us-ascii\"\\) NIL NIL \"7bit\" 11 0\\)\\(\"message\" \"rfc822\" .* \"mixed\"\\)\\)\nS: a OK .*\n"
 	 "C: b FETCH 2 (RFC822.HEADER RFC822.TEXT)\nS: \\* 2 FETCH \\(RFC822.HEADER \\{42\\}\nS: Subject: second\nS: From: bob@example.org\nS: \nS:  RFC822.TEXT \\{15\\}\n"
@@ -194,6 +197,20 @@ static const Conversation others[] = {
 	{"the selected folder was deleted",
 	 "C: s SELECT Archive/Old\nS: \\* 1 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: s OK .*\n"
 	 "2: C: a DELETE Archive/Old\nS: a OK .*\n1: C: b NOOP\nS: \\* BYE the selected folder was deleted", TRUE},
+	{"NOTIFY tells of other folders while no command is open (RFC 5465)",
+	 "C: a NOTIFY SET STATUS (inboxes (MessageNew MessageExpunge FlagChange)) (personal (MailboxName SubscriptionChange))\n"
+	 "S: \\* STATUS INBOX \\(MESSAGES 3 UIDNEXT 4 UIDVALIDITY [0-9]+ UNSEEN 1\\)\nS: a OK .*\n"
+	 "X: add\nX: wake\nS: \\* STATUS INBOX \\(MESSAGES 4 UIDNEXT 5 UIDVALIDITY [0-9]+ UNSEEN 2\\)\nX: flag 1 4\nX: wake\nS: \\* STATUS INBOX .*\nX: wake\n"
+	 "2: C: b CREATE new\nS: b OK .*\nX: wake\n1: S: \\* LIST \\(\\\\Subscribed\\) \"/\" new\nC: c NOOP\nS: c OK .*\n", TRUE},
+	{"NOTIFY tells of names and subscriptions, and of the selected folder (RFC 5465 5, 6)",
+	 "C: a NOTIFY SET (selected-delayed (MessageNew MessageExpunge FlagChange)) (subtree Archive (MailboxName SubscriptionChange MessageNew MessageExpunge)) (mailboxes (Sent x) (MailboxName))\nS: a OK .*\n"
+	 SELECTED "X: add\nX: wake\nS: \\* 4 EXISTS\nX: remove 1\nX: wake\nC: b NOOP\nS: \\* 1 EXPUNGE\nS: b OK .*\n"
+	 "C: c CREATE Archive/More\nS: \\* LIST \\(\\\\Subscribed\\) \"/\" Archive/More\nS: c OK .*\nC: d RENAME Archive/More Archive/Less\n"
+	 "S: \\* LIST \\(\\\\Subscribed\\) \"/\" Archive/Less \\(\"OLDNAME\" \\(Archive/More\\)\\)\nS: d OK .*\nC: e UNSUBSCRIBE Archive/Less\nS: \\* LIST \\(\\) \"/\" Archive/Less\nS: e OK .*\n"
+	 "C: f DELETE Archive/Less\nS: \\* LIST \\(\\\\NonExistent\\) \"/\" Archive/Less\nS: f OK .*\nC: g COPY 1 Archive\nS: \\* STATUS Archive \\(MESSAGES 1 .*\nS: g OK .*\n"
+	 "C: h NOTIFY NONE\nS: h OK .*\nC: i CREATE x\nS: i OK .*\nC: j NOTIFY\nS: j BAD .*\nC: k NOTIFY SET (personal (AnnotationChange))\nS: k NO \\[BADEVENT \\(MessageNew .*\n"
+	 "C: l NOTIFY SET (personal (MessageNew))\nS: l BAD .*\nC: m NOTIFY SET (nobody (MailboxName))\nS: m BAD .*\nC: n NOTIFY SET (subtree () (MailboxName))\nS: n BAD .*\n"
+	 "C: o NOTIFY SET (selected (MessageNew (UID) MessageExpunge))\nS: o NO \\[CANNOT\\] .*\nC: p NOTIFY SET (selected (MessageNew MessageExpunge)) (personal NONE)\nS: p OK .*\nX: remove 2\nX: wake\nS: \\* 1 EXPUNGE", TRUE},
 	{"CONDSTORE: numbers, UNCHANGEDSINCE, CHANGEDSINCE (RFC 7162 3.1)",
 	 "C: x SELECT INBOX (CONDSTORE)\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: x OK .*\n"
 	 "C: a STORE 1 +FLAGS.SILENT \\Draft\nS: \\* 1 FETCH \\(UID 1 MODSEQ \\([0-9]+\\)\\)\nS: a OK .*\n"
@@ -208,7 +225,7 @@ static const Conversation others[] = {
 	 "C: g EXPUNGE\nS: \\* VANISHED 3\nS: g OK \\[HIGHESTMODSEQ [0-9]+\\] .*", TRUE},
 	{"IMAP4rev2: names in UTF-8, ESEARCH in place of SEARCH (RFC 9051 appendix E)",
 	 "C: a ENABLE IMAP4rev2 X\nS: \\* ENABLED IMAP4rev2\nS: a OK .*\nC: b CREATE \"Entw\303\274rfe\"\nS: b OK .*\n"
-	 "C: c SELECT \"Entw\303\274rfe\"\nS: \\* 0 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: \\* LIST \\(\\) \"/\" \"Entw\303\274rfe\"\nS: c OK .*\n"
+	 "C: c SELECT \"Entw\303\274rfe\"\nS: \\* 0 EXISTS\nS: \\* FLAGS .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: \\* LIST \\(\\) \"/\" \"Entw\303\274rfe\"\nS: c OK .*\n"
 	 "C: d SEARCH ALL\nS: \\* ESEARCH \\(TAG \"d\"\\)\nS: d OK .*", TRUE},
 };
 
