@@ -25,10 +25,7 @@ rows_of (ImapdSession *s, Store *store, const UidSet *uids, GError **error)
 {
 	g_autoptr (GArray) rows = g_array_new (FALSE, FALSE, sizeof (Placement));
 	g_array_set_clear_func (rows, (GDestroyNotify) placement_done);
-	for (guint i = 0; i < uids->n_ranges; i++)
-		if (!store_list_range (store, s->view->folder, uids->ranges[i].lo, uids->ranges[i].hi, LISTING_PLACEMENT, collect_row, rows, error))
-			return NULL;
-	return g_steal_pointer (&rows);
+	return list_uids (store, s->view->folder, uids, LISTING_PLACEMENT, collect_row, rows, error) ? g_steal_pointer (&rows) : NULL;
 }
 
 static gboolean

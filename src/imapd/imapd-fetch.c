@@ -620,16 +620,14 @@ see (Fetch *f, const UidSet *uids)
 	g_autoptr (GArray) unseen = g_array_new (FALSE, FALSE, sizeof (Placement));
 	g_array_set_clear_func (unseen, (GDestroyNotify) placement_done);
 	Unseen u = {unseen};
-	for (guint i = 0; i < uids->n_ranges; i++)
-		if (!store_list_range (f->store, f->s->view->folder, uids->ranges[i].lo, uids->ranges[i].hi, LISTING_PLACEMENT, collect_unseen, &u, &error))
-			return session_fail (f->s, error);
+	if (!list_uids (f->store, f->s->view->folder, uids, LISTING_PLACEMENT, collect_unseen, &u, &error))
+		return session_fail (f->s, error);
 	if (unseen->len == 0)
 		return TRUE;
 	if (!session_begin (f->s, f->store))
 		return FALSE;
 	g_array_set_size (unseen, 0); /* as they are now that nobody else writes */
-	for (guint i = 0; i < uids->n_ranges && !error; i++)
-		store_list_range (f->store, f->s->view->folder, uids->ranges[i].lo, uids->ranges[i].hi, LISTING_PLACEMENT, collect_unseen, &u, &error);
+	list_uids (f->store, f->s->view->folder, uids, LISTING_PLACEMENT, collect_unseen, &u, &error);
 	return session_commit (f->s, f->store, !error && set_seen (f, unseen, &error), &error);
 }
 

@@ -118,6 +118,38 @@ mailbox_give_store (ImapdMailbox *m, Store *s)
 		store_close (s);
 }
 
+/* ---- Rows ---- */
+
+#define ROWS_A_LOOK_UP 10 /* looking a range up costs about as much as reading so many rows */
+
+typedef struct {
+	const UidSet *uids;
+	ListingFn fn;
+	gpointer data;
+	gboolean stopped;
+} Among;
+
+static gboolean
+give_row (gpointer data, const Listing *l)
+{
+	Among *a = data;
+	a->stopped = a->stopped || (uid_set_contains (a->uids, l->placement.uid) && !a->fn (a->data, l));
+	return !a->stopped;
+}
+
+gboolean
+list_uids (Store *s, gint64 folder, const UidSet *uids, ListingDepth depth, ListingFn fn, gpointer data, GError **error)
+{
+	Among a = {uids, fn, data, FALSE};
+	guint n = uids->n_ranges;
+	if (n > 1 && (uids->ranges[n - 1].hi - uids->ranges[0].lo) / ROWS_A_LOOK_UP < n)
+		return store_list_range (s, folder, uids->ranges[0].lo, uids->ranges[n - 1].hi, depth, give_row, &a, error);
+	for (guint i = 0; i < n && !a.stopped; i++)
+		if (!store_list_range (s, folder, uids->ranges[i].lo, uids->ranges[i].hi, depth, give_row, &a, error))
+			return FALSE;
+	return TRUE;
+}
+
 /* ---- Views ---- */
 
 static void

@@ -46,6 +46,8 @@ Tree *mailbox_tree (ImapdMailbox *m, Store *s, GError **error);
 /* A connection, for one command. */
 Store *mailbox_take_store (ImapdMailbox *m, GError **error);
 void mailbox_give_store (ImapdMailbox *m, Store *s); /* NULL is allowed */
+/* Placements of @folder that have one of @uids, by UID; as store_list_range. */
+gboolean list_uids (Store *s, gint64 folder, const UidSet *uids, ListingDepth depth, ListingFn fn, gpointer data, GError **error);
 /* The newest view of @folder, in a read transaction of @s that the caller has begun. NOT_FOUND. */
 View *mailbox_view (ImapdMailbox *m, Store *s, gint64 folder, GError **error);
 void mailbox_changed (ImapdMailbox *m);

@@ -193,20 +193,6 @@ take_modseq (Reader *r, Key **out)
 	return TRUE;
 }
 
-typedef struct {
-	gint64 folder;
-	UidSet *uids;
-} Found;
-
-static gboolean
-take_found (gpointer data, const Listing *l)
-{
-	Found *f = data;
-	if (l->placement.folder == f->folder)
-		uid_set_add (f->uids, l->placement.uid);
-	return TRUE;
-}
-
 static gboolean
 take_words (Reader *r, gboolean anywhere, Key **out)
 {
@@ -216,8 +202,7 @@ take_words (Reader *r, gboolean anywhere, Key **out)
 		return FALSE;
 	g_autoptr (Key) k = key_new (*text ? KEY_WORDS : KEY_ALL);
 	g_autoptr (SearchQuery) q = *text ? search_query_of_words (text, anywhere) : NULL;
-	Found f = {r->s->view->folder, &k->uids};
-	if (q && !search_run (r->store, q, 0, NULL, take_found, &f, &error))
+	if (q && !search_uids (r->store, q, r->s->view->folder, NULL, &k->uids, &error))
 		return session_fail (r->s, error);
 	*out = g_steal_pointer (&k);
 	return TRUE;
@@ -611,8 +596,7 @@ search_rows (SearchRun *run, ListingDepth needs, gboolean modseq)
 		uid_set_copy (&run->found, &uids);
 		return TRUE;
 	}
-	for (guint i = 0; i < uids.n_ranges && !error; i++)
-		store_list_range (run->store, run->s->view->folder, uids.ranges[i].lo, uids.ranges[i].hi, needs, ask_row, run, &error);
+	list_uids (run->store, run->s->view->folder, &uids, needs, ask_row, run, &error);
 	return !error || session_fail (run->s, error);
 }
 

@@ -231,10 +231,8 @@ static gboolean
 sort (Sorter *o, const UidSet *uids)
 {
 	GError *error = NULL;
-	for (guint i = 0; i < uids->n_ranges; i++)
-		if (!store_list_range (o->store, o->s->view->folder, uids->ranges[i].lo, uids->ranges[i].hi,
-		                       o->criteria->header ? LISTING_STRUCTURE : LISTING_MESSAGE, add_row, o, &error))
-			return session_fail (o->s, error);
+	if (!list_uids (o->store, o->s->view->folder, uids, o->criteria->header ? LISTING_STRUCTURE : LISTING_MESSAGE, add_row, o, &error))
+		return session_fail (o->s, error);
 	g_array_sort_with_data (o->rows, compare_rows, (gpointer) o->criteria);
 	return TRUE;
 }

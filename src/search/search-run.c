@@ -553,19 +553,96 @@ search_done (Search *r)
 	g_ptr_array_unref (r->texts);
 }
 
+static gboolean
+search_begin (Search *r, gboolean *own_out, GError **error)
+{
+	gboolean own = !r->s->reading && !store_in_transaction (r->s);
+	r->sets = g_new0 (Bits *, r->q->n_slots);
+	r->undecided = g_new0 (Bits *, r->q->n_slots);
+	r->texts = g_ptr_array_new ();
+	*own_out = own && cancel_check (r->cancel, error) && store_read_begin (r->s, error);
+	return (!own || *own_out) && cancel_check (r->cancel, error) && fill (r, r->q->root, error) && read_tail (r, error);
+}
+
+static void
+search_end (Search *r, gboolean own)
+{
+	search_done (r);
+	if (own)
+		store_read_end (r->s);
+}
+
 gboolean
 search_run (Store *s, const SearchQuery *q, guint limit, Cancel *cancel, ListingFn fn, gpointer data, GError **error)
 {
 	Search r = {.s = s, .db = store_db (s), .q = q, .cancel = cancel, .left = limit, .fn = fn, .data = data};
-	gboolean own = !s->reading && !store_in_transaction (s);
-	if (!cancel_check (cancel, error) || (own && !store_read_begin (s, error)))
-		return FALSE;
-	r.sets = g_new0 (Bits *, q->n_slots);
-	r.undecided = g_new0 (Bits *, q->n_slots);
-	r.texts = g_ptr_array_new ();
-	gboolean ok = fill (&r, q->root, error) && read_tail (&r, error) && give_all (&r, error);
-	search_done (&r);
-	if (own)
-		store_read_end (s);
+	gboolean own;
+	gboolean ok = search_begin (&r, &own, error) && give_all (&r, error);
+	search_end (&r, own);
+	return ok;
+}
+
+/* ---- One folder's UIDs ---- */
+
+/* @row: a placement. What it leaves open, the message's row decides. */
+static gboolean
+matches (Search *r, Row *row)
+{
+	Answer answer = ask (r, r->q->root, row);
+	if (answer != MAYBE)
+		return answer == YES;
+	DbQuery *q = db_query (r->db, "SELECT received, size, attachment FROM message WHERE id = ?1", "i", row->message);
+	if (db_step (r->db, q, NULL) > 0) {
+		row->known |= KNOW_ROW;
+		row->received = db_int (q, 0);
+		row->size = db_int (q, 1);
+		row->attachment = db_int (q, 2) != 0;
+	}
+	db_reset (q);
+	return ask (r, r->q->root, row) == YES;
+}
+
+static gboolean
+take_uids (Search *r, DbQuery *q, gint64 folder, const Bits *among, UidSet *uids_out, GError **error)
+{
+	int step;
+	while ((step = db_step (r->db, q, error)) > 0) {
+		Row row = {.known = KNOW_TEXT | KNOW_PLACEMENT, .folder = folder, .message = db_int (q, 1)};
+		if (!go_on (r, error)) {
+			db_reset (q);
+			return FALSE;
+		}
+		if (among && !bits_has (among, row.message))
+			continue;
+		row.flags = (guint) db_int (q, 2);
+		row.keywords = db_text (q, 3);
+		if (matches (r, &row))
+			uid_set_add (uids_out, (guint32) db_int (q, 0));
+	}
+	return step == 0;
+}
+
+/* A few are looked for, for many the folder is walked. */
+static gboolean
+find_uids (Search *r, gint64 folder, UidSet *uids_out, GError **error)
+{
+	g_autoptr (Bits) among = candidates (r);
+	if (!among || bits_count (among) > DIRECT_MAX)
+		return take_uids (r, db_query (r->db, "SELECT uid, message, flags, keywords FROM placement WHERE folder = ?1 ORDER BY uid", "i", folder), folder,
+		                  among, uids_out, error);
+	for (gint64 id = 0; bits_next (among, &id);)
+		if (!take_uids (r, db_query (r->db, "SELECT uid, message, flags, keywords FROM placement WHERE message = ?1 AND folder = ?2", "ii", id,
+		                             folder), folder, NULL, uids_out, error))
+			return FALSE;
+	return TRUE;
+}
+
+gboolean
+search_uids (Store *s, const SearchQuery *q, gint64 folder, Cancel *cancel, UidSet *uids_out, GError **error)
+{
+	Search r = {.s = s, .db = store_db (s), .q = q, .cancel = cancel};
+	gboolean own;
+	gboolean ok = search_begin (&r, &own, error) && find_uids (&r, folder, uids_out, error);
+	search_end (&r, own);
 	return ok;
 }

@@ -38,6 +38,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SearchQuery, search_query_free)
  * Beyond the index the newest SEARCH_TAIL_MAX messages are read whole; of older ones only the header fields of their rows are
  * compared, and what these leave open is not found: when search_pending gives more than that, say so and index. */
 gboolean search_run (Store *s, const SearchQuery *q, guint limit, Cancel *cancel, ListingFn fn, gpointer data, GError **error);
+/* The same for one folder, and its UIDs alone: adds those that match. */
+gboolean search_uids (Store *s, const SearchQuery *q, gint64 folder, Cancel *cancel, UidSet *uids_out, GError **error);
 /* A line around the first match in the text, for lists; what was found is between \x01 and \x02. NULL without error where only fields
  * match. */
 char *search_snippet (Store *s, const SearchQuery *q, gint64 message, GError **error);

@@ -266,6 +266,66 @@ test_what_is_not_indexed_is_found_all_the_same (void **state)
 	check_table (N_MAILS / 2);
 }
 
+static gboolean
+note_place (gpointer found, const Listing *l)
+{
+	g_hash_table_add (found, g_strdup_printf ("%" G_GINT64_FORMAT ":%u", l->placement.folder, l->placement.uid));
+	return TRUE;
+}
+
+/* What search_uids gives of each folder is what search_run gives of all. */
+static void
+test_a_folders_uids_are_those_that_are_found (void **state)
+{
+	for (guint index_after = 0; index_after <= N_MAILS; index_after += N_MAILS / 2) {
+		g_auto (Box) b = box (index_after);
+		g_autoptr (GPtrArray) folders = store_folders (b.s, NULL);
+		for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
+			g_autoptr (SearchQuery) q = search_query_parse (rows[i].query, NOW, NULL);
+			g_autoptr (GHashTable) found = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+			GError *error = NULL;
+			guint n = 0;
+			if (!q || !search_run (b.s, q, 0, NULL, note_place, found, NULL))
+				continue;
+			for (guint k = 0; k < folders->len; k++) {
+				const Folder *f = folders->pdata[k];
+				g_auto (UidSet) uids = {0};
+				UidIter it = {0};
+				guint32 uid;
+				must (search_uids (b.s, q, f->id, NULL, &uids, &error), error);
+				while (uid_set_next (&uids, &it, &uid)) {
+					g_autofree char *key = g_strdup_printf ("%" G_GINT64_FORMAT ":%u", f->id, uid);
+					if (!g_hash_table_contains (found, key))
+						fail_msg ("%s: %s is found in %s only", rows[i].query, key, f->path);
+					n++;
+				}
+			}
+			if (n != g_hash_table_size (found))
+				fail_msg ("%s: %u of %u are found in their folders", rows[i].query, n, g_hash_table_size (found));
+		}
+	}
+}
+
+static void
+test_words_of_a_program_are_found_as_they_stand (void **state)
+{
+	g_auto (Box) b = box (N_MAILS);
+	static const struct {
+		const char *text, *names;
+		gboolean anywhere;
+	} cases[] = {{"annual rep", "reply budget", FALSE}, {"is:unread", "", FALSE}, {"report annual", "", TRUE}, {"?!", NULL, TRUE}};
+	for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+		g_autoptr (SearchQuery) q = search_query_of_words (cases[i].text, cases[i].anywhere);
+		g_autoptr (GString) found = g_string_new (NULL);
+		assert_true ((q == NULL) == (cases[i].names == NULL));
+		GError *error = NULL;
+		if (!q)
+			continue;
+		must (search_run (b.s, q, 0, NULL, note_name, found, &error), error);
+		assert_string_equal (found->str, cases[i].names);
+	}
+}
+
 static char *
 first_names (const char *names, guint n)
 {
@@ -679,6 +739,7 @@ main (void)
 	dir = g_dir_make_tmp ("test-search-XXXXXX", NULL);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (test_queries_find_what_they_say), cmocka_unit_test (test_what_is_not_indexed_is_found_all_the_same),
+		cmocka_unit_test (test_a_folders_uids_are_those_that_are_found), cmocka_unit_test (test_words_of_a_program_are_found_as_they_stand),
 		cmocka_unit_test (test_a_limit_gives_the_newest), cmocka_unit_test (test_the_caller_may_stop_or_cancel),
 		cmocka_unit_test (test_placements_are_found_each_and_gone_ones_not), cmocka_unit_test (test_swept_messages_are_not_found),
 		cmocka_unit_test (test_an_index_of_gone_messages_is_built_anew),
