@@ -18,7 +18,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests", "lib"))
 
 from dovecot import Dovecot  # noqa: E402
-from genmail import Generator, folder_names, write_maildir  # noqa: E402
+import corpus  # noqa: E402
+from genmail import Generator, folder_names, maildir_folder, write_maildir  # noqa: E402
 from imapclient import ImapClient, quote, to_utf7  # noqa: E402
 from outpost import Outpost, find_binary  # noqa: E402
 from proxy import Proxy  # noqa: E402
@@ -152,10 +153,10 @@ def status_floor(port, directory, repeat):
 
 
 def change(port, share, seed):
-    """Changes a share of all messages on the server: flags, deletions, new mail, moves."""
+    """Changes a share of all messages on the server: a third flags, a third moves, a third as many new. Returns how many, and the octets of the new."""
     chance = random.Random(seed)
     generator = Generator(seed, attachments=False)
-    changed = 0
+    changed = octets = 0
     with ImapClient(port) as client:
         names = client.folders()
         for name in names:
@@ -170,9 +171,20 @@ def change(port, share, seed):
                                       (chosen[third:2 * third], "MOVE {} " + quote(to_utf7(chance.choice(names))))):
                 if uids_now:
                     client.command("UID " + command.format(",".join(map(str, sorted(uids_now)))))
-            client.append_many(name, generator.messages(max(1, third)))
+            new = list(generator.messages(max(1, third)))
+            octets += sum(len(message[0]) for message in new)
+            client.append_many(name, new)
             changed += len(chosen)
-    return changed
+    return changed, octets
+
+
+def octets_of_a_run(tool, port):
+    with Proxy(port) as proxy:
+        through_proxy(tool, port, proxy.port)
+        tool.sync()
+        counts = proxy.counts()
+        through_proxy(tool, proxy.port, port)
+    return counts["up"] + counts["down"]
 
 
 def measure(kind, server, directory, options, messages):
@@ -228,7 +240,7 @@ COLUMNS = [("first", "first sync, s", "{:.1f}"), ("rate", "messages/s", "{:.0f}"
            ("index_rss", "index RSS, MiB", "{:.0f}"), ("noop", "no-op, s", "{:.3f}"),
            ("noop_cpu", "no-op CPU, s", "{:.3f}"), ("noop_rss", "no-op RSS, MiB", "{:.0f}"),
            ("noop_bytes", "no-op octets", "{:.0f}"), ("flights", "flights", "{}"), ("connections", "connections", "{}"),
-           ("change", "1 % changed, s", "{:.2f}")]
+           ("change", "1 % changed, s", "{:.2f}"), ("change_bytes", "1 % changed, octets", "{:.0f}")]
 
 
 def share_of_maildir(row, maildir):
@@ -260,6 +272,19 @@ def write_rig(maildir, folders):
     write_maildir(maildir, generator, 0, names)  # whose subscriptions are those of all
 
 
+def write_corpus(maildir, folders):
+    """The messages of the shared corpus, spread over folders; returns how many."""
+    names, generator = folder_names(folders), Generator(1)
+    write_maildir(maildir, generator, 0, names)
+    count = 0
+    for count, (_, octets) in enumerate(corpus.messages(), 1):
+        octets = corpus.as_imap(octets)
+        name = f"{1600000000 + count}.M{count:08d}P1.host,S={len(octets)},W={len(octets)}:2,"
+        with open(os.path.join(maildir_folder(maildir, names[count % folders]), "cur", name), "wb") as out:
+            out.write(octets)
+    return count
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=20000)
@@ -268,10 +293,13 @@ def main():
     parser.add_argument("--offlineimap", action="store_true", help="measure OfflineIMAP too, which takes long")
     parser.add_argument("--only", help="one tool alone: outpost, mbsync, OfflineIMAP")
     parser.add_argument("--directory", help="where to work; on the disk that shall be measured")
+    parser.add_argument("--corpus", action="store_true", help="the real messages of the shared corpus, in 40 folders")
     parser.add_argument("--rig", action="store_true", help="100,000 messages in INBOX and 49 folders of 20")
     options = parser.parse_args()
     if options.rig:
         options.messages = 100000 + options.folders * 20
+    if options.corpus and not corpus.root():
+        sys.exit("bench: the corpus is absent; set OUTPOST_CORPUS")
     tools = [OutpostTool, Mbsync] + ([OfflineImap] if options.offlineimap or options.only == "OfflineIMAP" else [])
     tools = [tool for tool in tools if options.only in (None, tool.name)]
     if OutpostTool in tools and not find_binary():
@@ -286,6 +314,9 @@ def main():
         server = Dovecot(os.path.join(work, "server"))
         if options.rig:
             write_rig(server.maildir, options.folders)
+        elif options.corpus:
+            options.folders = 40
+            options.messages = write_corpus(server.maildir, options.folders)
         else:
             write_maildir(server.maildir, Generator(1), options.messages, folder_names(options.folders))
         server.own_files()
@@ -301,12 +332,16 @@ def main():
                 running.append(tool)
                 print(f"{kind.name}: first sync {row['first']:.1f} s", file=sys.stderr)
             bare = status_floor(server.port, work, max(3, options.repeat))
-            changed = change(server.port, 0.01, 5)
+            changed, _ = change(server.port, 0.01, 5)
             for tool, row in zip(running, rows):
                 row["change"] = tool.sync().seconds
+            again, new_octets = change(server.port, 0.01, 6)
+            for tool, row in zip(running, rows):
+                row["change_bytes"] = octets_of_a_run(tool, server.port)
             report(rows, rows[0], floor_seconds, floor_octets, maildir, options)
             print(f"\nA bare LIST-STATUS script: {bare * 1000:.0f} ms.")
-            print(f"1 % run: {changed} messages flagged, moved or followed by new ones on the server.")
+            print(f"1 % run: {changed} messages flagged, moved or followed by new ones on the server; {again} in the run whose octets count, "
+                  "{:.0f} kB of them new mail.".format(new_octets / 1000))
             if isinstance(running[0], OutpostTool):
                 median, worst = search_latency(running[0].program)
                 print(f"Search from the shell: median {median * 1000:.0f} ms, slowest {worst * 1000:.0f} ms.")
