@@ -10,6 +10,12 @@ if [ -f "$cache/complete" ]; then
 	exit 0
 fi
 mkdir -p "$cache/debs" "$cache/root"
+exec 9>"$cache/lock" # several test processes may ask at once
+flock 9
+if [ -f "$cache/complete" ]; then
+	echo "$cache"
+	exit 0
+fi
 cd "$cache/debs"
 
 libraries=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -14,10 +15,24 @@ BINARY = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin:/bin")
 USER, PASSWORD = "alice", "wonderland"
 
 
+# Below the ports that the kernel gives to clients, so that none of those takes it before the server does; each of several test processes
+# that run side by side (pytest-xdist: gw0, gw1...) has a range of its own.
+PORTS = 2000
+first_port = 10000 + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10)
+next_port = random.randrange(PORTS)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    global next_port
+    for _ in range(PORTS):
+        next_port = (next_port + 1) % PORTS
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", first_port + next_port))
+                return first_port + next_port
+            except OSError:
+                continue
+    raise OSError("no port is free")
 
 
 def wait_for_port(port, alive, seconds=15):
