@@ -50,7 +50,7 @@ home_new (Cli *cli, Profile *p, const char *known)
 		.user = p->user,
 		.mechanism = p->auth,
 		.secret_is_token = p->secret_is_token,
-		.compress = !loopback,
+		.far = !loopback || p->tunnel,
 		.secret = give_secret,
 		.secret_data = h,
 		.trace = cli->verbose ? show_trace : NULL,

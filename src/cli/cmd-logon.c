@@ -11,7 +11,7 @@
 static char *server_option, *user_option, *command_option, *auth_option, *ca_option, *pin_option, *store_option;
 static char *stale_option;
 static gboolean earlier_profile; /* one of this name is there */
-static gboolean token_option, insecure_option, no_sync_option, prompt_option;
+static gboolean token_option, insecure_option, tunnel_option, no_sync_option, prompt_option;
 
 const GOptionEntry logon_options[] = {
 	{"server", 's', 0, G_OPTION_ARG_STRING, &server_option, "imaps://host[:port], or imap:// for STARTTLS; else it is looked for", "URL"},
@@ -23,6 +23,7 @@ const GOptionEntry logon_options[] = {
 	{"tls-ca", 0, 0, G_OPTION_ARG_FILENAME, &ca_option, "Believe the authorities in this PEM file too", "FILE"},
 	{"tls-pin", 0, 0, G_OPTION_ARG_STRING, &pin_option, "Believe exactly the certificate with this SHA-256", "HEX"},
 	{"insecure", 0, 0, G_OPTION_ARG_NONE, &insecure_option, "Allow a connection without TLS: everyone on the way reads the password", NULL},
+	{"tunnel", 0, 0, G_OPTION_ARG_NONE, &tunnel_option, "The server on this machine's port is far away (an SSH tunnel): compress, and use several connections", NULL},
 	{"store", 0, 0, G_OPTION_ARG_FILENAME, &store_option, "Where the offline store shall be", "FILE"},
 	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt (the default), report, replace", "HOW"},
 	{"no-sync", 0, 0, G_OPTION_ARG_NONE, &no_sync_option, "Don't start the first synchronisation", NULL},
@@ -73,6 +74,7 @@ wanted_profile (Cli *cli, const char *address, GError **error)
 	replace (&p->pin, pin_option);
 	replace (&p->command, command_option);
 	p->insecure |= insecure_option;
+	p->tunnel |= tunnel_option;
 	p->secret_is_token |= token_option;
 	if (command_option)
 		p->source = SECRET_COMMAND;

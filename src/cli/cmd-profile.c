@@ -16,10 +16,10 @@ json_profile (const Profile *p)
 {
 	static const char *const sources[] = {"keyring", "command", "prompt"};
 	g_autofree char *location = profile_location (p);
-	return json_pack ("{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:b, s:o, s:o, s:o}", "name", cli_json_text (p->name), "address",
+	return json_pack ("{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:b, s:b, s:o, s:o, s:o}", "name", cli_json_text (p->name), "address",
 	                  cli_json_text (p->address), "server", cli_json_text (location), "user", cli_json_text (p->user), "auth",
 	                  cli_json_text (p->auth), "secret", sources[p->source], "command", cli_json_text (p->command), "token",
-	                  p->secret_is_token, "insecure", p->insecure, "tlsCa", cli_json_text (p->ca_file), "tlsPin", cli_json_text (p->pin),
+	                  p->secret_is_token, "insecure", p->insecure, "tunnel", p->tunnel, "tlsCa", cli_json_text (p->ca_file), "tlsPin", cli_json_text (p->pin),
 	                  "store", cli_json_text (p->store));
 }
 
@@ -86,6 +86,8 @@ cmd_profile_show (Cli *cli, char **args, GError **error)
 		cli_print ("TLS pin    %s", p->pin);
 	if (p->insecure)
 		cli_print ("Insecure   a connection without TLS is allowed");
+	if (p->tunnel)
+		cli_print ("Tunnel     the server is far away, though its address is this machine's");
 	cli_print ("Store      %s", p->store);
 	return TRUE;
 }

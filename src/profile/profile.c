@@ -24,7 +24,7 @@ static const struct {
 	{"tls-ca", G_STRUCT_OFFSET (Profile, ca_file)},  {"tls-pin", G_STRUCT_OFFSET (Profile, pin)},
 	{"store", G_STRUCT_OFFSET (Profile, store)},
 };
-static const char *const other_keys[] = {"location", "secret", "secret-is-token", "insecure"};
+static const char *const other_keys[] = {"location", "secret", "secret-is-token", "insecure", "tunnel"};
 
 static char **
 text_of (const Profile *p, guint i)
@@ -220,6 +220,8 @@ file_text (const Profile *p, gsize *size_out)
 		g_key_file_set_boolean (file, GROUP, "secret-is-token", TRUE);
 	if (p->insecure)
 		g_key_file_set_boolean (file, GROUP, "insecure", TRUE);
+	if (p->tunnel)
+		g_key_file_set_boolean (file, GROUP, "tunnel", TRUE);
 	return g_key_file_to_data (file, size_out, NULL);
 }
 
@@ -300,7 +302,8 @@ static gboolean
 read_keys (Profile *p, GKeyFile *file, GError **error)
 {
 	if (!check_keys (file, error) || !read_source (file, &p->source, error) ||
-	    !read_flag (file, "secret-is-token", &p->secret_is_token, error) || !read_flag (file, "insecure", &p->insecure, error))
+	    !read_flag (file, "secret-is-token", &p->secret_is_token, error) || !read_flag (file, "insecure", &p->insecure, error) ||
+	    !read_flag (file, "tunnel", &p->tunnel, error))
 		return FALSE;
 	for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
 		*text_of (p, i) = g_key_file_get_string (file, GROUP, texts[i].key, NULL);

@@ -25,6 +25,7 @@ typedef struct {
 	gboolean secret_is_token; /* what the source gives is an OAuth 2 access token */
 	char *ca_file, *pin;      /* as in NetTarget; NULL */
 	gboolean insecure;        /* plain text is accepted */
+	gboolean tunnel;          /* @host is this machine, and the server behind it is not */
 	char *store;     /* absolute path of the store */
 } Profile;
 

@@ -14,7 +14,7 @@ typedef struct {
 	const char *mechanism;     /* NULL: the best the server offers */
 	gboolean secret_is_token;  /* XOAUTH2/OAUTHBEARER */
 	guint connections;         /* at most this many at a time; 0: 4 */
-	gboolean compress;         /* COMPRESS=DEFLATE when much follows; default of the command line: yes unless loopback */
+	gboolean far;              /* not on this machine: COMPRESS=DEFLATE and several connections when much follows */
 	/* Asks for the secret when it is needed; the result is wiped after use. */
 	char *(*secret) (gpointer data, GError **error);
 	gpointer secret_data;

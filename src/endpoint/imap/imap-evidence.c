@@ -207,7 +207,7 @@ evidence_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	gboolean answered;
 	evidence_begin (call);
 	gboolean much = !call->uids || uid_set_count (call->uids) > DEFLATE_MESSAGES;
-	if (!s || (much && e->settings.compress && !imap_session_start_deflate (s, error)) ||
+	if (!s || (much && e->settings.far && !imap_session_start_deflate (s, error)) ||
 	    !endpoint_select (e, s, call->name, call->uidvalidity, FALSE, error))
 		return FALSE;
 	/* the folder may have been selected long ago: what others put there must be seen */

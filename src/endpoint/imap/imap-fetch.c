@@ -323,9 +323,9 @@ transfer_open_lanes (Transfer *t, GError **error)
 	ImapSession *s = endpoint_session (t->e, error);
 	if (!s)
 		return FALSE;
-	gboolean further = messages > FURTHER_MESSAGES && !net_conn_is_loopback (imap_session_conn (s));
+	gboolean further = messages > FURTHER_MESSAGES && t->e->settings.far;
 	do {
-		if (t->e->settings.compress && messages > DEFLATE_MESSAGES && !imap_session_start_deflate (s, error))
+		if (t->e->settings.far && messages > DEFLATE_MESSAGES && !imap_session_start_deflate (s, error))
 			return FALSE;
 		t->lanes[t->n_lanes].s = s;
 		t->lanes[t->n_lanes++].selected = -1;

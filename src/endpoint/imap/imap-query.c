@@ -336,7 +336,7 @@ static gboolean
 inquiry_deflate (Inquiry *all, const Asked *a, GError **error)
 {
 	gboolean much = a->q->kind == QUERY_CHANGES && !(a->q->highestmodseq && asked_has_modseq (a)) && a->exists > DEFLATE_MESSAGES;
-	return !much || a->failed || !all->e->settings.compress || imap_session_start_deflate (all->s, error);
+	return !much || a->failed || !all->e->settings.far || imap_session_start_deflate (all->s, error);
 }
 
 /* Folders whose SELECT was not enough are selected again, this time with all their commands behind it; first the one that still is. */

@@ -73,7 +73,7 @@ search_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	SearchCall *call = data;
 	ImapSession *s = endpoint_session (e, error);
 	call->answered = TRUE;
-	if (!s || (call->n >= DEFLATE_SEARCHES && e->settings.compress && !imap_session_start_deflate (s, error)) ||
+	if (!s || (call->n >= DEFLATE_SEARCHES && e->settings.far && !imap_session_start_deflate (s, error)) ||
 	    !endpoint_select (e, s, call->name, call->uidvalidity, FALSE, error))
 		return FALSE;
 	for (guint i = 0; i < call->n && call->answered; i++) {
