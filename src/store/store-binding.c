@@ -224,6 +224,14 @@ store_each_known (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **e
 }
 
 gboolean
+store_each_like (Store *s, gint64 received, guint64 size, KnownFn fn, gpointer data, GError **error)
+{
+	gboolean go_on = TRUE;
+	return each_known (s, db_query (s->db, "SELECT 0, id, content, received, size, digest, message_id, 0, 0, NULL, 0, 0, 0 FROM message"
+	                                       " WHERE received = ?1 AND size = ?2 ORDER BY id", "ii", received, (gint64) size), fn, data, &go_on, error);
+}
+
+gboolean
 store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gboolean *found_out, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT " KNOWN_COLUMNS " FROM " KNOWN_TABLES " WHERE b.folder = ?1 AND b.remote_uid = ?2", "ii", folder,

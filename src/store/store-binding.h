@@ -59,6 +59,8 @@ typedef gboolean (*KnownFn) (gpointer data, const KnownMessage *m);
 gboolean store_each_known (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error);
 /* The one that @uid is bound to; *found_out FALSE if there is none. Strings of *m are the caller's. */
 gboolean store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gboolean *found_out, GError **error);
+/* Messages of any folder, removed ones too, with this date and size: of each the placement is 0, and no base is told. */
+gboolean store_each_like (Store *s, gint64 received, guint64 size, KnownFn fn, gpointer data, GError **error);
 /* A few bound UIDs that a home which is not what it was gives away: the lowest, one in the middle, the two highest. */
 gboolean store_canaries (Store *s, gint64 folder, UidSet *uids_out, GError **error);
 /* New UIDs for the bindings of @folder, in one transaction: all become awaited, and those that store_rebind gives a new UID are bound
@@ -102,6 +104,8 @@ void lost_change_clear (LostChange *c);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (LostChange, lost_change_clear)
 gboolean store_take_lost_change (Store *s, gint64 message, LostChange *change_out, gboolean *found_out, GError **error);
 
+/* The removal of @message that was last noted was part of a move: it is not to be restored. */
+gboolean store_forget_removed (Store *s, gint64 message, GError **error);
 /* Where the placement that @origin binds was moved to here and not yet at home; 0 if it was not. */
 gboolean store_moved_placement (Store *s, gint64 origin, gint64 *placement_out, GError **error);
 /* A placement without binding that the home is to get (again). */

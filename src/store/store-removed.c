@@ -115,3 +115,10 @@ store_take_lost_change (Store *s, gint64 message, LostChange *change_out, gboole
 	db_reset (q);
 	return db_run (s->db, "UPDATE removed SET base_flags = NULL, base_keywords = NULL WHERE id = ?1", error, "i", id);
 }
+
+gboolean
+store_forget_removed (Store *s, gint64 message, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "DELETE FROM removed WHERE id = (SELECT MAX (id) FROM removed WHERE message = ?1)", error, "i", message);
+}

@@ -17,6 +17,7 @@ typedef struct {
 	gboolean guarded;   /* the deletion guard held removals at home that are not yet applied here */
 	gboolean hold_told; /* its re-binding hold was counted and logged in this run */
 	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
+	guint64 recognised; /* of added_here: not fetched, being here already */
 	guint64 hinted_total; /* messages_now of the last query */
 } FolderRun;
 void folder_run_free (FolderRun *f);
@@ -131,8 +132,11 @@ gboolean sync_tell_rebinds (SyncRun *run, GError **error);
  * @look_inside: folders are to be made, renamed or removed, so equal numbers (UIDVALIDITY, UIDNEXT) are not enough: a few known UIDs are
  * looked at, one flight for the first folder that stands. */
 gboolean sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error);
-/* Merges a state of the home into its placement (sync-pull.c). */
-gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error);
+/* Merges a state of the home into its placement, if it is bound (sync-pull.c). */
+gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError **error);
+
+/* Places @message as the home has it, with the change that was under way here when the home moved it (remove + add). (sync-writer.c) */
+gboolean sync_place (Store *s, gint64 folder, gint64 message, const RemoteState *state, gint64 *placement_out, GError **error);
 
 /* The writer: a thread with a connection of its own that stores fetched messages in batches, each one transaction. */
 typedef struct SyncWriter SyncWriter;

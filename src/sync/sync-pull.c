@@ -2,7 +2,8 @@
 /* Home's changes come here: one query for all folders that need it, flags and removals applied folder by folder (each one
  * transaction with the new state token), then bodies, newest first, through the writer. `complete` in the binding says whether every
  * message up to uidnext is here; while it is 0 the next run compares whole UID sets, so nothing can be missed by a stop in between. */
-#include "sync-private.h"
+#include "sync-moved.h"
+#include "sync-gather.h"
 #include <string.h>
 
 typedef struct {
@@ -13,6 +14,8 @@ typedef struct {
 	/* of the answers */
 	Suspicion why;
 	UidSet bound, removed; /* here, and what of it is no longer at home */
+	UidSet moved;          /* of the removed: those that are in another folder now */
+	GArray *arrivals;      /* Arrival: what came from other folders; NULL none */
 } Question;
 
 static void
@@ -22,6 +25,8 @@ question_done (gpointer data)
 	uid_set_clear (&q->canaries);
 	uid_set_clear (&q->bound);
 	uid_set_clear (&q->removed);
+	uid_set_clear (&q->moved);
+	g_clear_pointer (&q->arrivals, g_array_unref);
 }
 
 static gboolean
@@ -98,16 +103,14 @@ apply_flags (SyncRun *run, FolderRun *f, const PlacementBinding *b, const Remote
 }
 
 gboolean
-sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, UidSet *news, GError **error)
+sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError **error)
 {
 	PlacementBinding b;
 	gboolean found;
 	if (!store_binding_by_uid (run->store, f->binding->folder, state->uid, &b, &found, error))
 		return FALSE;
-	if (!found) {
-		uid_set_add (news, state->uid);
+	if (!found)
 		return TRUE;
-	}
 	gboolean ok = TRUE;
 	if (b.flags != state->flags || !keywords_equal (b.keywords, state->keywords))
 		ok = apply_flags (run, f, &b, state, error);
@@ -196,26 +199,43 @@ find_removed (SyncRun *run, Question *q, GError **error)
 	return TRUE;
 }
 
-static gboolean
-apply_removals (SyncRun *run, FolderRun *f, const UidSet *bound, const UidSet *removed, GError **error)
+/* What moved is not lost: the guard is about the rest. */
+static void
+find_lost (const Question *q, UidSet *lost, UidSet *of)
 {
-	GuardAnswer answer;
-	if (!sync_guard (run, f, "here", (guint) uid_set_count (removed), (guint) uid_set_count (bound), FALSE, &answer, error))
-		return FALSE;
-	if (answer == GUARD_KEEP)
-		return keep_bound (run, f, removed, error);
-	return answer == GUARD_HOLD || remove_bound (run, f, removed, error);
+	uid_set_copy (lost, &q->removed);
+	uid_set_remove_set (lost, &q->moved);
+	uid_set_copy (of, &q->bound);
+	uid_set_remove_set (of, &q->moved);
 }
 
-static void
-collect_wanted (FolderRun *f, const FolderQuery *uids, const FolderQuery *changes, const UidSet *bound, const UidSet *news)
+static gboolean
+apply_removals (SyncRun *run, const Question *q, GError **error)
 {
-	uid_set_copy (&f->wanted, news);
-	if (uids && uids->has_all_uids)
-		uid_set_add_set (&f->wanted, &uids->all_uids);
-	if (changes && changes->has_all_uids)
-		uid_set_add_set (&f->wanted, &changes->all_uids);
-	uid_set_remove_set (&f->wanted, bound);
+	g_auto (UidSet) lost = UID_SET_INIT, of = UID_SET_INIT;
+	GuardAnswer answer;
+	find_lost (q, &lost, &of);
+	if (!remove_bound (run, q->f, &q->moved, error) ||
+	    !sync_guard (run, q->f, "here", (guint) uid_set_count (&lost), (guint) uid_set_count (&of), FALSE, &answer, error))
+		return FALSE;
+	if (answer == GUARD_KEEP)
+		return keep_bound (run, q->f, &lost, error);
+	return answer == GUARD_HOLD || remove_bound (run, q->f, &lost, error);
+}
+
+/* What is at home and not bound. */
+static void
+find_wanted (const Question *q)
+{
+	UidSet *wanted = &q->f->wanted;
+	const FolderQuery *const answers[] = {q->uids, q->changes};
+	uid_set_clear (wanted);
+	for (guint i = 0; i < G_N_ELEMENTS (answers); i++)
+		if (answers[i] && answers[i]->has_all_uids)
+			uid_set_add_set (wanted, &answers[i]->all_uids);
+	for (guint i = 0; q->changes && q->changes->states && i < q->changes->states->len; i++)
+		uid_set_add (wanted, g_array_index (q->changes->states, RemoteState, i).uid);
+	uid_set_remove_set (wanted, &q->bound);
 }
 
 static gboolean
@@ -224,12 +244,10 @@ apply_answers (SyncRun *run, const Question *q, GError **error)
 	FolderRun *f = q->f;
 	const FolderQuery *uids = q->uids, *changes = q->changes, *last = changes ? changes : uids;
 	g_assert (last);
-	g_auto (UidSet) news = UID_SET_INIT;
 	for (guint i = 0; changes && changes->states && i < changes->states->len; i++)
-		if (!sync_apply_state (run, f, &g_array_index (changes->states, RemoteState, i), &news, error))
+		if (!sync_apply_state (run, f, &g_array_index (changes->states, RemoteState, i), error))
 			return FALSE;
-	collect_wanted (f, uids, changes, &q->bound, &news);
-	if (!apply_removals (run, f, &q->bound, &q->removed, error))
+	if (!apply_removals (run, q, error))
 		return FALSE;
 	FolderBinding *b = f->binding;
 	b->uidvalidity = last->uidvalidity_now;
@@ -260,7 +278,13 @@ error_of (const Question *q)
 	return q->uids && q->uids->error ? q->uids->error : q->changes ? q->changes->error : NULL;
 }
 
-/* What the answers mean. The guard looks at the run as a whole, too: what all folders would lose is known before the first loses anything. */
+static gboolean
+is_sound (const Question *q)
+{
+	return !error_of (q) && q->why == SUSPICION_NONE;
+}
+
+/* What the answers mean. */
 static gboolean
 weigh (SyncRun *run, Question *q, GError **error)
 {
@@ -271,8 +295,99 @@ weigh (SyncRun *run, Question *q, GError **error)
 		q->why = sync_suspicion (run, q->f, q->changes);
 	if (q->why != SUSPICION_NONE)
 		return TRUE; /* nothing will be removed */
-	return find_removed (run, q, error) &&
-	       sync_guard_count (run, q->f, "here", (guint) uid_set_count (&q->removed), (guint) uid_set_count (&q->bound), error);
+	if (!find_removed (run, q, error))
+		return FALSE;
+	find_wanted (q);
+	return TRUE;
+}
+
+/* The guard looks at the run as a whole, too: what all folders would lose is known before the first loses anything. */
+static gboolean
+count_lost (SyncRun *run, const Question *q, GError **error)
+{
+	g_auto (UidSet) lost = UID_SET_INIT, of = UID_SET_INIT;
+	if (!is_sound (q))
+		return TRUE;
+	find_lost (q, &lost, &of);
+	return sync_guard_count (run, q->f, "here", (guint) uid_set_count (&lost), (guint) uid_set_count (&of), error);
+}
+
+/* ---- Moved from folder to folder ---- */
+
+/* Those that went; @from tells the question of each. */
+static gboolean
+add_gone (SyncRun *run, Question *q, GArray *here, GHashTable *from, GError **error)
+{
+	UidIter it = {0};
+	guint32 uid;
+	while (uid_set_next (&q->removed, &it, &uid)) {
+		KnownMessage k;
+		gboolean found;
+		if (!store_known_by_uid (run->store, q->f->binding->folder, uid, &k, &found, error))
+			return FALSE;
+		if (!found)
+			continue;
+		if (!k.gone && !k.awaited) {
+			gathered_take_known (here, &k);
+			g_hash_table_insert (from, g_memdup2 (&k.placement, sizeof k.placement), q);
+		}
+		g_free (k.message_id);
+		g_free (k.keywords);
+	}
+	return TRUE;
+}
+
+static void
+note_moved (const GArray *arrivals, GHashTable *from)
+{
+	for (guint i = 0; i < arrivals->len; i++) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i);
+		Question *q = g_hash_table_lookup (from, &a->placement);
+		uid_set_add (&q->moved, a->old_uid);
+	}
+}
+
+static gboolean
+find_moved (SyncRun *run, GArray *questions, GError **error)
+{
+	g_autoptr (GArray) here = match_here_new ();
+	g_autoptr (GHashTable) from = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	for (guint i = 0; i < questions->len; i++) {
+		Question *q = &g_array_index (questions, Question, i);
+		if (is_sound (q) && !add_gone (run, q, here, from, error))
+			return FALSE;
+	}
+	for (guint i = 0; i < questions->len && here->len; i++) {
+		Question *q = &g_array_index (questions, Question, i);
+		if (!is_sound (q))
+			continue;
+		q->arrivals = arrivals_new ();
+		if (!sync_find_moved (run, q->f, here, q->arrivals, error))
+			return FALSE;
+		note_moved (q->arrivals, from);
+	}
+	return TRUE;
+}
+
+static gboolean
+mark_complete (SyncRun *run, FolderRun *f, GError **error)
+{
+	g_auto (UidSet) bound = UID_SET_INIT;
+	if (!store_bound_uids (run->store, f->binding->folder, &bound, error))
+		return FALSE;
+	/* A count that doesn't agree means a removal we were not told of: whole sets are compared next time. */
+	f->binding->complete = !f->held && uid_set_count (&bound) == f->binding->messages;
+	return store_bind_folder (run->store, f->binding, error);
+}
+
+/* After all removals: each has left what was changed here for the place that the message has now. */
+static gboolean
+place_moved (SyncRun *run, const Question *q, GError **error)
+{
+	if (!q->arrivals || q->arrivals->len == 0)
+		return TRUE;
+	return (store_in_transaction (run->store) || sync_begin (run, error)) && sync_place_arrivals (run, q->f, q->arrivals, error) &&
+	       (!uid_set_is_empty (&q->f->wanted) || mark_complete (run, q->f, error));
 }
 
 static gboolean
@@ -294,10 +409,17 @@ apply_question (SyncRun *run, const Question *q, GError **error)
 
 /* ---- Bodies ---- */
 
+static gboolean
+has_everything (const FolderRun *f)
+{
+	return g_strcmp0 (f->folder->role, "all") == 0;
+}
+
 typedef struct {
 	SyncRun *run;
 	SyncWriter *writer;
 	GPtrArray *fetching; /* FolderRun, as the requests */
+	guint64 messages, octets; /* done before */
 } Fetch;
 
 static gboolean
@@ -307,27 +429,18 @@ take_message (gpointer data, const FetchedMessage *m, GError **error)
 	FolderRun *f = fetch->fetching->pdata[m->request];
 	if (!cancel_check (fetch->run->cancel, error) || !sync_writer_put (fetch->writer, f->binding->folder, m, &f->added_here, error))
 		return FALSE;
-	fetch->run->progress.messages_done = sync_writer_stored (fetch->writer, &fetch->run->progress.octets_done);
+	SyncProgress *p = &fetch->run->progress;
+	p->messages_done = fetch->messages + sync_writer_stored (fetch->writer, &p->octets_done);
+	p->octets_done += fetch->octets;
 	sync_progress (fetch->run, SYNC_PULL, f->folder->path, FALSE);
 	return TRUE;
-}
-
-static gboolean
-mark_complete (SyncRun *run, FolderRun *f, GError **error)
-{
-	g_auto (UidSet) bound = UID_SET_INIT;
-	if (!store_bound_uids (run->store, f->binding->folder, &bound, error))
-		return FALSE;
-	/* A count that doesn't agree means a removal we were not told of: whole sets are compared next time. */
-	f->binding->complete = !f->held && uid_set_count (&bound) == f->binding->messages;
-	return store_bind_folder (run->store, f->binding, error);
 }
 
 static gboolean
 fetch_all (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **error)
 {
 	GError *failed = NULL;
-	Fetch fetch = {run, sync_writer_new (run, error), fetching};
+	Fetch fetch = {run, sync_writer_new (run, error), fetching, run->progress.messages_done, run->progress.octets_done};
 	if (!fetch.writer)
 		return FALSE;
 	gboolean ok = run->home->class->fetch (run->home, requests, fetching->len, take_message, &fetch, &failed);
@@ -368,20 +481,18 @@ finish_fetch (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError 
 	return sync_commit (run, error);
 }
 
+/* Bodies of those of @folders that have everything (role "all": Gmail's All Mail), or of the others. */
 static gboolean
-pull_bodies (SyncRun *run, GPtrArray *folders, GError **error)
+fetch_wanted (SyncRun *run, GPtrArray *folders, gboolean of_everything, GError **error)
 {
 	g_autoptr (GPtrArray) fetching = g_ptr_array_new ();
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
-		if (!f->failed && !uid_set_is_empty (&f->wanted)) {
+		if (has_everything (f) == of_everything && !f->failed && !uid_set_is_empty (&f->wanted))
 			g_ptr_array_add (fetching, f);
-			run->progress.messages_total += uid_set_count (&f->wanted);
-		}
 	}
 	if (fetching->len == 0)
 		return TRUE;
-	run->progress.folders_total = fetching->len;
 	FetchRequest *requests = g_new0 (FetchRequest, fetching->len);
 	for (guint i = 0; i < fetching->len; i++) {
 		FolderRun *f = fetching->pdata[i];
@@ -389,13 +500,57 @@ pull_bodies (SyncRun *run, GPtrArray *folders, GError **error)
 		requests[i].uidvalidity = f->binding->uidvalidity;
 		uid_set_copy (&requests[i].uids, &f->wanted);
 	}
-	sync_progress (run, SYNC_PULL, NULL, TRUE);
 	gboolean ok = fetch_all (run, fetching, requests, error) && finish_fetch (run, fetching, requests, error);
 	store_rollback (run->store);
 	for (guint i = 0; i < fetching->len; i++)
 		fetch_request_done (&requests[i]);
 	g_free (requests);
 	return ok;
+}
+
+static void
+count_bodies (SyncRun *run, GPtrArray *folders)
+{
+	run->progress.folders_total = 0;
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		if (f->failed || uid_set_is_empty (&f->wanted))
+			continue;
+		run->progress.folders_total++;
+		run->progress.messages_total += uid_set_count (&f->wanted);
+	}
+}
+
+/* What a folder of everything has is known by then from the others. */
+static gboolean
+link_copies (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		guint64 before = uid_set_count (&f->wanted);
+		if (!has_everything (f) || f->failed || before == 0)
+			continue;
+		if (!sync_link_copies (run, f, error))
+			return FALSE;
+		run->progress.messages_total -= before - uid_set_count (&f->wanted);
+		if (!uid_set_is_empty (&f->wanted))
+			continue;
+		gboolean ok = sync_begin (run, error) && mark_complete (run, f, error) && sync_commit (run, error);
+		store_rollback (run->store);
+		if (!ok)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+pull_bodies (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	count_bodies (run, folders);
+	if (run->progress.folders_total == 0)
+		return TRUE;
+	sync_progress (run, SYNC_PULL, NULL, TRUE);
+	return fetch_wanted (run, folders, FALSE, error) && link_copies (run, folders, error) && fetch_wanted (run, folders, TRUE, error);
 }
 
 /* What is new at home may be what was pushed or is awaited: then it is not fetched. */
@@ -415,16 +570,17 @@ recover_all (SyncRun *run, GPtrArray *folders, GError **error)
 static gboolean
 answer_all (SyncRun *run, GArray *questions, GError **error)
 {
-	for (guint i = 0; i < questions->len; i++)
-		if (!weigh (run, &g_array_index (questions, Question, i), error))
-			return FALSE;
-	for (guint i = 0; i < questions->len; i++) {
-		if (!apply_question (run, &g_array_index (questions, Question, i), error)) {
-			store_rollback (run->store);
-			return FALSE;
-		}
-	}
-	gboolean ok = commit_open (run, error);
+	gboolean ok = TRUE;
+	for (guint i = 0; ok && i < questions->len; i++)
+		ok = weigh (run, &g_array_index (questions, Question, i), error);
+	ok = ok && find_moved (run, questions, error);
+	for (guint i = 0; ok && i < questions->len; i++)
+		ok = count_lost (run, &g_array_index (questions, Question, i), error);
+	for (guint i = 0; ok && i < questions->len; i++)
+		ok = apply_question (run, &g_array_index (questions, Question, i), error);
+	for (guint i = 0; ok && i < questions->len; i++)
+		ok = place_moved (run, &g_array_index (questions, Question, i), error);
+	ok = ok && commit_open (run, error);
 	store_rollback (run->store);
 	return ok;
 }

@@ -114,14 +114,13 @@ restore_lost_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **erro
 static gboolean
 apply_evidence_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 {
-	g_auto (UidSet) news = UID_SET_INIT;
 	for (guint i = 0; i < g->there->len; i++) {
 		const RemoteEvidence *e = &g_array_index (g->there, RemoteEvidence, i);
 		RemoteState state = {e->uid, e->flags, e->keywords, 0};
 		const MatchHere *h = g->match->here_of_there[i] >= 0 ? &g_array_index (g->here, MatchHere, g->match->here_of_there[i]) : NULL;
 		if (!h || (g->by_position && h->known.flags == e->flags && keywords_equal (h->known.keywords, e->keywords)))
 			continue;
-		if (!sync_apply_state (run, f, &state, &news, error))
+		if (!sync_apply_state (run, f, &state, error))
 			return FALSE;
 	}
 	return TRUE;

@@ -107,7 +107,7 @@ log_counts (SyncRun *run, FolderRun *f)
 		guint64 n;
 		const char *text;
 	} lines[] = {
-		{f->added_here, "item(s) added to offline store"}, {f->updated_here, "item(s) updated in offline store"},
+		{f->added_here, "item(s) added to offline store"}, {f->recognised, "of them were here already, and not fetched"}, {f->updated_here, "item(s) updated in offline store"},
 		{f->removed_here, "item(s) removed from offline store"}, {f->added_home, "item(s) added to online folder"},
 		{f->updated_home, "item(s) updated in online folder"}, {f->removed_home, "item(s) removed from online folder"},
 	};

@@ -55,19 +55,18 @@ item_free (Item *item)
 	g_free (item);
 }
 
-/* What the message gets here: home's flags, with the change that was under way here when the home moved it (remove + add). */
-static gboolean
-place_item (Store *s, const Item *item, gint64 message, gint64 *placement_out, GError **error)
+gboolean
+sync_place (Store *s, gint64 folder, gint64 message, const RemoteState *state, gint64 *placement_out, GError **error)
 {
 	g_auto (LostChange) c = {0};
 	gboolean found;
-	guint flags = item->state.flags;
+	guint flags = state->flags;
 	if (!store_take_lost_change (s, message, &c, &found, error))
 		return FALSE;
-	g_autofree char *keywords = found ? keywords_merge (c.base_keywords, c.keywords, item->state.keywords) : g_strdup (item->state.keywords);
+	g_autofree char *keywords = found ? keywords_merge (c.base_keywords, c.keywords, state->keywords) : g_strdup (state->keywords);
 	if (found)
 		flags = plan_merge_flags (c.base_flags, c.flags, flags);
-	return store_place (s, item->folder, message, flags, keywords, FALSE, 0, placement_out, error);
+	return store_place (s, folder, message, flags, keywords, FALSE, 0, placement_out, error);
 }
 
 /* What was awaited is here, by its content: home's flags are merged over those it was last known with. */
@@ -109,7 +108,7 @@ store_item (Store *s, const Item *item, GError **error)
 	if (awaited)
 		return bind_awaited (s, item, awaited, error);
 	return store_add_message (s, p, item->folder, &message, error) &&
-	       place_item (s, item, message, &b.placement, error) &&
+	       sync_place (s, item->folder, message, &item->state, &b.placement, error) &&
 	       store_bind_placement (s, &b, error);
 }
 

@@ -201,6 +201,7 @@ remote_of (Home *h, const HomeFolder *f)
 	r->parent = slash ? g_strndup (f->name, (gsize) (slash - f->name)) : NULL;
 	r->leaf = g_strdup (slash ? slash + 1 : f->name);
 	r->delimiter = '/';
+	r->role = g_strdup (strcmp (f->name, "All") == 0 ? "all" : NULL);
 	r->selectable = r->subscribed = r->has_status = TRUE;
 	r->messages = count_messages (f);
 	r->uidnext = f->uidnext;

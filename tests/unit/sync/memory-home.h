@@ -19,7 +19,7 @@ typedef struct {
 
 typedef struct {
 	gboolean used;
-	char name[64]; /* '/' between levels */
+	char name[64]; /* '/' between levels; "All" has role "all" */
 	guint32 uidvalidity, uidnext;
 	guint32 id;
 	guint64 highest;

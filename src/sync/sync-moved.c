@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync-moved.h"
+#include "sync-gather.h"
+
+/* Octets of evidence, by size and date or with header, beside those of a message: the first pays when one in so many is recognised. */
+#define PAYS_BY_SIZE 50
+#define PAYS_BY_HEADER 4
+#define CHUNK 4000 /* evidence of so many at a time */
+
+static void
+arrival_done (gpointer data)
+{
+	g_free (((Arrival *) data)->state.keywords);
+}
+
+GArray *
+arrivals_new (void)
+{
+	GArray *a = g_array_new (FALSE, TRUE, sizeof (Arrival));
+	g_array_set_clear_func (a, arrival_done);
+	return a;
+}
+
+/* Whether something here waits to be found in @f itself: that is looked for first, and elsewhere. */
+static gboolean
+awaits_something (SyncRun *run, FolderRun *f, gboolean *awaits_out, GError **error)
+{
+	guint awaited;
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	if (!pendings || !store_count_awaited (run->store, f->binding->folder, &awaited, error))
+		return FALSE;
+	*awaits_out = pendings->len > 0 || awaited > 0;
+	return TRUE;
+}
+
+/* FALSE with @error only for what reaches the whole mailbox; else *evidence_out may be NULL. */
+static gboolean
+look (SyncRun *run, FolderRun *f, const UidSet *uids, EvidenceLevel level, GArray **evidence_out, GError **error)
+{
+	GError *e = NULL;
+	*evidence_out = NULL;
+	if (run->home->class->evidence (run->home, f->binding->remote_name, f->binding->uidvalidity, uids, 0, level, evidence_out, &e))
+		return TRUE;
+	if (error_reach (e->code) == REACH_MAILBOX) {
+		g_propagate_error (error, e);
+		return FALSE;
+	}
+	g_clear_error (&e); /* then they are fetched, and that tells */
+	return TRUE;
+}
+
+static void
+take_arrivals (const Match *m, GArray *arrivals)
+{
+	for (guint i = 0; i < m->here->len; i++) {
+		const MatchHere *h = &g_array_index (m->here, MatchHere, i);
+		if (h->there < 0)
+			continue;
+		const RemoteEvidence *e = &g_array_index (m->there, RemoteEvidence, h->there);
+		Arrival a = {.uid = e->uid, .message = h->known.message, .placement = h->known.placement, .old_uid = h->known.remote_uid,
+		             .state = {e->uid, e->flags, g_strdup (e->keywords), e->modseq}, .size = e->size, .received = e->received};
+		g_array_append_val (arrivals, a);
+	}
+}
+
+/* Matches @there, whose headers are read where they decide. */
+static gboolean
+match_headers (SyncRun *run, FolderRun *f, GArray *here, GArray *there, GArray *arrivals, GError **error)
+{
+	g_autoptr (Match) m = match_new (here, there);
+	g_auto (UidSet) undecided = UID_SET_INIT;
+	g_autoptr (GArray) headers = NULL;
+	match_undecided (m, FALSE, &undecided);
+	if (!uid_set_is_empty (&undecided) && !look (run, f, &undecided, EVIDENCE_HEADER, &headers, error))
+		return FALSE;
+	if (headers)
+		match_add_headers (there, headers);
+	match_by_header (m);
+	take_arrivals (m, arrivals);
+	return TRUE;
+}
+
+/* ---- Moved at the home ---- */
+
+gboolean
+sync_find_moved (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GError **error)
+{
+	guint64 wanted = uid_set_count (&f->wanted);
+	gboolean awaits;
+	g_autoptr (GArray) there = NULL;
+	if (wanted == 0 || wanted > (guint64) here->len * PAYS_BY_SIZE)
+		return TRUE;
+	if (!awaits_something (run, f, &awaits, error))
+		return FALSE;
+	if (awaits)
+		return TRUE;
+	EvidenceLevel level = wanted > (guint64) here->len * PAYS_BY_HEADER ? EVIDENCE_SIZE : EVIDENCE_HEADER;
+	if (!look (run, f, &f->wanted, level, &there, error) || (there && !match_headers (run, f, here, there, arrivals, error)))
+		return FALSE;
+	for (guint i = here->len; there && i > 0; i--)
+		if (g_array_index (here, MatchHere, i - 1).there >= 0)
+			g_array_remove_index (here, i - 1);
+	return TRUE;
+}
+
+/* ---- A folder of everything ---- */
+
+static gint
+by_size (gconstpointer a, gconstpointer b)
+{
+	const RemoteEvidence *x = *(const RemoteEvidence *const *) a, *y = *(const RemoteEvidence *const *) b;
+	return x->received != y->received ? (x->received > y->received) - (x->received < y->received) : (x->size > y->size) - (x->size < y->size);
+}
+
+/* All here that has the size and date of something there; each message once. */
+static GArray *
+candidates (SyncRun *run, const GArray *there, GError **error)
+{
+	g_autoptr (GPtrArray) sorted = g_ptr_array_sized_new (there->len);
+	g_autoptr (GArray) here = match_here_new ();
+	for (guint i = 0; i < there->len; i++)
+		g_ptr_array_add (sorted, &g_array_index (there, RemoteEvidence, i));
+	g_ptr_array_sort (sorted, by_size);
+	for (guint i = 0; i < sorted->len; i++) {
+		const RemoteEvidence *e = sorted->pdata[i];
+		if ((i == 0 || by_size (&sorted->pdata[i - 1], &sorted->pdata[i]) != 0) &&
+		    !store_each_like (run->store, e->received, e->size, gathered_take_known, here, error))
+			return NULL;
+	}
+	return g_steal_pointer (&here);
+}
+
+static gboolean
+link_chunk (SyncRun *run, FolderRun *f, const UidSet *chunk, GError **error)
+{
+	g_autoptr (GArray) there = NULL;
+	if (!cancel_check (run->cancel, error) || !look (run, f, chunk, EVIDENCE_SIZE, &there, error))
+		return FALSE;
+	if (!there)
+		return TRUE;
+	g_autoptr (GArray) here = candidates (run, there, error), arrivals = arrivals_new ();
+	if (!here || !match_headers (run, f, here, there, arrivals, error))
+		return FALSE;
+	gboolean ok = arrivals->len == 0 || (sync_begin (run, error) && sync_place_arrivals (run, f, arrivals, error) && sync_commit (run, error));
+	store_rollback (run->store);
+	return ok;
+}
+
+gboolean
+sync_link_copies (SyncRun *run, FolderRun *f, GError **error)
+{
+	g_auto (UidSet) rest = UID_SET_INIT;
+	gboolean awaits;
+	if (!awaits_something (run, f, &awaits, error))
+		return FALSE;
+	if (awaits)
+		return TRUE;
+	uid_set_copy (&rest, &f->wanted);
+	while (!uid_set_is_empty (&rest)) {
+		g_auto (UidSet) chunk = UID_SET_INIT;
+		guint64 n = uid_set_count (&rest);
+		for (guint64 i = n > CHUNK ? n - CHUNK : 0; i < n; i++)
+			uid_set_add (&chunk, uid_set_nth (&rest, i));
+		uid_set_remove_set (&rest, &chunk);
+		if (!link_chunk (run, f, &chunk, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* ---- Taking them in ---- */
+
+gboolean
+sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError **error)
+{
+	g_auto (UidSet) placed = UID_SET_INIT;
+	for (guint i = 0; i < arrivals->len; i++) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i);
+		PlacementBinding b = {.folder = f->binding->folder, .remote_uid = a->uid, .flags = a->state.flags, .keywords = a->state.keywords,
+		                      .modseq = a->state.modseq};
+		if (!sync_place (run->store, f->binding->folder, a->message, &a->state, &b.placement, error) ||
+		    !store_bind_placement (run->store, &b, error) ||
+		    !store_rebind (run->store, b.placement, a->uid, a->size, a->received, error) ||
+		    (a->placement && !store_forget_removed (run->store, a->message, error)))
+			return FALSE;
+		uid_set_add (&placed, a->uid);
+	}
+	uid_set_remove_set (&f->wanted, &placed);
+	f->added_here += arrivals->len;
+	f->recognised += arrivals->len;
+	return TRUE;
+}

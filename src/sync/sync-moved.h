@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages that are new in a folder of the home and not new here: recognised by evidence, so that their octets are not fetched again. */
+#pragma once
+#include "sync-match.h"
+#include "sync-private.h"
+
+/* A message of the home that is one of ours. */
+typedef struct {
+	guint32 uid;
+	gint64 message;   /* which one */
+	gint64 placement; /* of one that moved: where it was before; 0 */
+	guint32 old_uid;  /* there */
+	RemoteState state;
+	guint64 size;
+	gint64 received;
+} Arrival;
+GArray *arrivals_new (void); /* of Arrival; frees what they own */
+
+/* What the home no longer has in one folder, and has as new in another, in the same run: @here (MatchHere) are those that went; which of
+ * them are among f->wanted goes to @arrivals, and out of @here. Size, date, Message-ID and header must agree. Asks nothing when it would
+ * cost more than fetching. A folder the home can't tell about now is left out. */
+gboolean sync_find_moved (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GError **error);
+/* Of @f, which has what all other folders have (role "all"), what is here already is placed and bound, and taken out of f->wanted. */
+gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);
+/* Places and binds @arrivals in @f, and takes them out of f->wanted. Inside a transaction, after the removals. */
+gboolean sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError **error);
