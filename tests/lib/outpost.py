@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the program with a home of its own, and compares its store with what a server says."""
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 
 from corpus import REPOSITORY
@@ -117,12 +119,24 @@ def listed_flags(item):
                      for f in list(item["flags"]) + list(item["keywords"]))
 
 
+def tar_digests(outpost):
+    """folder -> sha256 of its messages, by UID, as `store export` gives them."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(outpost.ok("store", "export", "--format", "tar", "-"))) as archive:
+        for member in archive:
+            if member.isfile():
+                folder, uid = os.path.split(member.name)
+                found.setdefault(folder, []).append((int(uid.split(".")[0]), hashlib.sha256(archive.extractfile(member).read()).hexdigest()))
+    return {folder: [digest for _, digest in sorted(messages)] for folder, messages in found.items()}
+
+
 def differences(outpost, dump, separator="/", prefix="", sample=None):
     """What differs between the local store and a server's dump, as sentences; empty when nothing does.
 
-    sample: how many messages a folder are read back by `save`; None reads every one. Sizes, flags, dates and UIDs are always
-    compared for all of them."""
+    Sizes, flags, dates, UIDs and octets of all messages; the octets are those of one export, and of one message by `save`. sample: how
+    many messages a folder are looked at; None all."""
     found = []
+    exported = tar_digests(outpost)
     server = {}
     for name, messages in dump.items():
         if prefix and name.startswith(prefix):
@@ -149,10 +163,18 @@ def differences(outpost, dump, separator="/", prefix="", sample=None):
                 found.append(f"{name}/{uid}: received {mine['received']}, server {its.received}")
             if mine["size"] != its.size:
                 found.append(f"{name}/{uid}: size {mine['size']}, server {its.size}")
+        octets = exported.get(name, [])
+        if len(octets) != len(here):
+            found.append(f"{name}: {len(octets)} messages were exported of {len(here)}")
+            continue
+        digest = dict(zip(sorted(here, key=lambda uid: here[uid]["id"]), octets))  # both in the order of their coming here
         step = 1 if sample is None else max(1, len(both) // max(1, sample))
         for uid in both[::step]:
-            if there[uid].sha256 and hashlib.sha256(outpost.save(here[uid]["id"])).hexdigest() != there[uid].sha256:
+            if there[uid].sha256 and digest[uid] != there[uid].sha256:
                 found.append(f"{name}/{uid}: the octets differ")
+        for uid in both[-1:]:
+            if there[uid].sha256 and hashlib.sha256(outpost.save(here[uid]["id"])).hexdigest() != there[uid].sha256:
+                found.append(f"{name}/{uid}: the octets saved differ")
     return found
 
 
