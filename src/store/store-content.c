@@ -13,6 +13,7 @@
 #define TRAIN_AT 1000      /* contents */
 #define TRAIN_CONTENTS 2000
 #define TRAIN_SAMPLE 16384 /* octets of each at most */
+#define TRAIN_OCTETS (10u << 20) /* of all: some hundred times the dictionary's size teach all there is */
 #define TRAIN_K 1024       /* length of the pieces that a dictionary is made of */
 #define MANY 256           /* contents added by one connection: it is importing */
 #define CACHE_IMPORT 16384 /* KiB */
@@ -106,8 +107,8 @@ static gboolean
 collect_samples (Store *s, Samples *samples, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT id, size FROM content WHERE data IS NOT NULL ORDER BY id DESC LIMIT ?1", "I", TRAIN_CONTENTS);
-	int r;
-	while ((r = db_step (s->db, q, error)) > 0) {
+	int r = 0;
+	while (samples->octets->len + TRAIN_SAMPLE <= TRAIN_OCTETS && (r = db_step (s->db, q, error)) > 0) {
 		g_autoptr (GBytes) octets = content_chunk (s, db_int (q, 0), (guint64) db_int (q, 1), 0, error);
 		if (!octets) {
 			db_reset (q);
@@ -119,7 +120,8 @@ collect_samples (Store *s, Samples *samples, GError **error)
 		g_byte_array_append (samples->octets, g_bytes_get_data (octets, NULL), (guint) size);
 		samples->sizes[samples->n++] = size;
 	}
-	return r == 0;
+	db_reset (q);
+	return r >= 0;
 }
 
 /* Contents that teach nothing (a few very small ones, noise) are no error: the store goes on without. */
@@ -127,7 +129,7 @@ static gboolean
 train (Store *s, gint64 *id_out, GError **error)
 {
 	g_autofree Samples *samples = g_new0 (Samples, 1);
-	g_autoptr (GByteArray) octets = g_byte_array_new ();
+	g_autoptr (GByteArray) octets = g_byte_array_sized_new (TRAIN_OCTETS);
 	g_autofree char *dictionary = g_malloc (DICTIONARY_SIZE);
 	samples->octets = octets;
 	*id_out = 0;

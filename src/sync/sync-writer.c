@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QUEUE_OCTETS (8u << 20)
+#define QUEUE_OCTETS (6u << 20)
 #define QUEUE_MESSAGES 2000u
-#define BATCH_MESSAGES 1000u
-#define BATCH_OCTETS (8u << 20)
-#define BATCH_WAIT_US 200000 /* each commit waits for the disk: more messages are waited for so long */
+#define BATCH_MESSAGES 100u
+#define BATCH_OCTETS (512u << 10)
+#define BATCH_WAIT_US 200000 /* each wake-up is a system call: more messages are waited for so long */
 /* Indexes over random keys have their pages all over: a page is written once a transaction, however many rows it got. */
 #define TRANSACTION_US 1000000
 #define TRANSACTION_OCTETS (64u << 20)
