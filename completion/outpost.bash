@@ -35,7 +35,7 @@ _outpost () {
 		return ;;
 	esac
 	case $verb in
-	list | move | copy | add | "folder rename" | "folder delete")
+	list | move | copy | add | resolve | "folder rename" | "folder delete")
 		local folder
 		while read -r folder; do
 			[[ $folder == "$word"* ]] && COMPREPLY+=("$(printf %q "$folder")")

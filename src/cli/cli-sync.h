@@ -2,6 +2,7 @@
 /* Runs of synchronisation as the command line shows them. */
 #pragma once
 #include "cli-home.h"
+#include "store-binding.h"
 #include "sync.h"
 
 /* One run on cli->store (opened for writing), then the index, with the display that fits where the output goes. @secret: known
@@ -43,3 +44,6 @@ json_t *json_of_result (const SyncResult *r);
 json_t *control_ask (const Profile *p, const char *request, Cancel *cancel, GError **error);
 /* The socket that a watcher of @p listens at; -1 with error. *path_out is owned. */
 int control_listen (const Profile *p, char **path_out, GError **error);
+
+/* A hold or decision as one JSON object, as `resolve` and `status` give it. */
+json_t *cli_json_hold (const Hold *h);

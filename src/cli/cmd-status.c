@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, log, resolve: where things stand, what was done, what waits for a decision. */
+/* status, log: where things stand, what was done. */
 #include "cli-sync.h"
 #include "search.h"
 #include "store-binding.h"
 #include <string.h>
 
 static int runs_option = 1;
-static gboolean assume_yes;
 
 const GOptionEntry log_options[] = {
 	{"runs", 'n', 0, G_OPTION_ARG_INT, &runs_option, "The last N runs (1); 0: all that are kept, at most 200", "N"},
-	{NULL},
-};
-const GOptionEntry resolve_options[] = {
-	{"all", 'a', 0, G_OPTION_ARG_NONE, &assume_yes, "Settle everything that waits in this way", NULL},
 	{NULL},
 };
 
@@ -50,15 +45,6 @@ read_standing (Cli *cli, Standing *s, GError **error)
 }
 
 static json_t *
-json_hold (const Hold *h)
-{
-	g_autofree char *when = cli_iso_time (h->created);
-	return json_pack ("{s:I, s:o, s:o, s:I, s:o, s:o, s:b}", "id", (json_int_t) h->id, "kind", cli_json_text (h->kind), "side",
-	                  cli_json_text (h->side), "messages", (json_int_t) h->messages, "detail", cli_json_text (h->detail), "created",
-	                  cli_json_text (when), "settled", h->decision != HOLD_WAITS);
-}
-
-static json_t *
 json_run (const Run *r)
 {
 	g_autofree char *started = cli_iso_time (r->started), *ended = r->ended ? cli_iso_time (r->ended) : NULL;
@@ -74,7 +60,7 @@ print_status_json (Cli *cli, const Standing *s)
 	g_autofree char *location = profile_location (cli->profile), *software = store_setting (cli->store, "software");
 	json_t *holds = json_array ();
 	for (guint i = 0; i < s->holds->len; i++)
-		json_array_append_new (holds, json_hold (s->holds->pdata[i]));
+		json_array_append_new (holds, cli_json_hold (s->holds->pdata[i]));
 	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
 	                           cli_json_text (cli->profile->name), "address", cli_json_text (cli->profile->address), "server",
 	                           cli_json_text (location), "user", cli_json_text (cli->profile->user), "software", cli_json_text (software),
@@ -136,8 +122,10 @@ print_status (Cli *cli, const Standing *s)
 		           " store index", s->unindexed, SEARCH_TAIL_MAX);
 	else if (s->unindexed)
 		cli_print ("Index      %" G_GUINT64_FORMAT " messages to go; searches find them all the same", s->unindexed);
-	for (guint i = 0; i < s->holds->len; i++)
-		cli_print ("Held       %s: outpost resolve", ((Hold *) s->holds->pdata[i])->detail);
+	for (guint i = 0; i < s->holds->len; i++) {
+		const Hold *h = s->holds->pdata[i];
+		cli_print ("Held       %s: %s", h->detail, h->decision == HOLD_WAITS ? "outpost resolve" : "settled, outpost sync acts on it");
+	}
 	print_watcher (s->watcher);
 }
 
@@ -205,78 +193,4 @@ cmd_log (Cli *cli, char **args, GError **error)
 	if (runs->len == 0)
 		cli_note (cli, "nothing was synchronised yet: outpost sync");
 	return TRUE;
-}
-
-/* ---- resolve ---- */
-
-static void
-print_hold (const Hold *h)
-{
-	g_autofree char *when = cli_time (h->created);
-	cli_print ("%4" G_GINT64_FORMAT "  since %s: %s%s", h->id, when, h->detail, h->decision != HOLD_WAITS ? " (settled: the next sync acts on it)" : "");
-	gboolean here = strcmp (h->side, "here") == 0;
-	cli_print ("      outpost resolve %" G_GINT64_FORMAT " apply   %s", h->id,
-	           here ? "remove them here too (outpost undelete restores them for 30 days)" : "remove them from the server too");
-	cli_print ("      outpost resolve %" G_GINT64_FORMAT " keep    %s", h->id,
-	           here ? "keep them here, and put them back at the server" : "take the removal back: they stay at the server and return here");
-}
-
-static gboolean
-list_holds (Cli *cli, const GPtrArray *holds)
-{
-	JsonArray array = {0};
-	for (guint i = 0; i < holds->len; i++)
-		if (cli->json)
-			cli_json_item (&array, json_hold (holds->pdata[i]));
-		else
-			print_hold (holds->pdata[i]);
-	if (cli->json)
-		cli_json_end (&array);
-	else if (holds->len == 0)
-		cli_note (cli, "nothing waits for a decision");
-	return TRUE;
-}
-
-static gboolean
-settle (Cli *cli, const GPtrArray *holds, gint64 id, HoldDecision decision, GError **error)
-{
-	guint n = 0;
-	for (guint i = 0; i < holds->len; i++) {
-		const Hold *h = holds->pdata[i];
-		if (!assume_yes && h->id != id)
-			continue;
-		n++;
-		if (!store_settle_hold (cli->store, h->id, decision, error))
-			return FALSE;
-	}
-	if (n == 0)
-		return error_fail (error, ERROR_NOT_FOUND, "nothing with number %" G_GINT64_FORMAT " waits for a decision", id);
-	return TRUE;
-}
-
-gboolean
-cmd_resolve (Cli *cli, char **args, GError **error)
-{
-	if (!cli_store (cli, *args != NULL, error))
-		return FALSE;
-	g_autoptr (GPtrArray) holds = store_holds (cli->store, error);
-	if (!holds)
-		return FALSE;
-	if (!*args)
-		return list_holds (cli, holds);
-	guint words = assume_yes ? 1 : 2;
-	gint64 id = assume_yes ? 0 : g_ascii_strtoll (args[0], NULL, 10);
-	if (!cli_arguments (args, words, words, assume_yes ? "--all apply|keep" : "NUMBER apply|keep", error))
-		return FALSE;
-	const char *what = args[words - 1];
-	gboolean apply = strcmp (what, "apply") == 0;
-	if (!apply && strcmp (what, "keep") != 0)
-		return error_fail (error, ERROR_USAGE, "say apply or keep, not '%s': outpost resolve shows what each does", what);
-	gboolean ok = store_begin (cli->store, error) && settle (cli, holds, id, apply ? HOLD_APPLY : HOLD_KEEP, error) &&
-	              store_commit (cli->store, error);
-	store_rollback (cli->store);
-	cli->changed = ok;
-	if (ok)
-		cli_note (cli, "The next sync acts on it.");
-	return ok;
 }

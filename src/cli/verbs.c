@@ -58,9 +58,16 @@ const Verb verbs[] = {
 	{"folder rename", "FOLDER NEW-PATH", "Rename or move a folder with all that is in it", "Example:\n  outpost folder rename Old Archive/Old", NULL,
 	 cmd_folder_rename, 0},
 	{"folder delete", "FOLDER", "Remove a folder", "Example:\n  outpost folder delete --with-messages Old", folder_delete_options, cmd_folder_delete, 0},
-	{"resolve", "[NUMBER apply|keep]", "Show what waits for your decision, or decide",
-	 "A run that would remove an unusual share of a folder holds it until you say whether to apply the removal or to keep the messages.\n\n"
-	 "Examples:\n  outpost resolve\n  outpost resolve 3 keep\n  outpost resolve --all apply",
+	{"resolve", "[FOLDER both|server|mine]", "Show what is held and waits for your decision, decide, or undo a decision",
+	 "A run holds a folder that would lose an unusual share of its messages, and one whose messages are missing at the server, or are other\n"
+	 "mail there, since it changed. Nothing is removed on either side until you say (FOLDER, or the number that is shown):\n"
+	 "  both    what only one side has goes to the other\n"
+	 "  server  the offline store becomes what the server has\n"
+	 "  mine    the server becomes what the offline store has; not where the server has other mail, which may be another person's\n"
+	 "apply carries the held removals out, keep undoes them. The next sync acts on a decision. --undo takes the last one back for 30 days:\n"
+	 "what was removed is put back here and sent to the server; what was sent is removed there, and what was fetched here, and the folder is\n"
+	 "held again.\n\n"
+	 "Examples:\n  outpost resolve\n  outpost resolve INBOX mine --dry-run\n  outpost resolve INBOX mine\n  outpost resolve --all both\n  outpost resolve --undo INBOX",
 	 resolve_options, cmd_resolve, 0},
 	{"rebind", "", "Follow the mailbox to another server, or rehearse that",
 	 "outpost follows a mailbox that moved by itself. This verb says beforehand what would happen (--dry-run): which messages would be found\n"

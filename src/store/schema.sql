@@ -1,4 +1,4 @@
--- The store's schema, version 3. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
+-- The store's schema, version 4. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
 -- definition. It is built into the program. Who changes it writes the way from the version before into store.c (migrations), and a new
 -- version number once the one here was released. Tables marked TRUTH can't be rebuilt; those marked DERIVED can.
 --
@@ -157,7 +157,7 @@ CREATE TABLE folder_binding (
 
 -- TRUTH. What the home calls a placement, and the base of its flags. placement may be gone here: the removal is to be pushed.
 CREATE TABLE placement_binding (
-	placement INTEGER PRIMARY KEY,
+	placement INTEGER PRIMARY KEY,        -- below zero: gone, of a placement that is still here (the sending of it was undone)
 	folder INTEGER NOT NULL,              -- folder.id
 	remote_uid INTEGER NOT NULL,
 	flags INTEGER NOT NULL,               -- base
@@ -184,17 +184,29 @@ CREATE TABLE pending (
 CREATE INDEX pending_folder ON pending (folder);
 CREATE INDEX pending_origin ON pending (origin) WHERE origin IS NOT NULL;
 
--- TRUTH. What waits for the user's decision.
+-- TRUTH. What waits for the user's decision, and, for 30 days, what was decided.
 CREATE TABLE hold (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	folder INTEGER,
 	side TEXT NOT NULL,                   -- 'here': removals at home not yet applied here; 'home': removals here not yet pushed
-	kind TEXT NOT NULL,                   -- 'deletion-guard'
+	kind TEXT NOT NULL,                   -- 'deletion-guard', 'rebind' (here, not at home since it changed), 'identity' (other mail)
 	messages INTEGER NOT NULL,
 	detail TEXT NOT NULL,
 	created INTEGER NOT NULL,
-	decision INTEGER NOT NULL DEFAULT 0   -- HoldDecision; used up by the next run
+	decision INTEGER NOT NULL DEFAULT 0,  -- HoldDecision; the next run acts on it
+	there INTEGER,                        -- messages of the home's folder when it last said so; NULL unknown
+	decided INTEGER,                      -- when the user said so; what was said at once has the same
+	settled INTEGER,                      -- when a run acted on it; NULL: open
+	newest INTEGER                        -- then: the highest placement.id there was
 ) STRICT;
+
+-- TRUTH. The messages of a settled hold, and of an open one whose messages nothing else tells (removed at home, held here).
+CREATE TABLE hold_message (
+	hold INTEGER NOT NULL REFERENCES hold (id) ON DELETE CASCADE,
+	placement INTEGER NOT NULL,           -- as in placement_binding; both may be gone
+	message INTEGER NOT NULL,
+	PRIMARY KEY (hold, placement)
+) STRICT, WITHOUT ROWID;
 
 -- TRUTH. The synchronisation log (design.md section 8): kept for the last 200 runs.
 CREATE TABLE run (

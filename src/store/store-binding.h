@@ -120,21 +120,48 @@ gboolean store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_ou
 /* Folders made, renamed, moved or removed here. */
 gboolean store_count_unpushed_folders (Store *s, guint64 *folders_out, GError **error);
 
-/* What the user said of a hold; the next run acts on it and the hold is gone. */
+/* What the user said of a hold; the next run acts on it, and then it is a decision that can be undone until it is swept. */
 typedef enum {
 	HOLD_WAITS,
 	HOLD_APPLY, /* carry the removals out */
 	HOLD_KEEP,  /* undo them on the side where they happened */
+	HOLD_UNDONE, /* a HOLD_KEEP that was: what it had sent is to be removed at home again */
 } HoldDecision;
 
 typedef struct {
 	gint64 id, folder, created;
+	gint64 decided, settled; /* 0: not yet; settled 0: open */
+	gint64 there, here;      /* messages of the folder: at home when it last said so, and here now; -1 unknown or gone */
 	char *side, *kind, *detail;
+	char *path;              /* of the folder, when it is gone here its last; NULL unknown */
 	guint messages;
 	HoldDecision decision;
 } Hold;
 void hold_free (Hold *h);
-GPtrArray *store_holds (Store *s, GError **error);
-gboolean store_hold (Store *s, gint64 folder, const char *side, const char *kind, guint messages, const char *detail, GError **error); /* one a (folder, side, kind) */
+GPtrArray *store_holds (Store *s, GError **error);     /* open ones */
+GPtrArray *store_decisions (Store *s, GError **error); /* those that can be undone, newest first; also those that no run acted on yet */
+/* One open one a (folder, side, kind). @there: messages of the home's folder, -1 unknown. */
+gboolean store_hold (Store *s, gint64 folder, const char *side, const char *kind, guint messages, gint64 there, const char *detail, GError **error);
 gboolean store_release_hold (Store *s, gint64 hold, GError **error);
-gboolean store_settle_hold (Store *s, gint64 hold, HoldDecision decision, GError **error);
+/* @when: what is decided at once has the same, and is undone at once. */
+gboolean store_settle_hold (Store *s, gint64 hold, HoldDecision decision, gint64 when, GError **error);
+/* Which messages @h is about: those that the home calls @uids; with @side 'home' or NULL those that the store tells by itself (see
+ * store_each_held). */
+gboolean store_note_held (Store *s, const Hold *h, const UidSet *uids, GError **error);
+/* @h, open or just released, is a decision from now on, about @uids as above. Before it is carried out. */
+gboolean store_note_decision (Store *s, const Hold *h, const UidSet *uids, GError **error);
+/* Each message that @h is, or was, about. A decision's and those removed at home as they were noted; else as things are now: removals
+ * here that the home has not heard of ('home'), awaited ones ('rebind'), all that the home is said to have ('identity'). */
+typedef struct {
+	gint64 placement, message; /* the placement may be gone */
+	const char *subject, *sender; /* NULL: none, or not here any more */
+} HeldMessage;
+typedef gboolean (*HeldFn) (gpointer data, const HeldMessage *m);
+gboolean store_each_held (Store *s, const Hold *h, HeldFn fn, gpointer data, GError **error);
+/* Removals here of @folder that the home has not heard of, and about which the user needs not be asked any more: a run noted the decision,
+ * and was stopped before it could carry it out. */
+gboolean store_count_approved (Store *s, gint64 folder, guint *n_out, GError **error);
+/* Takes back what was decided. Not acted on yet: it waits again. HOLD_APPLY: what was removed is placed again, and new to the home.
+ * HOLD_KEEP: the question stands again: what was sent is awaited, and is to be removed at home; what came back is removed here, and the
+ * guard asks. *missing_out: of the noted ones not found (any more). NOT_FOUND when there is none with this number. */
+gboolean store_undo_decision (Store *s, gint64 hold, guint *done_out, guint *missing_out, GError **error);

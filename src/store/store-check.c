@@ -213,6 +213,14 @@ static const Rule rules[] = {
 	  " WHERE b.folder = placement.folder) FROM placement WHERE " UNKNOWN_TO_HOME},
 	 "it is looked for at home by the next run, and told if it is not there"},
 
+	/* What is held */
+	{"SELECT printf ('hold %d has the decision %d, which is none', id, decision) FROM hold WHERE decision NOT BETWEEN 0 AND 3 OR"
+	 " (settled IS NOT NULL AND decision = 0)",
+	 {"UPDATE hold SET decision = 0, settled = NULL WHERE decision NOT BETWEEN 0 AND 3 OR decision = 0"}, "they wait for a decision again"},
+	{"SELECT printf ('messages are noted for hold %d, which is not there', hold) FROM hold_message WHERE hold NOT IN (SELECT id FROM hold)"
+	 " GROUP BY hold",
+	 {"DELETE FROM hold_message WHERE hold NOT IN (SELECT id FROM hold)"}, "notes of no hold were removed"},
+
 	/* The log */
 	{"SELECT printf ('the log has lines of run %d, which is not there', run) FROM run_line WHERE run NOT IN (SELECT id FROM run) GROUP BY run",
 	 {"DELETE FROM run_line WHERE run NOT IN (SELECT id FROM run)"}, "lines of no run were removed"},

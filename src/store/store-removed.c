@@ -81,6 +81,7 @@ store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error)
 {
 	g_assert (store_in_transaction (s));
 	if (!db_run (s->db, "DELETE FROM removed WHERE removed < ?1", error, "i", before) ||
+	    !db_run (s->db, "DELETE FROM hold WHERE settled < ?1", error, "i", before) ||
 	    !db_run (s->db, "DELETE FROM message WHERE NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id)"
 	                    " AND NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)"
 	                    " AND id NOT IN (SELECT b.message FROM placement_binding b WHERE b.gone = 1 AND b.message IS NOT NULL)", error, ""))

@@ -57,6 +57,12 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	      "UPDATE meta SET indexed_message = 0;",
 	/* The index has more words. */
 	[3] = "INSERT INTO fts (fts) VALUES ('delete-all'); UPDATE meta SET indexed_message = 0;",
+	[4] = "ALTER TABLE hold ADD COLUMN there INTEGER;"
+	      "ALTER TABLE hold ADD COLUMN decided INTEGER;"
+	      "ALTER TABLE hold ADD COLUMN settled INTEGER;"
+	      "ALTER TABLE hold ADD COLUMN newest INTEGER;"
+	      "CREATE TABLE hold_message (hold INTEGER NOT NULL REFERENCES hold (id) ON DELETE CASCADE, placement INTEGER NOT NULL,"
+	      " message INTEGER NOT NULL, PRIMARY KEY (hold, placement)) STRICT, WITHOUT ROWID;",
 };
 
 static gboolean

@@ -207,7 +207,7 @@ typedef struct {
 void removed_message_free (RemovedMessage *r);
 GPtrArray *store_removed_messages (Store *s, guint limit, GError **error);
 gboolean store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error);
-/* Drops `removed` rows older than @before, then messages and content that nothing holds. */
+/* Drops `removed` rows and decisions older than @before, then messages and content that nothing holds. */
 gboolean store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error);
 
 /* ---- Full-text rows: written by search/ ---- */

@@ -48,11 +48,22 @@ messages_on (const SyncRun *run, const char *side)
 	return sum;
 }
 
+/* Less those that the user was asked about already. */
+static gboolean
+take_approved (SyncRun *run, const FolderRun *f, const char *side, guint *n, GError **error)
+{
+	guint approved = 0;
+	if (!is_here (side) && !store_count_approved (run->store, f->binding->folder, &approved, error))
+		return FALSE;
+	*n -= MIN (approved, *n);
+	return TRUE;
+}
+
 gboolean
 sync_guard_count (SyncRun *run, const FolderRun *f, const char *side, guint n, guint of, GError **error)
 {
 	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
-	if (!holds)
+	if (!holds || !take_approved (run, f, side, &n, error))
 		return FALSE;
 	gboolean here = is_here (side);
 	const Hold *h = hold_of (holds, f->binding->folder, side);
@@ -80,7 +91,7 @@ gboolean
 sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean whole, GuardAnswer *answer_out, GError **error)
 {
 	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
-	if (!holds)
+	if (!holds || !take_approved (run, f, side, &n, error))
 		return FALSE;
 	gboolean here = is_here (side);
 	const Hold *h = hold_of (holds, f->binding->folder, side);
@@ -96,7 +107,7 @@ sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gbo
 	run->result->held++;
 	g_autofree char *detail = describe (run, f, side, n, of, whole, run_holds);
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
-	return store_hold (run->store, f->binding->folder, side, KIND, n, detail, error);
+	return store_hold (run->store, f->binding->folder, side, KIND, n, is_here (side) && whole ? 0 : (gint64) f->binding->messages, detail, error);
 }
 
 /* ---- Questions about removals that are no more ---- */

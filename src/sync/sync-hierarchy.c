@@ -260,7 +260,7 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
 	if (g_ascii_strcasecmp (f->name, "INBOX") == 0 && f->parent == 0)
 		return TRUE; /* the listing lied: an INBOX is always there */
-	if (!sync_guard (run, &probe, "here", f->total, f->total, TRUE, &answer, error))
+	if (!sync_guard_noting (run, &probe, "here", f->total, f->total, TRUE, NULL, &answer, error))
 		return FALSE;
 	if (answer == GUARD_HOLD || (answer == GUARD_GO_ON && has_absent_child (run, f->id))) {
 		note_absent (run, f->id);
@@ -621,7 +621,7 @@ remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
 		return tolerable (run, "looked into before its removal", b->base_name, e, error);
 	if (!only_known)
 		return let_come_back (run, b, error);
-	gboolean ok = sync_begin (run, error) && sync_guard (run, &probe, "home", b->messages, b->messages, TRUE, &answer, error) &&
+	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, &probe, "home", b->messages, b->messages, TRUE, NULL, &answer, error) &&
 	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
 	store_rollback (run->store);
 	return !ok || answer != GUARD_GO_ON ? ok : delete_at_home (run, b, error);

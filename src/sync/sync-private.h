@@ -88,6 +88,9 @@ typedef enum {
  * and a question stands until it is answered or the number gets smaller. Call inside a transaction. */
 gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean whole, GuardAnswer *answer_out,
                      GError **error);
+/* The same, and notes which messages are held or decided about: those that the home calls @uids; NULL: all of the folder on that side. */
+gboolean sync_guard_noting (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean whole, const UidSet *uids,
+                            GuardAnswer *answer_out, GError **error);
 /* Before the first removal on @side: adds to what the run as a whole would remove unasked. */
 gboolean sync_guard_count (SyncRun *run, const FolderRun *f, const char *side, guint n, guint of, GError **error);
 /* Takes back the questions about removals that are no more. */

@@ -14,6 +14,7 @@ typedef struct {
 	/* of the answers */
 	Suspicion why;
 	UidSet bound, removed; /* here, and what of it is no longer at home */
+	UidSet gone;           /* of the removed: those that are removed here, too */
 	UidSet moved;          /* of the removed: those that are in another folder now */
 	GArray *arrivals;      /* Arrival: what came from other folders; NULL none */
 } Question;
@@ -25,6 +26,7 @@ question_done (gpointer data)
 	uid_set_clear (&q->canaries);
 	uid_set_clear (&q->bound);
 	uid_set_clear (&q->removed);
+	uid_set_clear (&q->gone);
 	uid_set_clear (&q->moved);
 	g_clear_pointer (&q->arrivals, g_array_unref);
 }
@@ -199,14 +201,32 @@ find_removed (SyncRun *run, Question *q, GError **error)
 	return TRUE;
 }
 
-/* What moved is not lost: the guard is about the rest. */
+static gboolean
+note_gone (gpointer data, const PlacementBinding *b)
+{
+	Question *q = data;
+	if (uid_set_contains (&q->removed, b->remote_uid))
+		uid_set_add (&q->gone, b->remote_uid);
+	return TRUE;
+}
+
+/* The home heard of what was removed here, though a run that was stopped could not note that. */
+static gboolean
+find_gone (SyncRun *run, Question *q, GError **error)
+{
+	return uid_set_is_empty (&q->removed) || store_gone_bindings (run->store, q->f->binding->folder, note_gone, q, error);
+}
+
+/* What moved is not lost, nor is what both sides removed: the guard is about the rest. */
 static void
 find_lost (const Question *q, UidSet *lost, UidSet *of)
 {
 	uid_set_copy (lost, &q->removed);
 	uid_set_remove_set (lost, &q->moved);
+	uid_set_remove_set (lost, &q->gone);
 	uid_set_copy (of, &q->bound);
 	uid_set_remove_set (of, &q->moved);
+	uid_set_remove_set (of, &q->gone);
 }
 
 static gboolean
@@ -215,8 +235,8 @@ apply_removals (SyncRun *run, const Question *q, GError **error)
 	g_auto (UidSet) lost = UID_SET_INIT, of = UID_SET_INIT;
 	GuardAnswer answer;
 	find_lost (q, &lost, &of);
-	if (!remove_bound (run, q->f, &q->moved, error) ||
-	    !sync_guard (run, q->f, "here", (guint) uid_set_count (&lost), (guint) uid_set_count (&of), FALSE, &answer, error))
+	if (!remove_bound (run, q->f, &q->moved, error) || !remove_bound (run, q->f, &q->gone, error) ||
+	    !sync_guard_noting (run, q->f, "here", (guint) uid_set_count (&lost), (guint) uid_set_count (&of), FALSE, &lost, &answer, error))
 		return FALSE;
 	if (answer == GUARD_KEEP)
 		return keep_bound (run, q->f, &lost, error);
@@ -242,18 +262,18 @@ static gboolean
 apply_answers (SyncRun *run, const Question *q, GError **error)
 {
 	FolderRun *f = q->f;
+	FolderBinding *b = f->binding;
 	const FolderQuery *uids = q->uids, *changes = q->changes, *last = changes ? changes : uids;
 	g_assert (last);
+	b->messages = last->messages_now;
 	for (guint i = 0; changes && changes->states && i < changes->states->len; i++)
 		if (!sync_apply_state (run, f, &g_array_index (changes->states, RemoteState, i), error))
 			return FALSE;
 	if (!apply_removals (run, q, error))
 		return FALSE;
-	FolderBinding *b = f->binding;
 	b->uidvalidity = last->uidvalidity_now;
 	b->uidnext = last->uidnext_now;
 	b->highestmodseq = last->highestmodseq_now;
-	b->messages = last->messages_now;
 	if (last->id_now && !b->remote_id)
 		b->remote_id = g_strdup (last->id_now);
 	b->complete = !f->held && uid_set_is_empty (&f->wanted);
@@ -295,7 +315,7 @@ weigh (SyncRun *run, Question *q, GError **error)
 		q->why = sync_suspicion (run, q->f, q->changes);
 	if (q->why != SUSPICION_NONE)
 		return TRUE; /* nothing will be removed */
-	if (!find_removed (run, q, error))
+	if (!find_removed (run, q, error) || !find_gone (run, q, error))
 		return FALSE;
 	find_wanted (q);
 	return TRUE;

@@ -577,7 +577,7 @@ expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 {
 	guint n = g->placements->len;
 	GuardAnswer answer = GUARD_HOLD;
-	gboolean ok = sync_begin (run, error) && sync_guard (run, f, "home", n, MAX (n, f->binding->messages), FALSE, &answer, error) &&
+	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, f, "home", n, MAX (n, f->binding->messages), FALSE, NULL, &answer, error) &&
 	              (answer != GUARD_KEEP || bring_back (run, f, g, error)) && sync_commit (run, error);
 	store_rollback (run->store);
 	if (!ok || answer != GUARD_GO_ON)

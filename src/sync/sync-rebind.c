@@ -168,7 +168,7 @@ update_hold (SyncRun *run, FolderRun *f, GError **error)
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
 	run->result->held++;
 	f->hold_told = TRUE;
-	return store_hold (run->store, f->binding->folder, "here", "rebind", n, detail, error);
+	return store_hold (run->store, f->binding->folder, "here", "rebind", n, f->binding->messages, detail, error);
 }
 
 static void
@@ -240,7 +240,7 @@ hold_other_mail (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 	run->result->held++;
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
 	gboolean ok = sync_begin (run, error) &&
-	              store_hold (run->store, f->binding->folder, "here", "identity", f->folder->total, detail, error) && sync_commit (run, error);
+	              store_hold (run->store, f->binding->folder, "here", "identity", f->folder->total, g->there->len, detail, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
 }
@@ -416,7 +416,7 @@ settle (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
 		if (!store_await_all (run->store, f->binding->folder, error) || !store_bind_folder (run->store, f->binding, error))
 			return FALSE;
 	}
-	return settle_awaited (run, f, h->decision == HOLD_KEEP, error) && store_release_hold (run->store, h->id, error);
+	return store_note_decision (run->store, h, NULL, error) && settle_awaited (run, f, h->decision == HOLD_KEEP, error);
 }
 
 static gboolean
@@ -438,8 +438,13 @@ settle_folder (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
 static gboolean
 tell_folder (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
 {
+	guint n = h->messages;
 	if (f->hold_told)
 		return TRUE;
+	if (strcmp (h->kind, "rebind") == 0 && !store_count_awaited (run->store, f->binding->folder, &n, error))
+		return FALSE;
+	if (n != h->messages)
+		return sync_told_awaited (run, f, error); /* some were removed here, or a decision undone */
 	f->hold_told = TRUE;
 	run->result->held++;
 	sync_log_detail (run, "still held: %s; see 'outpost resolve'", h->detail);

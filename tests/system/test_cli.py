@@ -252,6 +252,34 @@ def test_a_folder_emptied_at_the_server_is_held_until_decided(decision, ready, s
         assert len(dump(server)["INBOX"]) == 1
 
 
+@pytest.mark.parametrize("word", ["server", "mine", "both"])
+def test_a_decision_is_previewed_and_undone(word, ready, server):
+    count = len(ready.list("INBOX"))
+    empty_inbox(server)
+    assert ready.run("sync")[0] == 4
+    number = str(ready.json("resolve")[0]["id"])
+    ids = {m["id"] for m in ready.list("INBOX")}
+    preview = ready.json("resolve", number, word, "--dry-run")
+    assert {item["id"] for item in preview[0]["items"]} == ids and preview[0]["folder"] == "INBOX"
+    assert (preview[0]["removedHere"], preview[0]["sent"]) == ((count, 0) if word == "server" else (0, count))
+    text = ready.ok("resolve", number, word, "--dry-run", "-n", "3").decode().splitlines()
+    assert len(text) == 5 and f"{count} message(s) would be" in text[0]
+    assert not ready.json("resolve")[0]["settled"]
+    ready.ok("resolve", number, word)
+    ready.ok("resolve", "--undo", number)
+    assert not ready.json("resolve")[0]["settled"]
+    ready.ok("resolve", "INBOX", word)
+    ready.sync()
+    assert ready.json("resolve") == [] and [d["id"] for d in ready.json("resolve", "--settled")] == [int(number)]
+    kept = 0 if word == "server" else count
+    assert len(ready.list("INBOX")) == len(dump(server)["INBOX"]) == kept
+    assert len(ready.json("resolve", "--undo", number, "--dry-run")[0]["items"]) == count
+    assert ready.json("resolve", "--undo", number)["done"] == count
+    assert ready.run("sync")[0] == (0 if word == "server" else 4)
+    assert len(ready.list("INBOX")) == count and len(dump(server)["INBOX"]) == count - kept
+    assert ready.run("resolve", "--undo", number)[0] == 3
+
+
 @pytest.mark.parametrize("decision", ["apply", "keep"])
 def test_a_folder_emptied_here_is_held_until_decided(decision, ready, server):
     messages = ready.list("INBOX")

@@ -256,8 +256,8 @@ a_hold_is_one_for_folder_side_and_kind_and_a_decision_is_for_its_number (void **
 	GError *e = NULL;
 	begin (f->s);
 	gint64 a = make_folder (f->s, "A");
-	must (store_hold (f->s, a, "here", "deletion-guard", 50, "fifty", &e) && store_hold (f->s, a, "home", "deletion-guard", 9, "nine", &e) &&
-	      store_hold (f->s, 0, "here", "deletion-guard", 1, "whole", &e), &e);
+	must (store_hold (f->s, a, "here", "deletion-guard", 50, 7, "fifty", &e) && store_hold (f->s, a, "home", "deletion-guard", 9, -1, "nine", &e) &&
+	      store_hold (f->s, 0, "here", "deletion-guard", 1, -1, "whole", &e), &e);
 	commit (f->s);
 	g_autoptr (GPtrArray) three = store_holds (f->s, &e);
 	assert_int_equal (three->len, 3);
@@ -265,11 +265,11 @@ a_hold_is_one_for_folder_side_and_kind_and_a_decision_is_for_its_number (void **
 	assert_true (h->folder == a && h->messages == 50 && h->decision == HOLD_WAITS && h->created > 1700000000);
 	assert_string_equal (h->detail, "fifty");
 	begin (f->s);
-	must (store_settle_hold (f->s, h->id, HOLD_APPLY, &e), &e);
+	must (store_settle_hold (f->s, h->id, HOLD_APPLY, 5, &e), &e);
 	commit (f->s);
 	for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
 		begin (f->s);
-		must (store_hold (f->s, a, "here", "deletion-guard", cases[i].messages, "more", &e), &e);
+		must (store_hold (f->s, a, "here", "deletion-guard", cases[i].messages, 8, "more", &e), &e);
 		commit (f->s);
 		g_autoptr (GPtrArray) list = store_holds (f->s, &e);
 		assert_int_equal (list->len, 3);
@@ -278,8 +278,144 @@ a_hold_is_one_for_folder_side_and_kind_and_a_decision_is_for_its_number (void **
 	begin (f->s);
 	must (store_release_hold (f->s, h->id, &e), &e);
 	must_fail (store_release_hold (f->s, h->id, &e), &e, ERROR_NOT_FOUND, NULL);
-	must_fail (store_settle_hold (f->s, h->id, HOLD_KEEP, &e), &e, ERROR_NOT_FOUND, NULL);
+	must_fail (store_settle_hold (f->s, h->id, HOLD_KEEP, 5, &e), &e, ERROR_NOT_FOUND, NULL);
 	commit (f->s);
+}
+
+static gboolean
+count_held (gpointer data, const HeldMessage *m)
+{
+	assert_non_null (m->subject);
+	++*(guint *) data;
+	return TRUE;
+}
+
+/* 1 to 3 are held, 4 is not. */
+static void
+a_decision_is_noted_with_its_messages_and_can_be_undone (void **state)
+{
+	static const struct {
+		const char *side;
+		HoldDecision decision;
+	} cases[] = {{"here", HOLD_APPLY}, {"here", HOLD_KEEP}, {"home", HOLD_APPLY}, {"home", HOLD_KEEP}};
+	Fixture *f = *state;
+	GError *e = NULL;
+	for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+		gboolean here = strcmp (cases[i].side, "here") == 0, apply = cases[i].decision == HOLD_APPLY;
+		guint shown = 0, done, missing;
+		g_autofree char *name = g_strdup_printf ("F%u", (guint) i);
+		g_auto (UidSet) uids = UID_SET_INIT;
+		gint64 placements[5];
+		uid_set_add_range (&uids, 1, 3);
+		begin (f->s);
+		gint64 folder = make_folder (f->s, name);
+		for (guint n = 1; n < 5; n++)
+			placements[n] = put_bound (f->s, folder, 10 * (guint) i + n, n);
+		for (guint n = 1; !here && n < 4; n++)
+			must (store_remove (f->s, placements[n], "here", &e), &e);
+		must (store_hold (f->s, folder, cases[i].side, "deletion-guard", 3, 4, "three", &e), &e);
+		commit (f->s);
+		g_autoptr (GPtrArray) open = store_holds (f->s, &e);
+		Hold *h = open->pdata[0];
+		begin (f->s);
+		must (store_note_held (f->s, h, &uids, &e) && store_each_held (f->s, h, count_held, &shown, &e), &e);
+		assert_int_equal (shown, 3);
+		must (store_settle_hold (f->s, h->id, cases[i].decision, 5, &e), &e);
+		must (store_undo_decision (f->s, h->id, &done, &missing, &e), &e); /* nothing acted on it yet */
+		assert_int_equal (number (f->s, "SELECT decision FROM hold WHERE settled IS NULL"), HOLD_WAITS);
+		h->decision = cases[i].decision;
+		must (store_note_decision (f->s, h, &uids, &e), &e);
+		for (guint n = 1; n < 4; n++) /* as a run does */
+			must (here && apply    ? store_remove (f->s, placements[n], "home", &e)
+			      : here           ? store_unbind_placement (f->s, placements[n], &e) && store_make_pending (f->s, placements[n], &e)
+			      : apply || n == 3 ? store_unbind_placement (f->s, placements[n], &e)
+			                       : store_unbind_placement (f->s, placements[n], &e) && put_bound (f->s, folder, 10 * (guint) i + n, 10 + n),
+			      &e);
+		commit (f->s);
+		g_autoptr (GPtrArray) none = store_holds (f->s, &e), decisions = store_decisions (f->s, &e);
+		assert_true (none->len == 0 && decisions->len == 1 && ((Hold *) decisions->pdata[0])->settled > 1700000000);
+		begin (f->s);
+		must (store_undo_decision (f->s, h->id, &done, &missing, &e), &e);
+		commit (f->s);
+		guint lost = !here && !apply; /* the third did not come back yet */
+		assert_true (done == 3 - lost && missing == lost);
+		g_autoptr (Folder) after = store_folder (f->s, folder, &e);
+		assert_int_equal (after->total, apply || here ? 4 : 1);
+		g_autoptr (GPtrArray) again = store_holds (f->s, &e);
+		assert_int_equal (again->len, here && !apply);
+		begin (f->s);
+		must_fail (store_undo_decision (f->s, h->id, &done, &missing, &e), &e, ERROR_NOT_FOUND, "no decision");
+		if (again->len) { /* they wait, as before the decision */
+			guint awaited;
+			must (store_count_awaited (f->s, folder, &awaited, &e) && store_release_hold (f->s, ((Hold *) again->pdata[0])->id, &e), &e);
+			assert_int_equal (awaited, 3);
+		}
+		commit (f->s);
+		assert_clean (f->s);
+	}
+}
+
+static gboolean
+note_gone (gpointer data, const PlacementBinding *b)
+{
+	uid_set_add (data, b->remote_uid);
+	return TRUE;
+}
+
+/* Sent and bound since: they stay here, are awaited again, and their copies at home go without another question. */
+static void
+what_was_sent_is_withheld_again (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	gint64 placements[4];
+	guint done, missing, approved, awaited;
+	g_auto (UidSet) uids = UID_SET_INIT, gone = UID_SET_INIT;
+	uid_set_add_range (&uids, 1, 3);
+	begin (f->s);
+	gint64 folder = make_folder (f->s, "A");
+	for (guint n = 1; n < 4; n++)
+		placements[n] = put_bound (f->s, folder, n, n);
+	must (store_hold (f->s, folder, "here", "rebind", 3, 0, "three", &e), &e);
+	g_autoptr (GPtrArray) open = store_holds (f->s, &e);
+	Hold *h = open->pdata[0];
+	assert_true (h->there == 0 && h->here == 3);
+	assert_string_equal (h->path, "A");
+	h->decision = HOLD_KEEP;
+	must (store_note_decision (f->s, h, &uids, &e), &e);
+	must (store_remove (f->s, placements[3], "here", &e) && store_unbind_placement (f->s, placements[3], &e), &e); /* not where it was */
+	must (store_undo_decision (f->s, h->id, &done, &missing, &e) && store_count_approved (f->s, folder, &approved, &e) &&
+	      store_count_awaited (f->s, folder, &awaited, &e) && store_gone_bindings (f->s, folder, note_gone, &gone, &e), &e);
+	assert_true (done == 2 && missing == 1 && approved == 2 && awaited == 2);
+	assert_true (uid_set_count (&gone) == 2 && uid_set_contains (&gone, 1) && uid_set_contains (&gone, 2));
+	commit (f->s);
+	g_autoptr (Folder) after = store_folder (f->s, folder, &e);
+	assert_int_equal (after->total, 2);
+	g_autoptr (GPtrArray) again = store_holds (f->s, &e), decisions = store_decisions (f->s, &e);
+	assert_true (again->len == 1 && decisions->len == 0);
+	assert_clean (f->s);
+}
+
+static void
+a_decision_is_swept_with_what_it_removed (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	begin (f->s);
+	gint64 folder = make_folder (f->s, "A"), placement = put_bound (f->s, folder, 1, 1);
+	must (store_remove (f->s, placement, "here", &e) && store_hold (f->s, folder, "home", "deletion-guard", 1, -1, "one", &e), &e);
+	commit (f->s);
+	sql (f->s, "UPDATE removed SET removed = 5");
+	g_autoptr (GPtrArray) open = store_holds (f->s, &e);
+	Hold *h = open->pdata[0];
+	h->decision = HOLD_APPLY;
+	begin (f->s);
+	must (store_note_decision (f->s, h, NULL, &e) && store_unbind_placement (f->s, placement, &e), &e);
+	must (store_sweep (f->s, 1000, NULL, &e), &e);
+	assert_int_equal (number (f->s, "SELECT COUNT (*) FROM removed"), 1); /* as long as the decision can be undone */
+	must (store_sweep (f->s, G_MAXINT64, NULL, &e), &e);
+	commit (f->s);
+	assert_int_equal (number (f->s, "SELECT (SELECT COUNT (*) FROM removed) + (SELECT COUNT (*) FROM hold) + (SELECT COUNT (*) FROM hold_message)"), 0);
 }
 
 /* ---- The log ---- */
@@ -344,6 +480,9 @@ main (void)
 		WITH_STORE (a_folder_without_differences_is_settled_and_no_other),
 		WITH_STORE (a_pending_keeps_its_first_watermark_and_counts_failures),
 		WITH_STORE (a_change_under_way_goes_on_when_the_home_moved_the_message),
+		WITH_STORE (a_decision_is_noted_with_its_messages_and_can_be_undone),
+		WITH_STORE (what_was_sent_is_withheld_again),
+		WITH_STORE (a_decision_is_swept_with_what_it_removed),
 		WITH_STORE (a_hold_is_one_for_folder_side_and_kind_and_a_decision_is_for_its_number),
 		WITH_STORE (the_log_keeps_200_runs_with_their_lines),
 		WITH_STORE (the_index_mark_is_kept),

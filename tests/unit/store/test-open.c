@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, versions, locks, transactions, and several connections and processes at once. */
+#include "store-binding.h"
 #include "store-fixture.h"
 #include "schema-1.h"
 #include <fcntl.h>
@@ -161,11 +162,41 @@ the_index_of_version_2_is_built_anew (void **state)
 	Fixture *f = *state;
 	sql (f->s, "INSERT INTO fts (rowid, body) VALUES (1, 'old')");
 	sql (f->s, "UPDATE meta SET indexed_message = 1");
+	sql (f->s, "DROP TABLE hold_message; ALTER TABLE hold DROP COLUMN there; ALTER TABLE hold DROP COLUMN decided; ALTER TABLE hold DROP COLUMN settled; ALTER TABLE hold DROP COLUMN newest");
 	sql (f->s, "PRAGMA user_version=2");
 	g_autoptr (Store) s = must_open (store_path (f->s), 0);
 	assert_int_equal (number (s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
 	assert_int_equal (number (s, "SELECT indexed_message FROM meta"), 0);
 	assert_int_equal (number (s, "SELECT COUNT (*) FROM fts WHERE fts MATCH 'old'"), 0);
+}
+
+/* What was held, and what was said of it, is so still, and can be decided and undone. */
+static void
+the_holds_of_version_3_stay (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	guint done, missing;
+	g_autofree char *fresh = described (f->s);
+	sql (f->s, "DROP TABLE hold_message; ALTER TABLE hold DROP COLUMN there; ALTER TABLE hold DROP COLUMN decided; ALTER TABLE hold DROP COLUMN"
+	           " settled; ALTER TABLE hold DROP COLUMN newest");
+	sql (f->s, "INSERT INTO hold (folder, side, kind, messages, detail, created, decision) VALUES (7, 'here', 'rebind', 5, 'five', 1, 0),"
+	           " (8, 'home', 'deletion-guard', 6, 'six', 1, 2)");
+	sql (f->s, "PRAGMA user_version=3");
+	g_autoptr (Store) s = must_open (store_path (f->s), 0);
+	g_autofree char *now = described (s);
+	assert_string_equal (now, fresh);
+	assert_int_equal (number (s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
+	g_autoptr (GPtrArray) holds = store_holds (s, &e), decisions = store_decisions (s, &e);
+	assert_true (holds->len == 2 && decisions->len == 1);
+	const Hold *first = holds->pdata[0], *second = holds->pdata[1];
+	assert_true (first->decision == HOLD_WAITS && first->there == -1 && first->here == -1 && !first->path);
+	assert_true (second->decision == HOLD_KEEP && second->decided == 0 && second->settled == 0);
+	begin (s);
+	must (store_undo_decision (s, second->id, &done, &missing, &e), &e);
+	commit (s);
+	g_autoptr (GPtrArray) none = store_decisions (s, &e);
+	assert_int_equal (none->len, 0);
 }
 
 static int
@@ -645,6 +676,7 @@ main (void)
 		WITH_STORE (what_is_no_store_is_refused_and_not_touched),
 		WITH_STORE (an_older_version_becomes_what_a_new_store_is),
 		WITH_STORE (the_index_of_version_2_is_built_anew),
+		WITH_STORE (the_holds_of_version_3_stay),
 		WITH_STORE (processes_may_migrate_at_the_same_time),
 		WITH_STORE (processes_may_create_at_the_same_time),
 		WITH_STORE (read_only_reads_what_others_write_and_writes_nothing),

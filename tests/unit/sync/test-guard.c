@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -155,7 +157,7 @@ decide (World *w, guint n, HoldDecision decision)
 	assert_true (store_begin (s, NULL));
 	assert_true (holds->len >= n);
 	for (guint i = 0; i < n; i++)
-		assert_true (store_settle_hold (s, ((Hold *) holds->pdata[i])->id, decision, NULL));
+		assert_true (store_settle_hold (s, ((Hold *) holds->pdata[i])->id, decision, 1, NULL));
 	assert_true (store_commit (s, NULL));
 }
 
@@ -470,6 +472,48 @@ a_folder_removed_here_is_removed_at_home_with_what_was_fetched (void **state)
 	world_free (w);
 }
 
+static gboolean
+run_and_die (World *w, int step)
+{
+	int status;
+	pid_t pid = fork ();
+	if (pid == 0) {
+		SyncResult r;
+		g_autofree char *at = g_strdup_printf ("%d", step);
+		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
+		run_once (w, &r, NULL);
+		_exit (0);
+	}
+	assert_int_equal (waitpid (pid, &status, 0), pid);
+	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
+}
+
+/* Who was killed before the server heard of it does not ask again. */
+static void
+a_decision_survives_a_kill_at_any_step (void **state)
+{
+	for (HoldDecision d = HOLD_APPLY; d <= HOLD_KEEP; d++)
+		for (int at_server = 0; at_server < 2; at_server++) {
+			gboolean died = TRUE;
+			for (int step = 1; died && step < 100; step++) {
+				World *w = world_new (kinds[step % 2]);
+				fill (w, "INBOX", 30);
+				run (w);
+				lose (w, at_server, "INBOX", 25);
+				assert_int_equal (run (w).held, 1);
+				decide (w, 1, d);
+				died = run_and_die (w, step);
+				assert_int_equal (run (w).held, 0);
+				run (w);
+				assert_int_equal (at_home (w, "INBOX"), d == HOLD_APPLY ? 5 : 30);
+				assert_int_equal (here (w, "INBOX"), d == HOLD_APPLY ? 5 : 30);
+				assert_int_equal (count_holds (w), 0);
+				world_free (w);
+			}
+			assert_false (died);
+		}
+}
+
 int
 main (void)
 {
@@ -486,6 +530,7 @@ main (void)
 		cmocka_unit_test (a_folder_with_mail_that_was_never_fetched_is_not_removed_at_home),
 		cmocka_unit_test (a_folder_in_which_mail_arrives_during_the_run_is_not_removed_at_home),
 		cmocka_unit_test (a_folder_removed_here_is_removed_at_home_with_what_was_fetched),
+		cmocka_unit_test (a_decision_survives_a_kill_at_any_step),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -81,7 +81,7 @@ approve_all (World *w)
 	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
 	assert_true (store_begin (s, NULL));
 	for (guint i = 0; i < holds->len; i++)
-		assert_true (store_settle_hold (s, ((Hold *) holds->pdata[i])->id, HOLD_APPLY, NULL));
+		assert_true (store_settle_hold (s, ((Hold *) holds->pdata[i])->id, HOLD_APPLY, 1, NULL));
 	assert_true (store_commit (s, NULL));
 }
 

@@ -449,8 +449,112 @@ decide (World *w, HoldDecision decision)
 	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
 	assert_int_equal (holds->len, 1);
 	assert_true (store_begin (s, NULL));
-	assert_true (store_settle_hold (s, ((Hold *) holds->pdata[0])->id, decision, NULL));
+	assert_true (store_settle_hold (s, ((Hold *) holds->pdata[0])->id, decision, 1, NULL));
 	assert_true (store_commit (s, NULL));
+}
+
+static guint
+undo (World *w)
+{
+	guint done, missing;
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) decisions = store_decisions (s, NULL);
+	assert_int_equal (decisions->len, 1);
+	assert_true (store_begin (s, NULL));
+	assert_true (store_undo_decision (s, ((Hold *) decisions->pdata[0])->id, &done, &missing, NULL));
+	assert_true (store_commit (s, NULL));
+	assert_int_equal (missing, 0);
+	return done;
+}
+
+static World *
+world_of_a_backup (guint abilities, guint left)
+{
+	World *w = world_new (abilities, "INBOX");
+	Row row = {"", {FALSE, ORDER_SAME_UIDS, .keep = left, .lower_modseq = TRUE}, 0, left, TRUE};
+	replace_home (w, &row);
+	assert_int_equal (run (w).held, 1);
+	return w;
+}
+
+/* The pending changes of edit_offline arrived whatever was decided; of those that the home lost, all but the lowest @left, so many are on
+ * each side. */
+static void
+check_sides (World *w, const char *what, guint left, guint here, guint there)
+{
+	guint count[1000], flags[1000];
+	g_autofree Scan *scan = g_new0 (Scan, 1);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	count_home (w, count, flags);
+	scan_here (w, s, scan);
+	for (guint i = 0; i < MESSAGES; i++) {
+		guint kept = i != 21 && i != 22;
+		CHECK (count[i] == (i < left ? kept : there), "body %u is %u times at home", i, count[i]);
+		CHECK (scan->count[i] == (i < left ? kept : here), "body %u is %u times here", i, scan->count[i]);
+		CHECK (!count[i] || flags[i] == expected_flags (i), "body %u has flags %u at home", i, flags[i]);
+		CHECK (!scan->count[i] || scan->flags[i] == expected_flags (i), "body %u has flags %u here", i, scan->flags[i]);
+	}
+	CHECK (count[LOCAL] == 1 && scan->count[LOCAL] == 1, "the local message is %u and %u times there", count[LOCAL], scan->count[LOCAL]);
+}
+
+static void
+check_no_op (World *w, const char *what, guint held)
+{
+	guint writes = w->home->writes, fetched = w->home->fetched;
+	CHECK (run (w).held == held, "held otherwise than %u", held);
+	CHECK (w->home->writes == writes && w->home->fetched == fetched, "a further run does something");
+}
+
+/* A decision and its undoing, each with the run that acts on it killed at @step; 0: not. */
+static gboolean
+decided_and_undone (guint abilities, guint left, HoldDecision decision, int step)
+{
+	guint keep = decision == HOLD_KEEP;
+	gboolean died = FALSE;
+	g_autofree char *what = g_strdup_printf ("decision %d, abilities %u, killed at step %d", decision, abilities, step);
+	World *w = world_of_a_backup (abilities, left);
+	check_sides (w, what, left, 1, 0);
+	decide (w, decision);
+	died |= step && run_and_die (w, step);
+	CHECK (run (w).held == 0, "still held after a decision");
+	check_sides (w, what, left, keep, keep);
+	run (w);
+	check_no_op (w, what, 0);
+	assert_int_equal (undo (w), MESSAGES - left);
+	died |= step && run_and_die (w, step);
+	CHECK (run (w).held == keep, "held is not %u when the decision was undone", keep);
+	check_sides (w, what, left, 1, !keep);
+	run (w);
+	check_no_op (w, what, keep);
+	if (keep) { /* and it may be decided again, or end by itself */
+		for (guint i = left; i < MESSAGES; i++)
+			home_add (w->home, home_folder (w->home, "INBOX"), i, flags_of (i), NULL);
+		guint fetched = w->home->fetched;
+		CHECK (run (w).held == 0 && w->home->fetched == fetched, "what arrived is not recognised");
+		check_sides (w, what, left, 1, 1);
+	}
+	world_free (w);
+	return died;
+}
+
+static void
+a_decision_about_missing_mail_can_be_undone (void **state)
+{
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+		for (HoldDecision d = HOLD_APPLY; d <= HOLD_KEEP; d++)
+			decided_and_undone (kinds[k], 150, d, 0);
+}
+
+static void
+a_decision_and_its_undoing_survive_a_kill_at_any_step (void **state)
+{
+	int every = g_getenv ("OUTPOST_EVERY_STEP") ? 1 : 4;
+	for (HoldDecision d = HOLD_APPLY; d <= HOLD_KEEP; d++) {
+		gboolean died = TRUE;
+		for (int step = 1 + (int) d; died && step < 200; step += every)
+			died = decided_and_undone (kinds[(guint) step % 2], 195, d, step);
+		assert_false (died);
+	}
 }
 
 static void
@@ -547,6 +651,8 @@ main (void)
 		cmocka_unit_test (another_persons_mailbox_is_refused_and_nothing_is_touched),
 		cmocka_unit_test (ten_thousand_equal_evidences_are_no_trouble),
 		cmocka_unit_test (flags_changed_during_a_move_are_found),
+		cmocka_unit_test (a_decision_about_missing_mail_can_be_undone),
+		cmocka_unit_test (a_decision_and_its_undoing_survive_a_kill_at_any_step),
 		cmocka_unit_test (what_only_is_here_is_sent_or_removed_as_decided),
 		cmocka_unit_test (a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder),
 		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
