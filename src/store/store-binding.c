@@ -453,7 +453,7 @@ store_settle_pushed (Store *s, GError **error)
 	                      " AND p.modseq > f.pushed_modseq AND " DIFFERS ")", error, "");
 }
 
-/* A move counts once, as an append; a folder counts beside its messages. */
+/* A move counts once, as an append; folders are counted by themselves (store_count_unpushed_folders). */
 gboolean
 store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error)
 {
@@ -462,10 +462,8 @@ store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint6
 	       count (s, "SELECT COUNT (*) FROM folder_binding f CROSS JOIN placement p ON p.folder = f.folder AND p.modseq > f.pushed_modseq"
 	                 " CROSS JOIN placement_binding b ON b.placement = p.id WHERE " DIFFERS,
 	              flags_out, error) &&
-	       count (s, "SELECT (SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND placement NOT IN"
-	                 " (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)) +"
-	                 " (SELECT COUNT (*) FROM folder_binding b WHERE NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = b.folder))",
-	              removals_out, error);
+	       count (s, "SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND placement NOT IN"
+	                 " (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)", removals_out, error);
 }
 
 gboolean

@@ -115,7 +115,7 @@ gboolean store_make_folder_pending (Store *s, gint64 folder, GError **error);
 gboolean store_drop_pending (Store *s, gint64 placement, GError **error);
 /* Folders whose flags are all as in the base: changes up to now need not be looked through any more (pushed_modseq). */
 gboolean store_settle_pushed (Store *s, GError **error);
-/* Number of things to push, over all folders. */
+/* Number of messages to push something about, over all folders. */
 gboolean store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error);
 /* Folders made, renamed, moved or removed here. */
 gboolean store_count_unpushed_folders (Store *s, guint64 *folders_out, GError **error);

@@ -399,13 +399,14 @@ a_question_ends_with_what_it_was_about (void **state)
 static void
 delete_folder_here (World *w, const char *path)
 {
-	guint64 appends, flags, removals;
+	guint64 appends, flags, removals, folders;
 	g_autoptr (Store) s = store_open (w->path, 0, NULL);
 	g_autoptr (Folder) f = store_folder_by_path (s, path, NULL);
 	assert_non_null (f);
 	assert_true (store_begin (s, NULL) && store_folder_delete (s, f->id, "here", NULL) && store_commit (s, NULL));
-	assert_true (store_count_unpushed (s, &appends, &flags, &removals, NULL));
-	assert_int_equal (removals, f->total + 1);
+	assert_true (store_count_unpushed (s, &appends, &flags, &removals, NULL) && store_count_unpushed_folders (s, &folders, NULL));
+	assert_int_equal (removals, f->total);
+	assert_int_equal (folders, 1);
 }
 
 static void
