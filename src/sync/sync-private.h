@@ -131,6 +131,8 @@ gboolean sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gb
 gboolean sync_settle_rebinds (SyncRun *run, GError **error);
 /* Counts and logs those that still wait and of which this run had nothing new to say. */
 gboolean sync_tell_rebinds (SyncRun *run, GError **error);
+/* @f is held as other mail, and the home lists it as it was when it was looked through: this run lets it be. */
+gboolean sync_is_seen_other_mail (SyncRun *run, FolderRun *f);
 /* CONFLICT if every folder of the home has other mail than ours: the account holds a different mailbox. Before anything is changed.
  * @look_inside: folders are to be made, renamed or removed, so equal numbers (UIDVALIDITY, UIDNEXT) are not enough: a few known UIDs are
  * looked at, one flight for the first folder that stands. */

@@ -8,6 +8,7 @@
  *   2. A message here that the home does not have is never removed by re-binding: only the user's decision does that.
  *   3. Evidence that fits nothing (other mail under the same name) binds nothing. */
 #include "sync-gather.h"
+#include <stdio.h>
 #include <string.h>
 
 #define LOST_FLAGS_FROM 3     /* so many messages must have lost a flag before it counts as lost by the move */
@@ -180,6 +181,47 @@ log_match (SyncRun *run, const Gathered *g)
 		sync_log_detail (run, "%u of them by header only: they were altered on the way", g->match->weak);
 }
 
+/* ---- Other mail under the same name ---- */
+
+static gboolean
+set_other_mail (SyncRun *run, gint64 folder, const char *state, GError **error)
+{
+	g_autofree char *name = g_strdup_printf ("other-mail-%" G_GINT64_FORMAT, folder);
+	return store_set_setting (run->store, name, state, error);
+}
+
+/* The home's state as listed, by which other mail is known again; NULL: not told. */
+static char *
+listed_state (const RemoteFolder *r)
+{
+	return r && r->has_status ? g_strdup_printf ("%u %u %u", r->uidvalidity, r->uidnext, r->messages) : NULL;
+}
+
+/* @r is still the other mail that was looked through when the hold was made, and the hold waits: *hold_out is that hold, else NULL. */
+static gboolean
+find_seen (SyncRun *run, gint64 folder, const RemoteFolder *r, GPtrArray *holds, const Hold **hold_out)
+{
+	Hold *h = find_hold (holds, folder, "identity");
+	*hold_out = NULL;
+	if (!h || h->decision != HOLD_WAITS)
+		return FALSE;
+	g_autofree char *name = g_strdup_printf ("other-mail-%" G_GINT64_FORMAT, folder), *seen = store_setting (run->store, name), *now = listed_state (r);
+	if (seen && now && strcmp (seen, now) == 0)
+		*hold_out = h;
+	return *hold_out != NULL;
+}
+
+gboolean
+sync_is_seen_other_mail (SyncRun *run, FolderRun *f)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, NULL);
+	const Hold *h;
+	if (!holds || !find_seen (run, f->binding->folder, f->remote, holds, &h))
+		return FALSE;
+	f->held = f->failed = TRUE; /* sync_tell_rebinds counts it */
+	return TRUE;
+}
+
 static char *
 counted_setting (gint64 folder)
 {
@@ -227,7 +269,8 @@ write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 	f->again = !g->flags_known;
 	return (!g->flags_known || (restore_lost_flags (run, f, g, error) && apply_evidence_flags (run, f, g, error))) &&
 	       sync_note_counted (run, b->folder, g->flags_known && g->flags_counted, error) &&
-	       store_bind_folder (run->store, b, error) && release (run, b->folder, "identity", error) && update_hold (run, f, error) &&
+	       store_bind_folder (run->store, b, error) && set_other_mail (run, b->folder, NULL, error) &&
+	       release (run, b->folder, "identity", error) && update_hold (run, f, error) &&
 	       sync_log_write (run, error);
 }
 
@@ -239,8 +282,10 @@ hold_other_mail (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 	f->held = f->failed = f->hold_told = TRUE;
 	run->result->held++;
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
+	g_autofree char *state = listed_state (f->remote);
 	gboolean ok = sync_begin (run, error) &&
-	              store_hold (run->store, f->binding->folder, "here", "identity", f->folder->total, g->there->len, detail, error) && sync_commit (run, error);
+	              store_hold (run->store, f->binding->folder, "here", "identity", f->folder->total, g->there->len, detail, error) &&
+	              set_other_mail (run, f->binding->folder, state, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
 }
@@ -413,7 +458,8 @@ settle (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
 		f->binding->uidvalidity = f->binding->uidnext = f->binding->messages = 0;
 		f->binding->highestmodseq = 0;
 		f->binding->complete = FALSE;
-		if (!store_await_all (run->store, f->binding->folder, error) || !store_bind_folder (run->store, f->binding, error))
+		if (!set_other_mail (run, f->binding->folder, NULL, error) || !store_await_all (run->store, f->binding->folder, error) ||
+		    !store_bind_folder (run->store, f->binding, error))
 			return FALSE;
 	}
 	return store_note_decision (run->store, h, NULL, error) && settle_awaited (run, f, h->decision == HOLD_KEEP, error);
@@ -561,20 +607,73 @@ is_accepted (SyncRun *run)
 	return FALSE;
 }
 
+#define REFUSED "refused-mailbox" /* setting: the digest of the listing, and how many messages were compared */
+
+/* The home's folders as listed, by which a mailbox that was refused is known again. */
+static char *
+listing_digest (SyncRun *run)
+{
+	g_autoptr (GString) text = g_string_new (NULL);
+	for (guint i = 0; i < run->remotes->len; i++) {
+		const RemoteFolder *r = run->remotes->pdata[i];
+		g_string_append_printf (text, "%s %d %u %u %u\n", r->name, r->has_status, r->uidvalidity, r->uidnext, r->messages);
+	}
+	return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize) text->len);
+}
+
+static gboolean
+refuse (guint here, guint there, GError **error)
+{
+	return error_fail (error, ERROR_CONFLICT,
+	                   "the account holds a different mailbox: of %u messages here and %u there, not one is the same; nothing was touched on "
+	                   "either side. Is the profile's server right (outpost profile show)? For a new mailbox, log on with another --profile",
+	                   here, there);
+}
+
+/* It is remembered, so that the next run does not compare it all again. */
+static gboolean
+refuse_and_note (SyncRun *run, guint here, guint there, GError **error)
+{
+	g_autofree char *digest = listing_digest (run), *text = g_strdup_printf ("%s %u %u", digest, here, there);
+	gboolean ok = sync_begin (run, error) && store_set_setting (run->store, REFUSED, text, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok && refuse (here, there, error);
+}
+
+static gboolean
+was_refused (SyncRun *run, guint *here_out, guint *there_out)
+{
+	g_autofree char *seen = store_setting (run->store, REFUSED), *digest = seen ? listing_digest (run) : NULL;
+	return seen && g_str_has_prefix (seen, digest) && sscanf (seen + strlen (digest), " %u %u", here_out, there_out) == 2 && !is_accepted (run);
+}
+
 gboolean
 sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 {
+	guint here = 0, there = 0, matched = 0;
+	if (was_refused (run, &here, &there))
+		return refuse (here, there, error);
+	here = there = 0;
 	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
 	if (!bindings)
 		return FALSE;
 	g_autoptr (GPtrArray) strange = all_strange (run, bindings, look_inside && !is_accepted (run), error);
-	guint here = 0, there = 0, matched = 0;
 	if (!strange || strange->len == 0)
 		return strange != NULL;
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	if (!holds)
+		return FALSE;
 	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) gathered_free);
 	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && matched == 0; i++) {
 		FolderBinding *b = strange->pdata[i];
 		GError *e = NULL;
+		const RemoteFolder *r = listed (run, b->remote_name);
+		const Hold *seen;
+		if (find_seen (run, b->folder, r, holds, &seen)) {
+			here += seen->messages;
+			there += r->messages;
+			continue;
+		}
 		Gathered *g = sync_gather (run, b->folder, b->remote_name, TRUE, &e);
 		if (!g) {
 			if (error_reach (e->code) != REACH_MAILBOX) {
@@ -592,8 +691,5 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 	}
 	if (matched > 0 || here < DIFFERENT_FROM || there < DIFFERENT_FROM)
 		return TRUE;
-	return error_fail (error, ERROR_CONFLICT,
-	                   "the account holds a different mailbox: of %u messages here and %u there, not one is the same; nothing was touched on "
-	                   "either side. Is the profile's server right (outpost profile show)? For a new mailbox, log on with another --profile",
-	                   here, there);
+	return refuse_and_note (run, here, there, error);
 }

@@ -72,7 +72,7 @@ folders_to_pull (SyncRun *run)
 			continue; /* a mere parent now, and nothing is here that it could lose */
 		if (f->remote && !f->remote->selectable)
 			sync_folder_failed (run, f, "the server lists it as one that can't be opened (\\NoSelect); what is here stays");
-		else if (!f->remote || plan_needs_query (f->binding, f->remote))
+		else if (!f->remote || (plan_needs_query (f->binding, f->remote) && !sync_is_seen_other_mail (run, f)))
 			g_ptr_array_add (list, f);
 	}
 	return list;

@@ -360,6 +360,7 @@ memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSe
 	if (!f || f->uidvalidity != uidvalidity)
 		return error_fail (error, ERROR_CONFLICT, "another folder");
 	GArray *list = remote_evidence_new ();
+	home_of (e)->looked++;
 	for (int i = 0; i < HOME_MESSAGES; i++) {
 		HomeMessage *m = &f->messages[i];
 		if (!m->uid || (uids ? !uid_set_contains (uids, m->uid) : m->uid < from))

@@ -41,6 +41,7 @@ typedef struct {
 	HomeFolder folders[HOME_FOLDERS];
 	guint fetched; /* bodies given out, ever */
 	guint searched; /* questions about flags, ever */
+	guint looked;   /* questions for evidence, ever */
 	guint writes;  /* appends, stores, copies, expunges, folder changes, ever */
 	gboolean drops_waits; /* each wait loses the connection at once */
 	guint32 keeps_back; /* UID of a message that is never given out; 0: none */

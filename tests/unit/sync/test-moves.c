@@ -349,6 +349,18 @@ another_persons_mailbox_is_refused_and_nothing_is_touched (void **state)
 		assert_true (!ok || r.held > 0);
 		if (validity == 1)
 			assert_true (error_is (error, ERROR_CONFLICT));
+		/* what was found out is not found out again, as long as that mailbox is as it was */
+		for (int again = 0; again < 3; again++) {
+			g_autoptr (GError) e = NULL;
+			guint looked = w->home->looked, calls = w->home->calls;
+			if (again == 2)
+				home_add (w->home, f, OTHER + 220, 0, NULL);
+			assert_int_equal (run_once (w, &r, &e), ok);
+			assert_true (ok ? r.held > 0 : error_is (e, ERROR_CONFLICT));
+			assert_int_equal (w->home->looked > looked, again == 2);
+			if (again < 2)
+				assert_int_equal (w->home->calls, calls + 2); /* open, list */
+		}
 		assert_int_equal (w->home->writes, writes);
 		assert_int_equal (w->home->fetched, fetched);
 		check_here (w, "another person's mailbox", 0);
@@ -557,6 +569,38 @@ a_decision_and_its_undoing_survive_a_kill_at_any_step (void **state)
 	}
 }
 
+/* Other mail in one folder of ours: looked through once, and again only when the home's state is another one. */
+static void
+other_mail_that_is_held_is_not_looked_through_again (void **state)
+{
+	World *w = world_new (kinds[1], "INBOX");
+	HomeFolder *other = home_create (w->home, "Other");
+	HomeChange replaced = {TRUE, .empty = TRUE};
+	for (guint i = 0; i < 30; i++)
+		home_add (w->home, other, OTHER - 40 + i, 0, NULL);
+	run (w);
+	home_change (w->home, other, &replaced);
+	for (guint i = 0; i < 30; i++)
+		home_add (w->home, other, OTHER + i, 0, NULL);
+	guint looked[3];
+	for (guint i = 0; i < 3; i++) {
+		guint before = w->home->looked;
+		if (i == 2)
+			home_add (w->home, other, OTHER + 30, 0, NULL);
+		assert_int_equal (run (w).held, 1);
+		looked[i] = w->home->looked - before;
+	}
+	assert_true (looked[0] > 0 && looked[1] == 0 && looked[2] > 0);
+	decide (w, HOLD_KEEP);
+	assert_int_equal (run (w).held, 0);
+	run (w);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, "Other", NULL);
+	assert_int_equal (f->total, 61);
+	g_clear_pointer (&s, store_close);
+	world_free (w);
+}
+
 static void
 what_only_is_here_is_sent_or_removed_as_decided (void **state)
 {
@@ -653,6 +697,7 @@ main (void)
 		cmocka_unit_test (flags_changed_during_a_move_are_found),
 		cmocka_unit_test (a_decision_about_missing_mail_can_be_undone),
 		cmocka_unit_test (a_decision_and_its_undoing_survive_a_kill_at_any_step),
+		cmocka_unit_test (other_mail_that_is_held_is_not_looked_through_again),
 		cmocka_unit_test (what_only_is_here_is_sent_or_removed_as_decided),
 		cmocka_unit_test (a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder),
 		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
