@@ -30,11 +30,17 @@ fuzz:
 	ninja -C build-fuzz fuzzers
 	scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
+tsan:
+	scripts/deps.sh
+	test -f build-tsan/build.ninja || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
+	ninja -C build-tsan
+	scripts/tsan.sh build-tsan
+
 install: all
 	meson install -C build --no-rebuild
 
 clean:
-	rm -rf build build-check build-fuzz
+	rm -rf build build-check build-fuzz build-tsan
 
 format:
 	find src tests fuzz -name '*.[ch]' -exec clang-format -i {} +
@@ -45,4 +51,4 @@ tidy:
 	ninja -C build
 	find src -name '*.c' -print0 | xargs -0 -P 2 -n 8 clang-tidy --quiet -p build
 
-.PHONY: all demo check bench fuzz install clean format tidy
+.PHONY: all demo check bench fuzz tsan install clean format tidy

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tells ThreadSanitizer what GLib's locks and threads order: GLib is not built with it and locks by futex, so that every use of a GMutex
- * looks like a race. To be preloaded:
- *	meson setup build-tsan -Db_sanitize=thread -Db_lundef=false && ninja -C build-tsan
- *	cc -shared -fPIC -o tsan-glib.so tests/lib/tsan-glib.c $(pkg-config --cflags --libs glib-2.0) -ldl
- *	LD_PRELOAD="$(cc -print-file-name=libtsan.so) ./tsan-glib.so" build-tsan/tests/unit/sync/test-histories */
+ * looks like a race. Preloaded by scripts/tsan.sh. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <glib.h>
@@ -91,4 +88,58 @@ g_thread_join (GThread *thread)
 	gpointer result = real (thread);
 	__tsan_acquire (thread);
 	return result;
+}
+
+/* The last one to release may clear: what the others did to it came before. */
+static _Thread_local GDestroyNotify clear_boxed;
+
+static void
+clear_after_all (gpointer boxed)
+{
+	__tsan_acquire (boxed);
+	if (clear_boxed)
+		clear_boxed (boxed);
+}
+
+void
+g_atomic_rc_box_release_full (gpointer boxed, GDestroyNotify clear)
+{
+	REAL (g_atomic_rc_box_release_full);
+	GDestroyNotify outer = clear_boxed;
+	__tsan_release (boxed);
+	clear_boxed = clear;
+	real (boxed, clear_after_all);
+	clear_boxed = outer;
+}
+
+/* What is pushed to a pool is ordered before the work on it. */
+typedef struct {
+	GFunc function;
+	gpointer data;
+} Pool;
+static char pushed;
+
+static void
+work (gpointer item, gpointer pool)
+{
+	__tsan_acquire (&pushed);
+	((Pool *) pool)->function (item, ((Pool *) pool)->data);
+	__tsan_release (&pushed);
+}
+
+GThreadPool *
+g_thread_pool_new (GFunc function, gpointer data, gint most, gboolean exclusive, GError **error)
+{
+	REAL (g_thread_pool_new);
+	Pool *pool = g_new (Pool, 1); /* never freed, as the pool's threads may still end */
+	*pool = (Pool){function, data};
+	return real (work, pool, most, exclusive, error);
+}
+
+gboolean
+g_thread_pool_push (GThreadPool *pool, gpointer item, GError **error)
+{
+	REAL (g_thread_pool_push);
+	__tsan_release (&pushed);
+	return real (pool, item, error);
 }
