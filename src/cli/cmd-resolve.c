@@ -292,7 +292,7 @@ preview (Cli *cli, const Hold *h, HoldDecision decision, JsonArray *array, GErro
 	Preview p = {.cli = cli};
 	if (!count_beside (cli->store, h, &beside, error) || !store_each_held (cli->store, h, count_one, &p, error))
 		return FALSE;
-	guint64 messages = p.count;
+	guint64 messages = p.count || undo_option ? p.count : h->messages; /* a hold of an older outpost has its messages noted by the next run */
 	Numbers n = numbers_of (h, decision, undo_option, messages);
 	p = (Preview){cli, cli->json ? json_array () : NULL, limit_option >= 0 ? (guint64) limit_option : cli->json ? 0 : SHOWN, 0};
 	if (!cli->json)

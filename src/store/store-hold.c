@@ -213,6 +213,7 @@ typedef struct {
 	Store *s;
 	const Hold *h;
 	gint64 folder; /* that of its path now, if it was made again */
+	GHashTable *back; /* placements that are accounted for */
 	gboolean done;
 } Undo;
 
@@ -224,22 +225,54 @@ take_held (gpointer data, const HeldMessage *m)
 	return TRUE;
 }
 
+/* What came from home since the decision is another message with the same octets; a copy that was there before stays. */
+#define CAME_SINCE "SELECT p.id FROM message k JOIN message m ON m.content = k.content JOIN placement p ON p.message = m.id WHERE k.id = ?1" \
+                   " AND p.folder = ?2 AND p.id > (SELECT newest FROM hold WHERE id = ?3) ORDER BY p.id"
+
+static void
+account_for (Undo *u, gint64 placement)
+{
+	g_hash_table_add (u->back, g_memdup2 (&placement, sizeof placement));
+}
+
+/* The mail may have arrived at home after all: then it is not put here once more. */
+static gboolean
+find_back (Undo *u, const HeldMessage *m, GError **error)
+{
+	DbQuery *q = db_query (u->s->db, CAME_SINCE, "iii", m->message, u->folder, u->h->id);
+	int r = 0;
+	while (!u->done && (r = db_step (u->s->db, q, error)) > 0) {
+		gint64 placement = db_int (q, 0);
+		u->done = !g_hash_table_contains (u->back, &placement);
+		if (u->done)
+			account_for (u, placement);
+	}
+	if (u->done)
+		db_reset (q);
+	return u->done || r == 0;
+}
+
 /* Removed by the decision, or, by the user, before it. */
 static gboolean
 restore_one (Undo *u, const HeldMessage *m, GError **error)
 {
+	gint64 placement;
+	if (!find_back (u, m, error) || u->done)
+		return u->done;
 	gint64 removed = db_number (u->s->db, "SELECT MAX (id) FROM removed WHERE folder = ?1 AND message = ?2", 0, "ii", u->h->folder, m->message);
 	u->done = removed > 0;
-	return !removed || store_undelete (u->s, removed, NULL, error);
+	if (!removed)
+		return TRUE;
+	if (!store_undelete (u->s, removed, &placement, error))
+		return FALSE;
+	account_for (u, placement);
+	return TRUE;
 }
 
-/* What came back from home is another message with the same octets, newer than the decision; a copy that was there before stays. */
 static gboolean
 remove_one (Undo *u, const HeldMessage *m, GError **error)
 {
-	gint64 placement = db_number (u->s->db, "SELECT p.id FROM message k JOIN message m ON m.content = k.content JOIN placement p ON p.message = m.id"
-	                                        " WHERE k.id = ?1 AND p.folder = ?2 AND p.id > (SELECT newest FROM hold WHERE id = ?3) ORDER BY p.id"
-	                                        " LIMIT 1", 0, "iii", m->message, u->folder, u->h->id);
+	gint64 placement = db_number (u->s->db, CAME_SINCE " LIMIT 1", 0, "iii", m->message, u->folder, u->h->id);
 	u->done = placement > 0;
 	return !placement || store_remove (u->s, placement, "here", error);
 }
@@ -314,7 +347,8 @@ store_undo_decision (Store *s, gint64 hold, guint *done_out, guint *missing_out,
 	const Hold *h = found->pdata[0];
 	if (!h->settled)
 		return store_settle_hold (s, hold, HOLD_WAITS, 0, error);
-	Undo u = {s, h, folder_now (s, h), FALSE};
+	g_autoptr (GHashTable) back = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	Undo u = {s, h, folder_now (s, h), back, FALSE};
 	if (h->decision == HOLD_KEEP && is (h->side, "here"))
 		return undo_each (&u, withhold_one, done_out, missing_out, error) && ask_again (&u, error);
 	return undo_each (&u, h->decision == HOLD_APPLY ? restore_one : remove_one, done_out, missing_out, error) &&

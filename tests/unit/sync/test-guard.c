@@ -473,6 +473,56 @@ a_folder_removed_here_is_removed_at_home_with_what_was_fetched (void **state)
 	world_free (w);
 }
 
+/* The last decision is taken back: for how many messages, and of those that are not where they were. */
+static guint
+undo (World *w, guint *missing_out)
+{
+	guint done;
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) decisions = store_decisions (s, NULL);
+	assert_int_equal (decisions->len, 1);
+	assert_true (store_begin (s, NULL) && store_undo_decision (s, ((Hold *) decisions->pdata[0])->id, &done, missing_out, NULL) &&
+	             store_commit (s, NULL));
+	return done;
+}
+
+static void
+a_decision_about_a_whole_folder_can_be_undone (void **state)
+{
+	static const struct {
+		gboolean at_server; /* removed there, else here */
+		HoldDecision decision;
+		int here, home; /* messages after it was undone; -1 no folder */
+		guint held;
+	} rows[] = {{TRUE, HOLD_APPLY, 4, 4, 0}, {TRUE, HOLD_KEEP, 4, 0, 1}, {FALSE, HOLD_APPLY, 4, 4, 0}, {FALSE, HOLD_KEEP, 0, 4, 1}};
+	for (guint i = 0; i < 2 * G_N_ELEMENTS (rows); i++) {
+		guint missing, r = i / 2, kept = rows[r].decision == HOLD_KEEP;
+		World *w = world_new (kinds[i % 2]);
+		fill (w, "INBOX", 3);
+		fill (w, "D", 4);
+		run (w);
+		if (rows[r].at_server)
+			home_delete (w->home, "D");
+		else
+			delete_folder_here (w, "D");
+		assert_int_equal (run (w).held, 1);
+		decide (w, 1, rows[r].decision);
+		for (int again = 0; again < 3; again++)
+			assert_int_equal (run (w).held, 0);
+		assert_int_equal (here (w, "D"), kept ? 4 : -1);
+		assert_int_equal (at_home (w, "D"), kept ? 4 : 0);
+		assert_int_equal (undo (w, &missing), 4);
+		assert_int_equal (missing, 0);
+		for (int again = 0; again < 3; again++)
+			assert_int_equal (run (w).held, rows[r].held);
+		assert_int_equal (here (w, "D"), rows[r].here);
+		assert_int_equal (at_home (w, "D"), rows[r].home);
+		assert_int_equal (here (w, "INBOX"), 3);
+		assert_int_equal (at_home (w, "INBOX"), 3);
+		world_free (w);
+	}
+}
+
 static gboolean
 run_and_die (World *w, int step)
 {
@@ -531,6 +581,7 @@ main (void)
 		cmocka_unit_test (a_folder_with_mail_that_was_never_fetched_is_not_removed_at_home),
 		cmocka_unit_test (a_folder_in_which_mail_arrives_during_the_run_is_not_removed_at_home),
 		cmocka_unit_test (a_folder_removed_here_is_removed_at_home_with_what_was_fetched),
+		cmocka_unit_test (a_decision_about_a_whole_folder_can_be_undone),
 		cmocka_unit_test (a_decision_survives_a_kill_at_any_step),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);

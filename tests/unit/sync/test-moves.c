@@ -557,6 +557,44 @@ a_decision_about_missing_mail_can_be_undone (void **state)
 			decided_and_undone (kinds[k], 150, d, 0);
 }
 
+/* Removed here, as decided, the mail arrives after all: undoing the decision does not double it. */
+static void
+what_arrived_after_all_is_not_put_back_once_more (void **state)
+{
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		World *w = world_of_a_backup (kinds[k], 150);
+		decide (w, HOLD_APPLY);
+		assert_int_equal (run (w).held, 0);
+		for (guint i = 160; i < MESSAGES; i++)
+			home_add (w->home, home_folder (w->home, "INBOX"), i, flags_of (i), NULL);
+		run (w);
+		assert_int_equal (undo (w), MESSAGES - 150);
+		for (int again = 0; again < 2; again++)
+			assert_int_equal (run (w).held, 0);
+		check_sides (w, "mail that arrived after all", 150, 1, 1);
+		world_free (w);
+	}
+}
+
+/* The UIDs of what was sent stand for other messages when it is to be removed again. */
+static void
+what_is_removed_again_is_looked_at_first (void **state)
+{
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		HomeChange change = {FALSE, ORDER_SHUFFLED};
+		World *w = world_of_a_backup (kinds[k], 150);
+		decide (w, HOLD_KEEP);
+		run (w);
+		run (w);
+		assert_int_equal (undo (w), MESSAGES - 150);
+		home_change (w->home, home_folder (w->home, "INBOX"), &change);
+		for (int again = 0; again < 3; again++)
+			assert_int_equal (run (w).held, 1);
+		check_sides (w, "a home changed between", 150, 1, 0);
+		world_free (w);
+	}
+}
+
 static void
 a_decision_and_its_undoing_survive_a_kill_at_any_step (void **state)
 {
@@ -696,6 +734,8 @@ main (void)
 		cmocka_unit_test (ten_thousand_equal_evidences_are_no_trouble),
 		cmocka_unit_test (flags_changed_during_a_move_are_found),
 		cmocka_unit_test (a_decision_about_missing_mail_can_be_undone),
+		cmocka_unit_test (what_arrived_after_all_is_not_put_back_once_more),
+		cmocka_unit_test (what_is_removed_again_is_looked_at_first),
 		cmocka_unit_test (a_decision_and_its_undoing_survive_a_kill_at_any_step),
 		cmocka_unit_test (other_mail_that_is_held_is_not_looked_through_again),
 		cmocka_unit_test (what_only_is_here_is_sent_or_removed_as_decided),
