@@ -336,6 +336,18 @@ store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error)
 }
 
 gboolean
+store_has_bound (Store *s, gint64 folder, gboolean *any_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT EXISTS (SELECT 1 FROM placement_binding WHERE folder = ?1 AND remote_uid > 0)", "i", folder);
+	int r = db_step (s->db, q, error);
+	if (r > 0) {
+		*any_out = db_int (q, 0) != 0;
+		r = db_step (s->db, q, error);
+	}
+	return r == 0;
+}
+
+gboolean
 store_flag_changes (Store *s, gint64 folder, guint64 since, FlagChangeFn fn, gpointer data, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT " PLACEMENT_COLUMNS ", " BINDING_COLUMNS " FROM placement p JOIN placement_binding b ON b.placement = p.id"

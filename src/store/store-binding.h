@@ -41,6 +41,8 @@ gboolean store_binding_of (Store *s, gint64 placement, PlacementBinding *b, gboo
 typedef gboolean (*BindingFn) (gpointer data, const PlacementBinding *b);
 gboolean store_each_binding (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error); /* ascending remote UID */
 gboolean store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error);
+/* Whether store_bound_uids would find any. */
+gboolean store_has_bound (Store *s, gint64 folder, gboolean *any_out, GError **error);
 /* What is known of a message that is, or may come to be, bound: evidence for finding it at a home that changed. */
 typedef struct {
 	gint64 placement, message, content, received;

@@ -31,13 +31,6 @@ question_done (gpointer data)
 	g_clear_pointer (&q->arrivals, g_array_unref);
 }
 
-static gboolean
-has_bindings (Store *s, gint64 folder)
-{
-	g_auto (UidSet) bound = UID_SET_INIT;
-	return store_bound_uids (s, folder, &bound, NULL) && !uid_set_is_empty (&bound);
-}
-
 static FolderQuery *
 add_query (GArray *queries, FolderRun *f, QueryKind kind)
 {
@@ -53,7 +46,9 @@ ask (SyncRun *run, FolderRun *f, GArray *queries, GArray *questions, GError **er
 {
 	Question q = {.f = f};
 	gboolean modseq = run->home->class->abilities (run->home) & ENDPOINT_MODSEQ;
-	gboolean known = f->binding->uidvalidity && has_bindings (run->store, f->binding->folder);
+	gboolean known = FALSE;
+	if (f->binding->uidvalidity && !store_has_bound (run->store, f->binding->folder, &known, error))
+		return FALSE;
 	if (!known)
 		q.uids = add_query (queries, f, QUERY_UIDS);
 	else {

@@ -110,6 +110,11 @@ a_placements_binding_comes_back_and_ends_its_pending (void **state)
 	must (store_bound_uids (f->s, a, &uids, &e) && store_each_binding (f->s, a, nothing, order, &e), &e);
 	assert_string_equal (order->str, "5 4294967295 ");
 	assert_int_equal (uid_set_count (&uids), 2);
+	gboolean any = FALSE;
+	must (store_has_bound (f->s, a, &any, &e), &e);
+	assert_true (any);
+	must (store_has_bound (f->s, 9999, &any, &e), &e);
+	assert_false (any);
 	assert_clean (f->s);
 }
 
