@@ -100,8 +100,8 @@ fail_full (Db *db, OutpostError code, const char *doing, GError **error)
 	g_autofree char *directory = g_path_get_dirname (db->path), *room = NULL;
 	if (statvfs (directory, &disk) == 0)
 		room = g_strdup_printf (" %" G_GUINT64_FORMAT " KiB are free there;", (guint64) disk.f_bavail * disk.f_frsize / 1024);
-	return error_fail (error, code, "the disk is full (%s, while %s): nothing was changed;%s make room and try again", db->path, doing,
-	                   room ? room : "");
+	return error_fail (error, code, "the disk is full (%s, while %s): what was stored before stays;%s make room and run the command again",
+	                   db->path, doing, room ? room : "");
 }
 
 gboolean

@@ -269,7 +269,7 @@ a_commit_tells_a_full_disk_from_a_broken_one (void **state)
 		int err;
 		OutpostError code;
 		const char *says;
-	} rows[] = {{ENOSPC, ERROR_NO_SPACE, "make room"}, {EDQUOT, ERROR_NO_SPACE, "make room"}, {EIO, ERROR_IO, "disk I/O error"}};
+	} rows[] = {{ENOSPC, ERROR_NO_SPACE, "what was stored before stays"}, {EDQUOT, ERROR_NO_SPACE, "make room"}, {EIO, ERROR_IO, "disk I/O error"}};
 	g_autoptr (Db) db = fresh (state);
 	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
 		g_autoptr (GError) e = NULL;
