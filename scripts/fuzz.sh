@@ -14,7 +14,7 @@ for target in "$1"/fuzz/fuzz-*; do
 	mkdir -p "$work"
 	[ -d "$seeds" ] || seeds=
 	echo "$(basename "$target"): $2 seconds"
-	"$target" -max_total_time="$2" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 "$work" $seeds
+	"$target" -max_total_time="$2" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$1/" "$work" $seeds
 done
 if [ $found = 0 ]; then
 	echo "fuzz.sh: no fuzz target in $1/fuzz" >&2

@@ -443,6 +443,9 @@ reply_numbers (const ImapResponse *r)
 gboolean
 reply_next_number (Slice *rest, guint32 *n_out)
 {
+	*n_out = 0;
+	if (rest->size == 0) /* and @data NULL */
+		return FALSE;
 	const char *c = rest->data, *end = c + rest->size;
 	guint64 n = 0;
 	while (c < end && (*c == ' ' || g_ascii_isdigit (*c)) && n == 0) {
