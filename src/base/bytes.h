@@ -9,6 +9,12 @@ typedef struct {
 	gsize size;
 } Slice;
 
+/* Behind the last octet. An empty slice may have no data, and C17 adds nothing to NULL, not even 0. */
+static inline const char *
+slice_end (Slice s)
+{
+	return s.size ? s.data + s.size : s.data;
+}
 gboolean slice_equals (Slice s, const char *text);
 gboolean slice_equals_ascii_case (Slice s, const char *text);
 char *slice_dup (Slice s); /* NUL-terminated copy; embedded NULs are kept as they are */

@@ -456,7 +456,7 @@ header_has (Asked *a, const Key *k)
 			return FALSE;
 		if (!*k->text || value_has (value, k->text))
 			return TRUE;
-		const char *behind = value.data + value.size, *end = rest.data + rest.size;
+		const char *behind = slice_end (value), *end = slice_end (rest);
 		const char *line = memchr (behind, '\n', (gsize) (end - behind));
 		if (!line)
 			return FALSE;

@@ -253,7 +253,7 @@ mail_addresses_each (Slice value, AddressFn fn, gpointer data)
 {
 	g_autoptr (GString) phrase = g_string_new (NULL), comment = g_string_new (NULL), route = g_string_new (NULL);
 	g_autoptr (GString) local = g_string_new (NULL), domain = g_string_new (NULL);
-	Parser p = {.at = value.data, .end = value.data + value.size, .phrase = phrase, .comment = comment, .route = route, .local = local,
+	Parser p = {.at = value.data, .end = slice_end (value), .phrase = phrase, .comment = comment, .route = route, .local = local,
 	            .domain = domain, .fn = fn, .data = data};
 	for (; p.at < p.end && p.calls < ADDRESSES_MAX; p.at++)
 		read_next (&p);

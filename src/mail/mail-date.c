@@ -257,7 +257,7 @@ mail_next_id (Slice *rest, Slice *id_out)
 			return FALSE;
 		const char *lo = memrchr (rest->data, '<', (gsize) (hi - rest->data));
 		*id_out = lo ? mail_trim (slice_of (lo + 1, (gsize) (hi - lo - 1))) : (Slice){0};
-		*rest = slice_of (hi + 1, (gsize) (rest->data + rest->size - hi - 1));
+		*rest = slice_of (hi + 1, (gsize) (slice_end (*rest) - hi - 1));
 		if (id_out->size && id_out->size <= ID_OCTETS_MAX)
 			return TRUE;
 	}

@@ -22,7 +22,7 @@ void
 mail_header_unfold (GString *out, Slice value)
 {
 	gsize start = out->len;
-	const char *at = value.data, *end = value.data + value.size;
+	const char *at = value.data, *end = slice_end (value);
 	while (at < end) {
 		while (at < end && mail_is_blank (*at))
 			at++;
@@ -104,7 +104,7 @@ next_line (const FieldReader *r, const char *at)
 void
 field_reader_init (FieldReader *r, Slice header)
 {
-	*r = (FieldReader){header.data, header.data + header.size, header.data ? mail_line_ends (header.data, header.size) : LINES_LF};
+	*r = (FieldReader){header.data, slice_end (header), header.data ? mail_line_ends (header.data, header.size) : LINES_LF};
 }
 
 static gboolean

@@ -307,7 +307,7 @@ put_alt (Html *h, Slice alt)
 	alt = mail_trim (alt);
 	if (!alt.size)
 		return;
-	const char *at = alt.data, *end = alt.data + alt.size;
+	const char *at = alt.data, *end = slice_end (alt);
 	while (at < end && h->out->len < h->max) {
 		if (*at == '&') {
 			put_character (h, read_entity (&at, end));

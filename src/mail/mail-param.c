@@ -213,7 +213,7 @@ join_continuations (GPtrArray *all, GPtrArray *out)
 void
 mail_parameters_parse (Slice value, char **main_out, GPtrArray *parameters)
 {
-	Reader r = {value.data, value.data + value.size};
+	Reader r = {value.data, slice_end (value)};
 	g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func (g_free);
 	char *name, *text;
 	gboolean starred = FALSE;

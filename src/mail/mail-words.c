@@ -79,7 +79,7 @@ add_word (Words *w, const EncodedWord *word)
 static const char *
 last_word_end (Slice value)
 {
-	const char *at = value.data + value.size;
+	const char *at = slice_end (value);
 	while (at > value.data && !(at[-1] == '=' && at - 1 > value.data && at[-2] == '?'))
 		at--;
 	return at;
@@ -102,7 +102,7 @@ mail_append_words (GString *out, Slice value)
 {
 	g_autoptr (GString) octets = g_string_new (NULL);
 	Words words = {out, octets, {0}};
-	const char *at = value.data, *end = value.data + value.size, *last = last_word_end (value);
+	const char *at = value.data, *end = slice_end (value), *last = last_word_end (value);
 	gboolean after_word = FALSE;
 	while (at < end) {
 		EncodedWord w;

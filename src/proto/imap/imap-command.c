@@ -118,7 +118,7 @@ tail_add (ImapCommand *c, Slice piece)
 {
 	gsize fresh = MIN (piece.size, TAIL_SIZE), old = MIN (c->tail_size, TAIL_SIZE - fresh);
 	memmove (c->tail, c->tail + c->tail_size - old, old);
-	memcpy (c->tail + old, piece.data + piece.size - fresh, fresh);
+	memcpy (c->tail + old, slice_end (piece) - fresh, fresh);
 	c->tail_size = old + fresh;
 }
 

@@ -205,7 +205,7 @@ code_end (Slice text)
 {
 	gboolean nests = text.size > 9 && g_ascii_strncasecmp (text.data, "REFERRAL ", 9) == 0, quoted = FALSE;
 	guint depth = 0;
-	for (const char *c = text.data, *end = text.data + text.size; c < end; c++) {
+	for (const char *c = text.data, *end = slice_end (text); c < end; c++) {
 		if (*c == '"')
 			quoted = !quoted;
 		else if (quoted)
@@ -443,10 +443,7 @@ reply_numbers (const ImapResponse *r)
 gboolean
 reply_next_number (Slice *rest, guint32 *n_out)
 {
-	*n_out = 0;
-	if (rest->size == 0) /* and @data NULL */
-		return FALSE;
-	const char *c = rest->data, *end = c + rest->size;
+	const char *c = rest->data, *end = slice_end (*rest);
 	guint64 n = 0;
 	while (c < end && (*c == ' ' || g_ascii_isdigit (*c)) && n == 0) {
 		for (; c < end && g_ascii_isdigit (*c); c++)
@@ -491,7 +488,7 @@ reply_search_modseq (const ImapResponse *r)
 	if (text.size == 0)
 		return node_number (reply_esearch_item (r, "MODSEQ"));
 	const char *open = memrchr (text.data, '(', text.size);
-	const char *close = open ? memchr (open, ')', (gsize) (text.data + text.size - open)) : NULL;
+	const char *close = open ? memchr (open, ')', (gsize) (slice_end (text) - open)) : NULL;
 	guint64 modseq;
 	if (!close || close - open < 9 || g_ascii_strncasecmp (open, "(MODSEQ ", 8) != 0)
 		return 0;

@@ -68,7 +68,7 @@ imap_set_parse (ImapSet *set, Slice text, guint max_ranges)
 {
 	imap_set_clear (set);
 	set->saved = slice_equals (text, "$");
-	if (set->saved || ranges_take (set, text.data, text.data + text.size, max_ranges))
+	if (set->saved || ranges_take (set, text.data, slice_end (text), max_ranges))
 		return TRUE;
 	imap_set_clear (set);
 	return FALSE;
@@ -221,7 +221,7 @@ gboolean
 imap_partial_parse (Slice text, gint64 *from_out, gint64 *to_out)
 {
 	gboolean negative = text.size > 0 && *text.data == '-';
-	const char *colon = text.size ? memchr (text.data, ':', text.size) : NULL, *end = text.data + text.size;
+	const char *colon = text.size ? memchr (text.data, ':', text.size) : NULL, *end = slice_end (text);
 	if (!colon || (negative && (colon + 1 == end || colon[1] != '-')))
 		return FALSE;
 	const char *from = text.data + negative, *to = colon + 1 + negative;

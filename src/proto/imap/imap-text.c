@@ -97,7 +97,7 @@ day_take (const char **at, const char *end, gint64 *day_out)
 gboolean
 date_parse_day (Slice text, gint64 *day_out)
 {
-	const char *at = text.data, *end = text.data + text.size;
+	const char *at = text.data, *end = slice_end (text);
 	gint64 day;
 	if (!day_take (&at, end, &day) || at != end)
 		return FALSE;
@@ -108,7 +108,7 @@ date_parse_day (Slice text, gint64 *day_out)
 gboolean
 date_parse (Slice text, gint64 *time_out, int *zone_out)
 {
-	const char *at = text.data, *end = text.data + text.size;
+	const char *at = text.data, *end = slice_end (text);
 	int hour, minute, second, zone_hour, zone_minute;
 	gint64 day;
 	if (!day_take (&at, end, &day) || !octet_take (&at, end, ' ') || !digits_take (&at, end, 2, &hour) || !octet_take (&at, end, ':') ||

@@ -252,7 +252,7 @@ literal_find (const char *start, const char *end, TreeLiteral *literal_out)
 gboolean
 imap_literal_at_end (Slice line, TreeLiteral *literal_out)
 {
-	return literal_find (line.data, line.data + line.size, literal_out) != NULL;
+	return literal_find (line.data, slice_end (line), literal_out) != NULL;
 }
 
 /* ---- Values ---- */
@@ -467,7 +467,7 @@ quoted_fault (const ImapTree *t, Slice raw, gboolean eight_bit)
 {
 	if (memchr (raw.data, '\0', raw.size) || memchr (raw.data, '\r', raw.size))
 		return "NUL or CR in a quoted string";
-	for (const char *c = raw.data, *end = raw.data + raw.size; (c = memchr (c, '\\', (gsize) (end - c))); c += 2)
+	for (const char *c = raw.data, *end = slice_end (raw); (c = memchr (c, '\\', (gsize) (end - c))); c += 2)
 		if (c[1] != '"' && c[1] != '\\')
 			return "a backslash in a quoted string that escapes neither \" nor \\";
 	if (eight_bit && !t->utf8)
@@ -539,7 +539,7 @@ TreeStep
 imap_tree_read (ImapTree *t, Slice line, gboolean sections, TreeLiteral *literal_out)
 {
 	t->line = t->at = line.data;
-	t->end = line.data + line.size;
+	t->end = slice_end (line);
 	t->sections = sections;
 	section_resume (t);
 	while (t->at < t->end) {

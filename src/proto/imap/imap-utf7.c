@@ -130,7 +130,7 @@ char *
 utf7_decode (Slice wire, gboolean strict)
 {
 	g_autoptr (GString) text = g_string_sized_new (wire.size + 1);
-	for (const char *at = wire.data, *end = wire.data + wire.size; at < end;) {
+	for (const char *at = wire.data, *end = slice_end (wire); at < end;) {
 		at = *at == '&' ? shift_take (text, at + 1, end) : plain_take (text, at, end);
 		if (!at)
 			return NULL;
