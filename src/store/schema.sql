@@ -166,7 +166,8 @@ CREATE TABLE placement_binding (
 	remote_size INTEGER,                  -- where the home's RFC822.SIZE differs from message.size
 	gone INTEGER NOT NULL DEFAULT 0,      -- 1: the placement was removed here
 	message INTEGER,                      -- then: which message it was, evidence for finding it again
-	remote_received INTEGER               -- where the home's INTERNALDATE differs from message.received
+	remote_received INTEGER,              -- where the home's INTERNALDATE differs from message.received
+	settled INTEGER NOT NULL DEFAULT 0    -- 1: gone, and nobody is to be asked: the home has it where it was moved to, or marked as deleted
 ) STRICT;
 CREATE UNIQUE INDEX placement_binding_uid ON placement_binding (folder, remote_uid);
 CREATE INDEX placement_binding_gone ON placement_binding (folder) WHERE gone = 1;

@@ -7,7 +7,7 @@
 #define FOLDER_BINDING_COLUMNS "b.folder, IFNULL (b.base_parent, 0), b.remote_name, b.delimiter, b.remote_id, b.base_name, b.uidvalidity," \
                                " b.uidnext, b.messages, b.highestmodseq, b.pushed_modseq, b.complete, b.selectable," \
                                " NOT EXISTS (SELECT 1 FROM folder f WHERE f.id = b.folder)"
-#define BINDING_COLUMNS "b.placement, b.folder, b.remote_uid, b.flags, b.keywords, b.modseq, IFNULL (b.remote_size, 0), b.gone"
+#define BINDING_COLUMNS "b.placement, b.folder, b.remote_uid, b.flags, b.keywords, b.modseq, IFNULL (b.remote_size, 0), b.gone, b.settled"
 
 /* ---- Folders ---- */
 
@@ -108,19 +108,30 @@ binding_view (DbQuery *q, int at)
 {
 	return (PlacementBinding){db_int (q, at), db_int (q, at + 1), (guint32) MAX (db_int (q, at + 2), 0), (guint) db_int (q, at + 3),
 	                          (char *) db_text (q, at + 4), (guint64) db_int (q, at + 5), (guint64) db_int (q, at + 6),
-	                          db_int (q, at + 7) != 0};
+	                          db_int (q, at + 7) != 0, db_int (q, at + 8) != 0};
+}
+
+/* The home has it. If it was moved, its removal from the origin is no loss. */
+static gboolean
+push_done (Store *s, gint64 placement, GError **error)
+{
+	return db_run (s->db, "UPDATE placement_binding SET settled = 1 WHERE gone = 1 AND placement = (SELECT origin FROM pending WHERE placement = ?1"
+	                      " AND moved = 1)", error, "i", placement) &&
+	       store_drop_pending (s, placement, error);
 }
 
 gboolean
 store_bind_placement (Store *s, const PlacementBinding *b, GError **error)
 {
-	static const char sql[] = "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords, modseq, remote_size, gone)"
-	                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULLIF (?7, 0), ?8) ON CONFLICT (placement) DO UPDATE SET folder = ?2,"
-	                          " remote_uid = ?3, flags = ?4, keywords = ?5, modseq = ?6, remote_size = NULLIF (?7, 0), gone = ?8";
+	static const char sql[] = "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords, modseq, remote_size, gone,"
+	                          " settled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULLIF (?7, 0), ?8, ?9) ON CONFLICT (placement) DO UPDATE SET folder = ?2,"
+	                          " remote_uid = ?3, flags = ?4, keywords = ?5, modseq = ?6, remote_size = NULLIF (?7, 0), gone = ?8,"
+	                          " settled = ?8 AND (settled OR ?9)";
 	g_assert (store_in_transaction (s));
-	return db_run (s->db, sql, error, "iiiisiiI", b->placement, b->folder, (gint64) b->remote_uid, (gint64) b->flags,
-	               b->keywords && *b->keywords ? b->keywords : NULL, (gint64) b->modseq, (gint64) b->remote_size, b->gone != 0) &&
-	       store_drop_pending (s, b->placement, error);
+	return db_run (s->db, sql, error, "iiiisiiII", b->placement, b->folder, (gint64) b->remote_uid, (gint64) b->flags,
+	               b->keywords && *b->keywords ? b->keywords : NULL, (gint64) b->modseq, (gint64) b->remote_size, b->gone != 0,
+	               b->settled != 0) &&
+	       push_done (s, b->placement, error);
 }
 
 gboolean
@@ -300,7 +311,7 @@ store_await_pending (Store *s, gint64 placement, gboolean *awaits_out, GError **
 	       (db_run (s->db, "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords) SELECT p.id, p.folder,"
 	                       " MIN (IFNULL ((SELECT MIN (b.remote_uid) FROM placement_binding b WHERE b.folder = p.folder), 0), 0) - 1,"
 	                       " p.flags, p.keywords FROM placement p WHERE p.id = ?1", error, "i", placement) &&
-	        store_drop_pending (s, placement, error));
+	        push_done (s, placement, error));
 }
 
 gboolean

@@ -29,10 +29,12 @@ typedef struct {
 	char *keywords;
 	guint64 modseq, remote_size; /* remote_size 0: equal to the message's */
 	gboolean gone;
+	gboolean settled; /* gone, and the removal is no question: the home has it where it was moved to, or has marked it as deleted */
 } PlacementBinding;
 void placement_binding_done (PlacementBinding *b);
 
-/* Insert or replace; removes the placement's pending row. */
+/* Insert or replace; removes the placement's pending row, and settles the origin's binding if that was a move. What is settled stays so as
+ * long as it is gone. */
 gboolean store_bind_placement (Store *s, const PlacementBinding *b, GError **error);
 gboolean store_unbind_placement (Store *s, gint64 placement, GError **error);
 /* TRUE and *b filled, or FALSE with *found_out FALSE and no error. */

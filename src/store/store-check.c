@@ -193,7 +193,7 @@ static const Rule rules[] = {
 	 "bindings to nothing were removed: what the home has there is downloaded again"},
 	{"SELECT printf ('UID %d of folder %s is to be removed at home, but it is here', p.uid, path (p.folder)) FROM placement_binding b"
 	 " JOIN placement p ON p.id = b.placement WHERE b.gone != 0",
-	 {"UPDATE placement_binding SET gone = 0 WHERE gone != 0 AND NOT " NO_PLACEMENT ("placement_binding")}, "what is here is not removed at home"},
+	 {"UPDATE placement_binding SET gone = 0, settled = 0 WHERE gone != 0 AND NOT " NO_PLACEMENT ("placement_binding")}, "what is here is not removed at home"},
 	{"SELECT printf ('the base of UID %d of folder %s has disorderly keywords (%s)', remote_uid, path (folder), keywords) FROM placement_binding"
 	 " WHERE keywords IS NOT NULL AND keywords IS NOT canonical (keywords)",
 	 {"UPDATE placement_binding SET keywords = canonical (keywords) WHERE keywords IS NOT NULL AND keywords IS NOT canonical (keywords)"},

@@ -124,7 +124,7 @@ is (const char *a, const char *b)
 
 /* What the store tells by itself, as (placement, message) of folder ?1. */
 #define REMOVED_HERE \
-	"SELECT placement, message FROM placement_binding WHERE folder = ?1 AND gone = 1 AND message IS NOT NULL AND placement NOT IN" \
+	"SELECT placement, message FROM placement_binding WHERE folder = ?1 AND gone = 1 AND settled = 0 AND message IS NOT NULL AND placement NOT IN" \
 	" (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)"
 #define BOUND "SELECT p.id AS placement, p.message FROM placement_binding b JOIN placement p ON p.id = b.placement WHERE b.folder = ?1"
 #define AWAITED BOUND " AND b.remote_uid < 0"
@@ -178,7 +178,7 @@ store_note_decision (Store *s, const Hold *h, const UidSet *uids, GError **error
 gboolean
 store_count_approved (Store *s, gint64 folder, guint *n_out, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT COUNT (*) FROM placement_binding b WHERE b.folder = ?1 AND b.gone = 1 AND b.placement IN (SELECT m.placement"
+	DbQuery *q = db_query (s->db, "SELECT COUNT (*) FROM placement_binding b WHERE b.folder = ?1 AND b.gone = 1 AND b.settled = 0 AND b.placement IN (SELECT m.placement"
 	                              " FROM hold h JOIN hold_message m ON m.hold = h.id WHERE h.folder = ?1 AND h.settled IS NOT NULL AND"
 	                              " ((h.side = 'home' AND h.decision = 1) OR h.decision = 3))", "i", folder);
 	int r = db_step (s->db, q, error);

@@ -71,7 +71,7 @@ store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error)
 		return FALSE;
 	if (placement_out)
 		*placement_out = placement;
-	return (!gone || db_run (s->db, "UPDATE placement_binding SET placement = ?2, gone = 0, message = NULL WHERE placement = ?1", error, "ii", gone,
+	return (!gone || db_run (s->db, "UPDATE placement_binding SET placement = ?2, gone = 0, message = NULL, settled = 0 WHERE placement = ?1", error, "ii", gone,
 	                         placement)) &&
 	       db_run (s->db, "DELETE FROM removed WHERE id = ?1", error, "i", removed);
 }

@@ -63,6 +63,7 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	      "ALTER TABLE hold ADD COLUMN newest INTEGER;"
 	      "CREATE TABLE hold_message (hold INTEGER NOT NULL REFERENCES hold (id) ON DELETE CASCADE, placement INTEGER NOT NULL,"
 	      " message INTEGER NOT NULL, PRIMARY KEY (hold, placement)) STRICT, WITHOUT ROWID;",
+	[5] = "ALTER TABLE placement_binding ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;",
 };
 
 static gboolean

@@ -192,8 +192,9 @@ typedef struct {
 	/* Appends in order; MULTIAPPEND or pipelined. The error of one doesn't stop the others. */
 	gboolean (*append) (Endpoint *e, const char *name, AppendRequest *requests, guint n, GError **error);
 	gboolean (*store_flags) (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequest *requests, guint n, GError **error);
-	/* Copies or moves; *pairs_out is a GArray of UidPair (may be short or empty where the home doesn't tell). What the home said yes to
-	 * is added to @copied: some of @uids may be refused in a call that succeeds. TRYCREATE is NOT_FOUND. */
+	/* Copies, or with @move moves where the home has ENDPOINT_MOVE: where it has not, the caller is to expunge the origins. *pairs_out is
+	 * a GArray of UidPair (may be short or empty where the home doesn't tell). What the home said yes to is added to @copied: some of
+	 * @uids may be refused in a call that succeeds. TRYCREATE is NOT_FOUND. */
 	gboolean (*copy) (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *uids, const char *to, gboolean move,
 	                  GArray **pairs_out, guint32 *to_uidvalidity_out, UidSet *copied, GError **error);
 	/* Removes exactly @uids, nobody else's \Deleted messages. *left_out: those it could only mark (no UIDPLUS and others marked). */

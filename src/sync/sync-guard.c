@@ -115,8 +115,8 @@ sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gbo
 static gboolean
 note_any (gpointer data, const PlacementBinding *b)
 {
-	*(gboolean *) data = TRUE;
-	return FALSE;
+	*(gboolean *) data |= !b->settled;
+	return TRUE;
 }
 
 static gboolean

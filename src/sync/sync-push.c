@@ -50,11 +50,12 @@ evidence_of (const GArray *evidence, guint32 uid)
 	return NULL;
 }
 
-/* The origin of a move that the home has carried out is no more. */
+/* The origin of a move that the home has carried out is no more. Where a move is a copy and a removal, push_removals sees to it. */
 static gboolean
 forget_origin (SyncRun *run, const Pending *p, GError **error)
 {
-	return !p->moved || !p->origin || store_unbind_placement (run->store, p->origin, error);
+	gboolean is_there = !p->moved || !p->origin || !(run->home->class->abilities (run->home) & ENDPOINT_MOVE);
+	return is_there || store_unbind_placement (run->store, p->origin, error);
 }
 
 static gboolean
@@ -65,9 +66,9 @@ bind_matches (SyncRun *run, FolderRun *f, GPtrArray *sent, const GArray *evidenc
 		const RemoteEvidence *e = uids[i] ? evidence_of (evidence, uids[i]) : NULL;
 		if (!e)
 			continue;
-		/* the origin of a move may still be there: a move is two commands where the home has no MOVE; push_removals sees to it */
 		if (!bind_pending (run, f, sent->pdata[i], e->uid, e->flags, e->keywords, e->modseq, 0, error))
 			return FALSE;
+		run->result->moved_home += ((Pending *) sent->pdata[i])->moved != 0;
 		uid_set_add (&bound, e->uid);
 	}
 	if (candidates)
@@ -524,9 +525,8 @@ push_flags (SyncRun *run, FolderRun *f, GError **error)
 /* ---- Removals ---- */
 
 typedef struct {
-	UidSet uids;
-	GArray *placements; /* gint64 */
-	GArray *remote;     /* guint32, in step with it */
+	GArray *bindings;   /* PlacementBinding */
+	guint asked;        /* how many of them are not settled */
 	GHashTable *moving; /* placements that a pending move still needs */
 } Gone;
 
@@ -536,25 +536,46 @@ collect_gone (gpointer data, const PlacementBinding *b)
 	Gone *g = data;
 	if (g_hash_table_contains (g->moving, &b->placement))
 		return TRUE;
-	uid_set_add (&g->uids, b->remote_uid);
-	g_array_append_val (g->placements, b->placement);
-	g_array_append_val (g->remote, b->remote_uid);
+	PlacementBinding kept = *b;
+	kept.keywords = g_strdup (b->keywords);
+	g_array_append_val (g->bindings, kept);
+	g->asked += !b->settled;
 	return TRUE;
 }
 
+/* It stays bound, so that it does not come back as new, until the home removes it. */
 static gboolean
-note_expunged (SyncRun *run, FolderRun *f, const Gone *g, const UidSet *left, GError **error)
+note_marked (SyncRun *run, const PlacementBinding *b, guint *n, GError **error)
 {
-	for (guint i = 0; i < g->placements->len; i++) {
-		if (uid_set_contains (left, g_array_index (g->remote, guint32, i)))
+	PlacementBinding marked = *b;
+	*n += !(b->settled && b->flags & FLAG_DELETED);
+	marked.flags |= FLAG_DELETED;
+	marked.settled = TRUE;
+	return store_bind_placement (run->store, &marked, error);
+}
+
+/* A move was counted as one. */
+static gboolean
+note_expunged (SyncRun *run, FolderRun *f, const Gone *g, const UidSet *sent, const UidSet *left, GError **error)
+{
+	guint marked = 0;
+	for (guint i = 0; i < g->bindings->len; i++) {
+		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
+		if (!uid_set_contains (sent, b->remote_uid))
 			continue;
-		f->removed_home++;
-		if (!store_unbind_placement (run->store, g_array_index (g->placements, gint64, i), error))
+		if (uid_set_contains (left, b->remote_uid)) {
+			if (!note_marked (run, b, &marked, error))
+				return FALSE;
+			continue;
+		}
+		f->removed_home += !b->settled;
+		if (!store_unbind_placement (run->store, b->placement, error))
 			return FALSE;
 	}
-	if (!uid_set_is_empty (left))
-		sync_log_detail (run, "%" G_GUINT64_FORMAT " item(s) only marked as deleted in online folder '%s': the server can't remove "
-		                 "single items", uid_set_count (left), f->folder->path);
+	if (marked)
+		sync_log_detail (run, "%u item(s) only marked as deleted in online folder '%s': the server can't remove single items, and others are"
+		                 " marked there, too", marked, f->folder->path);
+	f->pushed |= marked > 0 || uid_set_count (sent) > uid_set_count (left);
 	return TRUE;
 }
 
@@ -562,35 +583,53 @@ note_expunged (SyncRun *run, FolderRun *f, const Gone *g, const UidSet *left, GE
 static gboolean
 bring_back (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 {
-	for (guint i = 0; i < g->placements->len; i++)
-		if (!store_unbind_placement (run->store, g_array_index (g->placements, gint64, i), error))
+	for (guint i = 0; i < g->bindings->len; i++) {
+		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
+		if (!b->settled && !store_unbind_placement (run->store, b->placement, error))
 			return FALSE;
+	}
 	f->pushed = TRUE;
 	f->binding->complete = FALSE;
 	f->binding->highestmodseq = 0;
-	sync_log_detail (run, "the removal of %u item(s) from '%s' is taken back, as decided", g->placements->len, f->folder->path);
+	sync_log_detail (run, "the removal of %u item(s) from '%s' is taken back, as decided", g->asked, f->folder->path);
 	return store_bind_folder (run->store, f->binding, error);
+}
+
+/* Whether what is not settled may be removed. */
+static gboolean
+ask_guard (SyncRun *run, FolderRun *f, const Gone *g, GuardAnswer *answer_out, GError **error)
+{
+	guint n = g->asked;
+	gboolean ok = sync_begin (run, error) &&
+	              sync_guard_noting (run, f, "home", n, MAX (n, f->binding->messages), FALSE, NULL, answer_out, error) &&
+	              (*answer_out != GUARD_KEEP || bring_back (run, f, g, error)) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
 }
 
 static gboolean
 expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 {
-	guint n = g->placements->len;
-	GuardAnswer answer = GUARD_HOLD;
-	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, f, "home", n, MAX (n, f->binding->messages), FALSE, NULL, &answer, error) &&
-	              (answer != GUARD_KEEP || bring_back (run, f, g, error)) && sync_commit (run, error);
-	store_rollback (run->store);
-	if (!ok || answer != GUARD_GO_ON)
-		return ok;
-	g_auto (UidSet) left = UID_SET_INIT;
+	GuardAnswer answer = GUARD_GO_ON;
+	g_auto (UidSet) uids = UID_SET_INIT, left = UID_SET_INIT;
+	if (g->asked && !ask_guard (run, f, g, &answer, error))
+		return FALSE;
+	for (guint i = 0; i < g->bindings->len; i++) {
+		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
+		if (answer == GUARD_GO_ON || b->settled)
+			uid_set_add (&uids, b->remote_uid);
+	}
+	if (uid_set_is_empty (&uids))
+		return TRUE;
 	GError *e = NULL;
 	sync_step ();
-	gboolean done = run->home->class->expunge (run->home, f->binding->remote_name, f->binding->uidvalidity, &g->uids, &left, &e);
+	gboolean done = run->home->class->expunge (run->home, f->binding->remote_name, f->binding->uidvalidity, &uids, &left, &e);
 	sync_step ();
-	f->pushed = TRUE;
-	if (!done)
+	if (!done) {
+		f->pushed = TRUE;
 		return tolerated (run, f, "removing items", e, error);
-	ok = sync_begin (run, error) && note_expunged (run, f, g, &left, error) && sync_commit (run, error);
+	}
+	gboolean ok = sync_begin (run, error) && note_expunged (run, f, g, &uids, &left, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
 }
@@ -598,14 +637,14 @@ expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 static gboolean
 push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, gboolean count_only, GError **error)
 {
-	Gone g = {UID_SET_INIT, g_array_new (FALSE, FALSE, sizeof (gint64)), g_array_new (FALSE, FALSE, sizeof (guint32)), moving};
+	Gone g = {g_array_new (FALSE, FALSE, sizeof (PlacementBinding)), 0, moving};
+	g_array_set_clear_func (g.bindings, (GDestroyNotify) placement_binding_done);
 	gboolean ok = store_gone_bindings (run->store, f->binding->folder, collect_gone, &g, error);
-	guint n = g.placements->len;
-	if (ok && n)
-		ok = count_only ? sync_guard_count (run, f, "home", n, MAX (n, f->binding->messages), error) : expunge_gone (run, f, &g, error);
-	uid_set_clear (&g.uids);
-	g_array_unref (g.placements);
-	g_array_unref (g.remote);
+	if (ok && count_only && g.asked)
+		ok = sync_guard_count (run, f, "home", g.asked, MAX (g.asked, f->binding->messages), error);
+	if (ok && !count_only && g.bindings->len)
+		ok = expunge_gone (run, f, &g, error);
+	g_array_unref (g.bindings);
 	return ok;
 }
 

@@ -352,19 +352,6 @@ copy_send (CopyCall *call, GPtrArray *parts, const char *word, GError **error)
 	return imap_session_settle (call->s, 0, error);
 }
 
-/* MOVE's second half where the server has no MOVE. What can't be removed stays behind marked as deleted. */
-static gboolean
-copy_remove_origin (CopyCall *call, GError **error)
-{
-	g_auto (UidSet) left_out = UID_SET_INIT;
-	if (uid_set_is_empty (call->copied))
-		return TRUE;
-	ExpungeCall removal = {.name = call->from, .uids = call->copied, .left_out = &left_out};
-	gboolean ok = expunge_selected (call->s, &removal, error);
-	uid_set_clear (&removal.deleted);
-	return ok;
-}
-
 static gboolean
 copy_select (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 {
@@ -378,14 +365,12 @@ static gboolean
 copy_selected (CopyCall *call, GError **error)
 {
 	g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func (copy_part_free);
-	gboolean real_move = call->move && imap_session_can (call->s, "MOVE");
-	if (!copy_send (call, parts, real_move ? "MOVE" : "COPY", error))
+	gboolean move = call->move && imap_session_can (call->s, "MOVE");
+	if (!copy_send (call, parts, move ? "MOVE" : "COPY", error))
 		return FALSE;
 	for (guint i = 0; i < parts->len; i++)
 		if (((CopyPart *) parts->pdata[i])->ok)
 			uid_set_add_set (call->copied, &((CopyPart *) parts->pdata[i])->uids);
-	if (call->move && !real_move && !copy_remove_origin (call, error))
-		return FALSE;
 	if (call->pairs->len > 0 || !uid_set_is_empty (call->copied))
 		return TRUE;
 	g_propagate_error (error, g_steal_pointer (&call->refused));

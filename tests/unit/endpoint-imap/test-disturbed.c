@@ -38,7 +38,7 @@ static const EndpointCase cases[] = {
 	{"a copy", call_copy, NULL, {TALK (LOG_ON ("UIDPLUS"), SELECT_INBOX (""), {"^UID COPY", "%T OK [COPYUID 9 1:2,5 11:13] done\r\n"})}},
 	{"a move", call_move, NULL, {TALK (LOG_ON ("MOVE"), SELECT_INBOX (""), {"^UID MOVE", "* OK [COPYUID 9 1:2,5 11:13] moved\r\n* 1 EXPUNGE\r\n" OK})}},
 	{"a move without MOVE", call_move, NULL,
-	 {TALK (LOG_ON ("UIDPLUS"), SELECT_INBOX (""), {"^UID COPY", "%T OK [COPYUID 9 1:2,5 11:13] done\r\n"}, {"^UID STORE", OK}, {"^UID EXPUNGE", OK})}},
+	 {TALK (LOG_ON ("UIDPLUS"), SELECT_INBOX (""), {"^UID COPY", "%T OK [COPYUID 9 1:2,5 11:13] done\r\n"})}},
 	{"a removal", call_expunge, NULL, {TALK (LOG_ON ("UIDPLUS"), SELECT_INBOX (""), {"^UID STORE", OK}, {"^UID EXPUNGE", OK})}},
 	{"a removal without UIDPLUS", call_expunge, NULL,
 	 {TALK (LOG_ON (""), SELECT_INBOX (""), {"^UID STORE", OK}, {"^UID SEARCH DELETED", "* SEARCH 1 2\r\n" OK}, {"^EXPUNGE", OK})}},

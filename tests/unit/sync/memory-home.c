@@ -486,12 +486,21 @@ memory_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *u
 		if (h->tells_uids)
 			g_array_append_val (pairs, pair);
 		sync_step ();
-		if (move)
+		if (move && h->abilities & ENDPOINT_MOVE)
 			home_remove (h, a, m);
 	}
 	*pairs_out = pairs;
 	*validity_out = b->uidvalidity;
 	return TRUE;
+}
+
+static gboolean
+others_marked (const HomeFolder *f, const UidSet *uids)
+{
+	for (int i = 0; i < HOME_MESSAGES; i++)
+		if (f->messages[i].uid && f->messages[i].flags & FLAG_DELETED && !uid_set_contains (uids, f->messages[i].uid))
+			return TRUE;
+	return FALSE;
 }
 
 static gboolean
@@ -505,10 +514,22 @@ memory_expunge (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet
 	guint32 uid;
 	while (uid_set_next (uids, &it, &uid)) {
 		HomeMessage *m = message_by_uid (f, uid);
-		if (m) {
+		if (m && !(m->flags & FLAG_DELETED)) {
+			g_autofree char *words = g_strdup (m->keywords);
 			h->writes++;
-			home_remove (h, f, m);
+			home_set_flags (h, f, m, m->flags | FLAG_DELETED, words);
 		}
+		sync_step ();
+	}
+	if (!(h->abilities & ENDPOINT_UIDPLUS) && others_marked (f, uids)) {
+		uid_set_copy (left_out, uids);
+		return TRUE;
+	}
+	it = (UidIter){0};
+	while (uid_set_next (uids, &it, &uid)) {
+		HomeMessage *m = message_by_uid (f, uid);
+		if (m)
+			home_remove (h, f, m);
 		sync_step ();
 	}
 	return TRUE;

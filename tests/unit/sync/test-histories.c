@@ -65,6 +65,13 @@ dice (World *w, int n)
 	return g_rand_int_range (w->rand, 0, n);
 }
 
+/* Where only all that is marked as deleted can be removed, nobody marks anything here: sync-pushes is about that. */
+static guint
+some_flags (World *w)
+{
+	return (guint) dice (w, 32) & ~(w->home->abilities & ENDPOINT_UIDPLUS ? 0u : FLAG_DELETED);
+}
+
 static gboolean
 run_once (World *w, SyncResult *r, GError **error)
 {
@@ -161,7 +168,7 @@ edit_home (World *w)
 	if ((what < 4 || !w->n_bodies) && w->n_bodies < BODIES) {
 		n = w->n_bodies++;
 		b = &w->bodies[n];
-		b->home = (Side){TRUE, dice (w, 5), (guint) dice (w, 32), words[dice (w, 4)]};
+		b->home = (Side){TRUE, dice (w, 5), some_flags (w), words[dice (w, 4)]};
 		b->touched = TRUE;
 		home_add (w->home, home_folder (w->home, folder_names[b->home.folder]), n, b->home.flags, b->home.keywords);
 		return;
@@ -171,7 +178,7 @@ edit_home (World *w)
 	if (!m)
 		return;
 	if (what < 8) {
-		b->home.flags = (guint) dice (w, 32);
+		b->home.flags = some_flags (w);
 		b->home.keywords = words[dice (w, 4)];
 		home_set_flags (w->home, f, m, b->home.flags, b->home.keywords);
 	} else if (!b->touched && what == 8) {
@@ -192,7 +199,7 @@ add_here (World *w, Store *s)
 	guint n = w->n_bodies++;
 	Body *b = &w->bodies[n];
 	gint64 message;
-	b->here = (Side){TRUE, dice (w, 5), (guint) dice (w, 32), words[dice (w, 4)]};
+	b->here = (Side){TRUE, dice (w, 5), some_flags (w), words[dice (w, 4)]};
 	b->touched = TRUE;
 	char *text = home_text (n);
 	g_autoptr (GBytes) octets = g_bytes_new_take (text, strlen (text));
@@ -217,7 +224,7 @@ edit_here (World *w, Store *s)
 	if (!p)
 		return;
 	if (what < 7) {
-		b->here.flags = (guint) dice (w, 32);
+		b->here.flags = some_flags (w);
 		b->here.keywords = words[dice (w, 4)];
 		assert_true (store_set_flags (s, p, b->here.flags, b->here.keywords, NULL));
 	} else if (!b->touched && what == 7) {

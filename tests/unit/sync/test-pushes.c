@@ -208,6 +208,86 @@ a_part_that_is_refused_stays_where_it_is_and_is_tried_again (void **state)
 	}
 }
 
+static guint
+messages_there (const HomeFolder *f, guint flags)
+{
+	guint n = 0;
+	for (int i = 0; i < HOME_MESSAGES; i++)
+		n += f->messages[i].uid && (f->messages[i].flags & flags) == flags;
+	return n;
+}
+
+typedef struct {
+	const char *text;
+	guint n;
+} Told;
+
+static void
+count_told (gpointer data, gint64 time, gboolean detail, const char *text)
+{
+	Told *t = data;
+	t->n += strstr (text, t->text) != NULL;
+}
+
+static guint
+lines_that_tell (World *w, const char *text)
+{
+	Told told = {text, 0};
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) runs = store_runs (s, 100, NULL);
+	for (guint i = 0; i < runs->len; i++)
+		assert_true (store_run_lines (s, ((Run *) runs->pdata[i])->id, count_told, &told, NULL));
+	return told.n;
+}
+
+/* Where a home can only remove all that is marked, what somebody else has marked is not ours to remove. What was moved or removed here stays
+ * away, is not asked about however much it is, and goes as soon as it can. */
+static void
+what_a_home_can_only_mark_does_not_come_back (void **state)
+{
+	enum { MANY = 60, REMOVED = 8, ALL_MOVED = 44 };
+	World *w = world_new (0, &rows[1]);
+	HomeFolder *inbox = home_folder (w->home, "INBOX"), *work = home_folder (w->home, "Work");
+	for (guint i = MESSAGES; i < MANY; i++)
+		home_add (w->home, inbox, i, 0, NULL);
+	home_set_flags (w->home, inbox, &inbox->messages[MANY - 1], FLAG_DELETED, NULL);
+	run (w);
+	Store *s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) to = store_folder_by_path (s, "Work", NULL);
+	Scan *here = scan_here (s, "INBOX");
+	assert_int_equal (here->placements->len, MANY);
+	assert_true (store_begin (s, NULL));
+	for (guint i = 0; i < ALL_MOVED + REMOVED; i++) {
+		gint64 id = g_array_index (here->placements, Placement, here->at[i]).id;
+		assert_true (i < ALL_MOVED ? store_move (s, id, to->id, NULL, NULL) : store_remove (s, id, "here", NULL));
+	}
+	assert_true (store_commit (s, NULL));
+	scan_free (here);
+	store_close (s);
+	for (int n = 0; n < 3; n++) {
+		SyncResult r = run (w);
+		assert_int_equal (r.held + r.failures + r.added_here, 0);
+		assert_int_equal (r.moved_home, n == 0 ? ALL_MOVED : 0);
+		assert_int_equal (messages_there (inbox, FLAG_DELETED), ALL_MOVED + REMOVED + 1);
+		assert_int_equal (messages_there (work, 0), ALL_MOVED);
+		assert_int_equal (messages_there (work, FLAG_DELETED), 0);
+		s = store_open (w->path, 0, NULL);
+		here = scan_here (s, "INBOX");
+		assert_int_equal (here->placements->len, MANY - ALL_MOVED - REMOVED);
+		scan_free (here);
+		store_close (s);
+	}
+	assert_int_equal (lines_that_tell (w, "only marked as deleted"), 1);
+	home_set_flags (w->home, inbox, &inbox->messages[MANY - 1], 0, NULL);
+	run (w);
+	assert_int_equal (messages_there (inbox, 0), MANY - ALL_MOVED - REMOVED);
+	guint writes = w->home->writes;
+	SyncResult r = run (w);
+	assert_int_equal (r.held + r.removed_here + r.removed_home, 0);
+	assert_int_equal (w->home->writes, writes);
+	world_free (w);
+}
+
 /* A message that can't be had stops neither the others nor what goes out. */
 static void
 a_message_that_is_kept_back_does_not_stop_its_folder (void **state)
@@ -236,6 +316,7 @@ main (void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (what_a_home_took_is_never_sent_twice),
 		cmocka_unit_test (a_part_that_is_refused_stays_where_it_is_and_is_tried_again),
+		cmocka_unit_test (what_a_home_can_only_mark_does_not_come_back),
 		cmocka_unit_test (a_message_that_is_kept_back_does_not_stop_its_folder),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
