@@ -406,6 +406,24 @@ def test_a_folder_whose_name_can_not_be_had_stops_no_other_and_is_told(program):
         assert "Last run" in program.ok("status").decode() and "incomplete" in program.ok("status").decode()
 
 
+def test_a_folder_that_only_its_children_tell_of_has_its_place(program):
+    with FakeServer() as server:
+        for name in ("a/x", "b/x"):
+            server.add_folder(name)
+            server.add(name, f"Subject: {name}\r\n\r\n.\r\n".encode())
+        program.logon(server.url)
+        assert sync_result(program)["failures"] == 0
+        assert sorted(program.folders()) == ["INBOX", "a", "a/x", "b", "b/x"]
+        assert [item["subject"] for name in ("a/x", "b/x") for item in program.list(name)] == ["a/x", "b/x"]
+        assert sync_result(program)["failures"] == 0
+        assert not {"CREATE", "RENAME", "DELETE"} & set(server.seen)
+        del server.folders["b/x"]
+        assert program.run("sync")[0] == 4
+        program.ok("resolve", "b/x", "server")
+        assert sync_result(program)["failures"] == 0
+        assert sorted(program.folders()) == ["INBOX", "a", "a/x"]
+
+
 def test_a_nul_in_a_body_is_kept(program):
     with FakeServer() as server:
         octets = b"Subject: nul\r\n\r\na\0b\r\n"

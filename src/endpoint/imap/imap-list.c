@@ -255,13 +255,27 @@ listing_drop_foreign (Listing *l)
 	}
 }
 
+/* A server need not list a folder that only is there because others lie below it (RFC 9051 6.3.9.1). */
+static void
+listing_add_parent (Listing *l, const RemoteFolder *child)
+{
+	guint known = l->folders->len;
+	if (!child->parent)
+		return;
+	RemoteFolder *f = listing_folder (l, (Slice) {child->parent, strlen (child->parent)}, TRUE);
+	if (l->folders->len == known)
+		return;
+	f->selectable = FALSE;
+	f->delimiter = child->delimiter;
+}
+
 /* An INBOX that LIST forgot (some servers list it only when subscribed) is there all the same. */
 static void
 listing_finish (Listing *l)
 {
 	listing_folder (l, (Slice) {"INBOX", 5}, l->folders->len > 0);
 	listing_drop_foreign (l);
-	for (guint i = 0; i < l->folders->len; i++) {
+	for (guint i = 0; i < l->folders->len; i++) { /* it grows */
 		RemoteFolder *f = l->folders->pdata[i];
 		if (strcmp (f->name, "INBOX") == 0) {
 			g_free (f->role);
@@ -270,6 +284,7 @@ listing_finish (Listing *l)
 		if (!l->e->space.delimiter) /* NAMESPACE was refused, or wrong */
 			l->e->space.delimiter = f->delimiter;
 		folder_place (f, &l->e->space, f->delimiter);
+		listing_add_parent (l, f);
 	}
 	g_ptr_array_sort (l->folders, folder_order);
 	roles_guess (l->folders);
@@ -309,11 +324,11 @@ list_once (ImapEndpoint *e, GPtrArray **folders_out, GError **error)
 		return FALSE;
 	if ((!extended || l.refused) && !list_plain (&l, s, error))
 		return FALSE;
-	if (l.too_many) /* the rest would seem to be gone */
-		return error_fail (error, ERROR_TOO_BIG, "the server lists over %d folders", FOLDERS_LIMIT);
 	if (l.folders->len == 0)
 		return error_fail (error, ERROR_PROTOCOL, "the server lists no folder at all, not even INBOX");
 	listing_finish (&l);
+	if (l.too_many) /* the rest would seem to be gone */
+		return error_fail (error, ERROR_TOO_BIG, "the server lists over %d folders", FOLDERS_LIMIT);
 	if (!list_status (&l, s, error))
 		return FALSE;
 	if (lies_about_ids (s))

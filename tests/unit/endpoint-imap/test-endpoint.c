@@ -59,7 +59,8 @@ static const EndpointCase list_cases[] = {
 	         "* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)\r\n"
 	         "* LIST (\\Archive) \"/\" \"B\303\274ro & Co\"\r\n* STATUS \"B\303\274ro & Co\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)\r\n" OK})},
 	 1},
-	{"Cyrus: what lies in other users' and shared namespaces is not ours", call_list, "INBOX<\\|INBOX\\|inbox; INBOX.Work<\\|Work\\|; INBOX.user.x<INBOX.user\\|x\\|",
+	{"Cyrus: what lies in other users' and shared namespaces is not ours", call_list, "INBOX<\\|INBOX\\|inbox; INBOX.Work<\\|Work\\|;"
+	 " INBOX.user<\\|user\\| noselect; INBOX.user.x<INBOX.user\\|x\\|",
 	 {TALK (LOG_ON ("NAMESPACE"), {"^NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\")) ((\"user.\" \".\")) ((\"\" \".\"))\r\n" OK},
 	        {"^LIST", "* LIST () \".\" INBOX\r\n* LIST () \".\" INBOX.Work\r\n* LIST () \".\" user.bob\r\n* LIST () \".\" public.news\r\n"
 	                  "* LIST () \".\" INBOX.user.x\r\n* LIST (\\NoSelect) \".\" user\r\n" OK},
@@ -70,6 +71,10 @@ static const EndpointCase list_cases[] = {
 	        {"^XLIST", "* XLIST (\\HasNoChildren \\Inbox) \"/\" \"INBOX\"\r\n* XLIST (\\NoSelect \\HasChildren) \"/\" \"[Gmail]\"\r\n"
 	                   "* XLIST (\\AllMail) \"/\" \"[Gmail]/Alle\"\r\n* XLIST (\\Trash) \"/\" \"[Gmail]/M&APw-ll\"\r\n" OK},
 	        SUBSCRIBE_EMPTY, {"^STATUS", OK}, {"^STATUS", OK}, {"^STATUS", OK})}},
+	{"so are parents that it does not name", call_list,
+	 "INBOX<\\|INBOX\\|inbox; a<\\|a\\| noselect; a/b<a\\|b\\| noselect; a/b/c<a/b\\|c\\|; a/b/d<a/b\\|d\\|; x/<\\|x/\\| noselect; x//y<x/\\|y\\|",
+	 {TALK (LOG_ON ("NAMESPACE"), SPACE, {"^LIST", "* LIST () \"/\" INBOX\r\n* LIST () \"/\" a/b/c\r\n* LIST () \"/\" a/b/d\r\n* LIST () \"/\" x//y\r\n" OK},
+	        SUBSCRIBE_EMPTY, {"^STATUS", OK}, {"^STATUS", OK}, {"^STATUS", OK}, {"^STATUS", OK})}},
 	{"an INBOX that LIST forgot is there", call_list, "INBOX<\\|INBOX\\|inbox; A<\\|A\\|",
 	 {TALK (LOG_ON ("NAMESPACE"), SPACE, {"^LIST", "* LIST () \"/\" A\r\n" OK}, SUBSCRIBE_EMPTY, {"^STATUS", OK}, {"^STATUS", OK})}},
 	{"no folder at all is no mailbox", call_list, "error PROTOCOL", {TALK (LOG_ON ("NAMESPACE"), SPACE, {"^LIST", OK}, SUBSCRIBE_EMPTY)}},
