@@ -75,7 +75,9 @@ error_set_errno (GError **error, int err, const char *format, ...)
 	va_start (args, format);
 	g_autofree char *what = g_strdup_vprintf (format, args);
 	va_end (args);
-	g_set_error (error, OUTPOST_ERROR, code_from_errno (err), "%s: %s", what, g_strerror (err));
+	OutpostError code = code_from_errno (err);
+	g_set_error (error, OUTPOST_ERROR, code, "%s: %s%s", what, g_strerror (err),
+	             code == ERROR_NO_SPACE ? ": make room there and run the command again" : "");
 	return FALSE;
 }
 

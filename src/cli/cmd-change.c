@@ -390,7 +390,7 @@ write_all (int fd, const char *octets, gsize size, GError **error)
 	while (size > 0) {
 		ssize_t n = write (fd, octets, size);
 		if (n < 0 && errno != EINTR)
-			return error_set_errno (error, errno, "keeping the message aside");
+			return error_set_errno (error, errno, "keeping the message aside in %s", g_get_tmp_dir ());
 		octets += MAX (n, 0);
 		size -= (gsize) MAX (n, 0);
 	}

@@ -122,7 +122,8 @@ try_server (Cli *cli, Profile *p, char **secret, GError **error)
 	cli_note (cli, "The password is right%s%s.", software ? "; the server is " : "", software ? software : "");
 	home->endpoint->class->close (home->endpoint);
 	if (home->plain)
-		cli_note (cli, "The connection is not encrypted. If %s is no server but a tunnel to one, log on with --tls-pin or --tls-ca.", p->host);
+		cli_note (cli, "The connection is not encrypted. If %s is no server but a tunnel to one, log on with --tunnel, and with"
+		          " --tls-pin or --tls-ca.", p->host);
 	return TRUE;
 }
 

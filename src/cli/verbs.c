@@ -8,7 +8,7 @@ const Verb verbs[] = {
 	 "desktop's keyring; without one it comes from --password-command, or is asked for each time.\n\n"
 	 "imap:// is encrypted by STARTTLS, and a server without it is refused. Only to this machine (localhost, 127.*, ::1) the connection is plain:\n"
 	 "no certificate is made out to such an address. Where that is the near end of a tunnel to another machine, --tls-pin or --tls-ca has it\n"
-	 "encrypted to the far end.\n\n"
+	 "encrypted to the far end, and --tunnel makes the best of the long way.\n\n"
 	 "Examples:\n  outpost logon alice@example.org\n  outpost logon alice@example.org --server imaps://mail.example.org --user alice\n"
 	 "  outpost logon alice@example.org --password-command 'pass show mail/alice'\n"
 	 "  outpost logon alice@gmail.com --token --password-command 'oauth2-token alice'",

@@ -63,11 +63,17 @@ imap_reply_free (ImapReply *r)
 
 /* ---- Literals ---- */
 
+static const char *
+spool_directory (void)
+{
+	const char *directory = g_getenv ("TMPDIR");
+	return directory && *directory ? directory : "/var/tmp";
+}
+
 static gboolean
 spool_open (ImapReply *r, GError **error)
 {
-	const char *directory = g_getenv ("TMPDIR");
-	directory = directory && *directory ? directory : "/var/tmp";
+	const char *directory = spool_directory ();
 	if (r->n_files == IMAP_REPLY_FILES)
 		return error_fail (error, ERROR_TOO_BIG, "a response with more than %d big literals", IMAP_REPLY_FILES);
 	int fd = open (directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -89,7 +95,7 @@ spool_write (ImapReply *r, const char *data, gsize size, GError **error)
 	while (size > 0) {
 		ssize_t written = write (r->files[r->n_files - 1], data, size);
 		if (written < 0 && errno != EINTR)
-			return error_set_errno (error, errno, "can't write a big message to a temporary file");
+			return error_set_errno (error, errno, "can't write a big message to a temporary file in %s", spool_directory ());
 		data += MAX (written, 0);
 		size -= (gsize) MAX (written, 0);
 	}
