@@ -165,10 +165,10 @@ display_end (Display *d)
 json_t *
 json_of_result (const SyncResult *r)
 {
-	return json_pack ("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "addedHere", (json_int_t) r->added_here,
+	return json_pack ("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "addedHere", (json_int_t) r->added_here,
 	                  "updatedHere", (json_int_t) r->updated_here, "removedHere", (json_int_t) r->removed_here, "addedHome",
 	                  (json_int_t) r->added_home, "updatedHome", (json_int_t) r->updated_home, "removedHome", (json_int_t) r->removed_home,
 	                  "movedHome", (json_int_t) r->moved_home, "held", (json_int_t) r->held, "failures", (json_int_t) r->failures,
-	                  "conflicts", (json_int_t) r->conflicts, "octetsIn", (json_int_t) r->traffic.octets_in, "octetsOut",
+	                  "conflicts", (json_int_t) r->conflicts, "relinked", (json_int_t) r->relinked, "octetsIn", (json_int_t) r->traffic.octets_in, "octetsOut",
 	                  (json_int_t) r->traffic.octets_out, "flights", (json_int_t) r->traffic.flights, "run", (json_int_t) r->run);
 }

@@ -204,7 +204,7 @@ cli_json_listing (Cli *cli, const Listing *l)
 		bound = FALSE;
 	g_autofree char *date = m->has_sent ? cli_iso_time (m->sent) : NULL;
 	json_t *o = json_pack ("{s:I, s:o, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:I}", "id", (json_int_t) p->id, "uid",
-	                       bound ? json_integer (b.remote_uid) : json_null (), "localUid", (json_int_t) p->uid, "emailId", id, "flags",
+	                       bound && b.remote_uid ? json_integer (b.remote_uid) : json_null (), "localUid", (json_int_t) p->uid, "emailId", id, "flags",
 	                       cli_json_flags (p->flags), "keywords", cli_json_keywords (p->keywords), "received", (json_int_t) m->received,
 	                       "size", (json_int_t) m->size, "date", cli_json_text (date), "from", cli_json_text (m->sender), "to",
 	                       cli_json_text (m->recipients), "subject", cli_json_text (m->subject), "messageId",

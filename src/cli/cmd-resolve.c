@@ -261,7 +261,7 @@ json_preview (const Hold *h, const char *effect, const Numbers *n, const Beside 
 	json_object_update_new (o, json_pack ("{s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "removedHere", (json_int_t) n->removed_here, "sent",
 	                                      (json_int_t) n->sent, "removedThere", (json_int_t) n->removed_there, "fetched", (json_int_t) n->fetched,
 	                                      "restored", (json_int_t) n->restored, "pending", "new", (json_int_t) b->appends, "flags",
-	                                      (json_int_t) b->flags, "removals", (json_int_t) b->removals));
+	                                      (json_int_t) b->flags, "removed", (json_int_t) b->removals));
 	return o;
 }
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+import corpus
 import pytest
 from dovecot import Dovecot
 from genmail import Generator, folder_names, write_maildir
@@ -410,6 +411,62 @@ def test_each_verb_answers_programs_in_json(ready, server, tmp_path):
     assert ready.json("profile", "delete", ready.ADDRESS)["name"] == ready.ADDRESS
     made = ready.json("logon", ready.ADDRESS, "--server", server.url, "--user", "alice", "--password-command", "printf wonderland", "--no-sync")
     assert made["name"] == ready.ADDRESS and os.path.exists(made["store"])
+
+
+def documented():
+    """verb -> the keys that docs/json.md lists for it, those of an inner object as outer.inner."""
+    with open(os.path.join(corpus.REPOSITORY, "docs/json.md")) as file:
+        sections = re.split(r"^## ", file.read(), flags=re.M)[1:]
+    keys = {}
+    for section in sections:
+        title, body = section.split("\n", 1)
+        heads = re.findall(r"^- ((?:`[^`]+`(?:, )?)+)", body, flags=re.M)
+        for verb in title.split(", "):
+            keys[verb] = {key for head in heads for key in re.findall("`([^`]+)`", head)}
+    return keys
+
+
+def keys_of(data, outer=""):
+    found = set()
+    for item in data if isinstance(data, list) else [data]:
+        for key, value in item.items() if isinstance(item, dict) else ():
+            found |= {outer + key} | keys_of(value, outer + key + ".")
+    return found
+
+
+def test_the_keys_are_those_of_the_document(ready, server, tmp_path):
+    known = documented()
+    empty_inbox(server)
+    assert ready.run("sync")[0] == 4
+    number = str(ready.json("resolve")[0]["id"])
+    folder = next(f["name"] for f in ready.json("folders") if f["name"] != "INBOX" and f["total"] > 2)
+    first = str(ready.list(folder)[0]["id"])
+    (tmp_path / "one.eml").write_bytes(b"Subject: one\r\n\r\n.\r\n")
+    without = {"folder"}
+    answers = {
+        "list": ready.list(folder), "search": ready.json("search", "the"), "show": ready.json("show", first), "folders": ready.json("folders"),
+        "log": [json.loads(line) for line in ready.ok("log", "-n", "0", "--json").splitlines()], "status": json.loads(ready.run("status", "--json")[1]),
+        "resolve": ready.json("resolve"), "resolve --dry-run": ready.json("resolve", number, "both", "--dry-run"),
+        "rebind --dry-run": ready.json("rebind", "--dry-run", "--server", server.url), "flag": ready.json("flag", first, "flagged"),
+        "add": ready.json("add", folder, str(tmp_path / "one.eml")), "copy": ready.json("copy", first, "INBOX"),
+        "delete": ready.json("delete", first), "undelete": ready.json("undelete"), "profile list": ready.json("profile", "list"),
+        "profile show": ready.json("profile", "show"), "store list": ready.json("store", "list"), "store check": ready.json("store", "check"),
+        "store compact": ready.json("store", "compact"), "store export": ready.json("store", "export", str(tmp_path / "out")),
+        "sync: result": json.loads(ready.run("sync", "--json")[1].splitlines()[-1])}
+    for verb, data in answers.items():
+        expected = set(known[verb])
+        inner = {"show": known["list"], "resolve --dry-run": known["resolve"]}
+        expected |= inner.get(verb, set())
+        found = keys_of(data)
+        if verb == "list":
+            expected -= without
+        elif verb == "log":
+            expected |= {"facts." + key for key in known["sync: result"] - {"run", "type", "error"}}
+        elif verb == "status":
+            expected = {key for key in expected if not key.startswith("watcher.")}
+            found = {key for key in found if not key.startswith(("lastRun.", "holds."))}
+        found -= {key.split(".")[0] for key in expected if "." in key} - expected
+        assert found == expected, verb
 
 
 def test_every_verb_has_json(program):
