@@ -169,9 +169,8 @@ store_folder_by_role (Store *s, const char *role, GError **error)
 	return NULL;
 }
 
-/* The child of @parent (0: top) called @name, 0 if there is none. INBOX is INBOX in any case (RFC 9051 section 5.1). */
-static gint64
-child_of (Store *s, gint64 parent, const char *name)
+gint64
+store_folder_child (Store *s, gint64 parent, const char *name)
 {
 	if (parent == 0 && g_ascii_strcasecmp (name, "INBOX") == 0)
 		return db_number (s->db, "SELECT id FROM folder WHERE IFNULL (parent, 0) = 0 AND name = 'INBOX' COLLATE NOCASE", 0, "");
@@ -183,7 +182,7 @@ check_name (Store *s, gint64 parent, const char *name, gint64 self, GError **err
 {
 	if (!*name || strlen (name) > NAME_MAX_OCTETS || !g_utf8_validate (name, -1, NULL))
 		return error_fail (error, ERROR_USAGE, "a folder's name must be 1 to %d octets of UTF-8", NAME_MAX_OCTETS);
-	gint64 other = child_of (s, parent, name);
+	gint64 other = store_folder_child (s, parent, name);
 	return other == 0 || other == self || error_fail (error, ERROR_EXISTS, "there is a folder '%s' already", name);
 }
 
@@ -252,7 +251,7 @@ store_folder_create_path (Store *s, const char *path, gint64 *id_out, GError **e
 	if (g_strv_length (levels) > FOLDER_DEPTH_MAX)
 		return error_fail (error, ERROR_TOO_BIG, "a folder can't lie deeper than %d levels", FOLDER_DEPTH_MAX);
 	for (guint i = 0; levels[i]; i++) {
-		gint64 id = child_of (s, parent, levels[i]);
+		gint64 id = store_folder_child (s, parent, levels[i]);
 		NewFolder n = {parent, levels[i], NULL, TRUE, TRUE, FALSE};
 		if (id && !levels[i + 1])
 			return error_fail (error, ERROR_EXISTS, "there is a folder '%s' already", path);

@@ -75,6 +75,8 @@ guint64 store_folder_modseq (Store *s, gint64 id);
 /* By path; INBOX in any case. NOT_FOUND names near misses. */
 Folder *store_folder_by_path (Store *s, const char *path, GError **error);
 Folder *store_folder_by_role (Store *s, const char *role, GError **error); /* NULL without error when there is none */
+/* The child of @parent (0: top) called @name, 0 if there is none. INBOX is INBOX in any case (RFC 9051 section 5.1). */
+gint64 store_folder_child (Store *s, gint64 parent, const char *name);
 typedef struct {
 	gint64 parent;
 	const char *name, *role;

@@ -46,20 +46,12 @@ bind_as_listed (Tree *t, gint64 folder, const FolderBinding *old, const RemoteFo
 static char *
 free_name (Store *s, gint64 parent, const char *leaf)
 {
-	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
-	g_autofree char *name = g_strdup (leaf);
-	for (guint n = 2; n < 1000; n++) {
-		gboolean taken = FALSE;
-		for (guint i = 0; folders && i < folders->len && !taken; i++) {
-			Folder *f = folders->pdata[i];
-			taken = f->parent == parent && strcmp (f->name, name) == 0;
-		}
-		if (!taken)
-			break;
+	char *name = g_strdup (leaf);
+	for (guint n = 2; n < 1000 && store_folder_child (s, parent, name); n++) {
 		g_free (name);
 		name = g_strdup_printf ("%s (%u)", leaf, n);
 	}
-	return g_steal_pointer (&name);
+	return name;
 }
 
 /* The store refuses a name or a depth before it writes anything, and the error is the folder's own. */
