@@ -38,6 +38,10 @@ os.write(int(sys.argv[1]), text.encode())
 """
 
 
+class Failed(Exception):
+    pass
+
+
 class Run:
     def __init__(self, arguments, environment, log):
         reading, writing = os.pipe()
@@ -50,7 +54,7 @@ class Run:
         self.seconds, self.cpu, self.rss, self.code = float(seconds), float(cpu), float(rss), int(code)
         if self.code != 0:
             with open(log, errors="replace") as text:
-                sys.exit(f"{' '.join(arguments)}: exit {self.code}\n{text.read()[-3000:]}")
+                raise Failed(f"{' '.join(arguments)}: exit {self.code}\n{text.read()[-3000:]}")
 
 
 def disk_use(path):
@@ -327,7 +331,13 @@ def main():
             floor_seconds, floor_octets = min(floor(server.port) for _ in range(2))
             rows, running = [], []
             for kind in tools:
-                tool, row = measure(kind, server, os.path.join(work, kind.name), options, options.messages)
+                try:
+                    tool, row = measure(kind, server, os.path.join(work, kind.name), options, options.messages)
+                except Failed as failure:
+                    if kind is OutpostTool:
+                        raise
+                    print(f"{kind.name} does not get through, and is left out:\n{failure}", file=sys.stderr)
+                    continue
                 rows.append(row)
                 running.append(tool)
                 print(f"{kind.name}: first sync {row['first']:.1f} s", file=sys.stderr)
