@@ -7,7 +7,7 @@
 
 #define WORDS_LIMIT 60   /* different keywords */
 #define NAMES_TEXT 2000  /* of all sets of UIDs that are asked for as they are */
-#define RANGES 120       /* counts in all */
+#define RANGES 70        /* counts in all */
 #define RANGES_LEAST 4   /* of one flag */
 #define STRANGERS_LIMIT 1000
 
