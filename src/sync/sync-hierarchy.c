@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Brings the two folder trees together: plan_folders says what, this file does it. What changes here is one transaction; what changes
  * at home goes step by step, each followed by its binding's update. */
-#include "sync-private.h"
+#include "sync-hierarchy.h"
 #include <string.h>
 
 typedef struct {
@@ -465,7 +465,7 @@ verify_guesses (SyncRun *run, const GArray *steps, GArray *refused, GError **err
 		gboolean same = TRUE;
 		if (step->guessed && step->remote && !verify_rename (run, step, &same, error))
 			return FALSE;
-		RefusedGuess guess = {step->binding ? step->binding->folder : 0, step->remote};
+		FolderPair guess = {step->binding ? step->binding->folder : 0, step->remote};
 		if (!same)
 			g_array_append_val (refused, guess);
 	}
@@ -473,19 +473,27 @@ verify_guesses (SyncRun *run, const GArray *steps, GArray *refused, GError **err
 }
 
 /* Two folders may have the same UIDVALIDITY by chance, so a guess that evidence does not bear out is no rename, and the plan is made
- * without it: the folder may have moved to another one. Each round refuses at least one of finitely many pairs. */
+ * without it: the folder may have moved to another one. Each round refuses at least one of finitely many pairs. What is then still gone on
+ * one side and new on the other is compared by contents, once. */
 GArray *
 sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bindings, gboolean rehearsal, GError **error)
 {
-	g_autoptr (GArray) refused = g_array_new (FALSE, FALSE, sizeof (RefusedGuess));
+	g_autoptr (GArray) refused = g_array_new (FALSE, FALSE, sizeof (FolderPair)), recognised = g_array_new (FALSE, FALSE, sizeof (FolderPair));
+	gboolean checked = rehearsal, compared = FALSE;
 	for (;;) {
-		g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes, refused);
-		guint before = refused->len;
-		if (before == 0 && !rehearsal && !sync_check_mailbox (run, changes_trees (steps), error))
+		g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes, refused, recognised);
+		guint before = refused->len, known = recognised->len;
+		if (!checked && !sync_check_mailbox (run, changes_trees (steps), error))
 			return NULL;
+		checked = TRUE;
 		if (!verify_guesses (run, steps, refused, error))
 			return NULL;
-		if (refused->len == before)
+		if (refused->len > before)
+			continue;
+		if (!compared && !sync_recognise_folders (run, steps, recognised, error))
+			return NULL;
+		compared = TRUE;
+		if (recognised->len == known)
 			return g_steal_pointer (&steps);
 	}
 }

@@ -8,7 +8,7 @@ typedef struct {
 	GHashTable *taken;                         /* remotes and folders that a binding speaks for */
 	GHashTable *folder_of_remote;              /* RemoteFolder -> Folder where both are known */
 	const GPtrArray *folders, *bindings, *remotes;
-	const GArray *refused;
+	const GArray *refused, *recognised;
 	gboolean known_home; /* an id that we know is there: ids can be believed */
 	GArray *steps;
 } Planner;
@@ -23,11 +23,22 @@ static gboolean
 is_refused (const Planner *p, const FolderBinding *b, const RemoteFolder *r)
 {
 	for (guint i = 0; p->refused && i < p->refused->len; i++) {
-		const RefusedGuess *g = &g_array_index (p->refused, RefusedGuess, i);
+		const FolderPair *g = &g_array_index (p->refused, FolderPair, i);
 		if (g->folder == b->folder && g->remote == r)
 			return TRUE;
 	}
 	return FALSE;
+}
+
+static const RemoteFolder *
+remote_recognised (const Planner *p, const FolderBinding *b)
+{
+	for (guint i = 0; p->recognised && i < p->recognised->len; i++) {
+		const FolderPair *g = &g_array_index (p->recognised, FolderPair, i);
+		if (g->folder == b->folder && !g_hash_table_contains (p->taken, g->remote))
+			return g->remote;
+	}
+	return NULL;
 }
 
 static const RemoteFolder *
@@ -107,6 +118,9 @@ remote_renamed (Planner *p, const FolderBinding *b, gboolean *guessed_out)
 	const RemoteFolder *r = b->remote_id ? g_hash_table_lookup (p->remote_by_id, b->remote_id) : NULL;
 	if (r)
 		return g_hash_table_contains (p->taken, r) ? NULL : r;
+	r = remote_recognised (p, b);
+	if (r)
+		return r;
 	*guessed_out = TRUE;
 	r = remote_with_same_validity (p, b);
 	if (r)
@@ -210,14 +224,14 @@ compare_steps (gconstpointer a, gconstpointer b)
 }
 
 GArray *
-plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused)
+plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused, const GArray *recognised)
 {
 	g_autoptr (GHashTable) by_name = g_hash_table_new (g_str_hash, g_str_equal);
 	g_autoptr (GHashTable) by_id = g_hash_table_new (g_str_hash, g_str_equal);
 	g_autoptr (GHashTable) by_folder = g_hash_table_new (g_int64_hash, g_int64_equal);
 	g_autoptr (GHashTable) taken = g_hash_table_new (NULL, NULL);
 	g_autoptr (GHashTable) of_remote = g_hash_table_new (NULL, NULL);
-	Planner p = {by_name,  by_id,   by_folder, taken, of_remote, folders, bindings, remotes, refused, FALSE,
+	Planner p = {by_name,  by_id,   by_folder, taken, of_remote, folders, bindings, remotes, refused, recognised, FALSE,
 	             g_array_new (FALSE, TRUE, sizeof (FolderStep))};
 	for (guint i = 0; i < remotes->len; i++) {
 		RemoteFolder *r = remotes->pdata[i];

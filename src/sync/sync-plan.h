@@ -28,15 +28,16 @@ typedef struct {
 	gboolean conflict; /* both sides renamed: home's name stands */
 } FolderStep;
 
-/* A guess that evidence did not bear out. */
+/* A bound folder, and one at home that evidence says it is, or is not. */
 typedef struct {
 	gint64 folder;
 	const RemoteFolder *remote;
-} RefusedGuess;
+} FolderPair;
 
-/* @folders, @bindings, @remotes: arrays of Folder, FolderBinding, RemoteFolder; the result (of FolderStep) borrows from them.
- * @refused (of RefusedGuess; NULL: none) is not guessed again. */
-GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused);
+/* @folders, @bindings, @remotes: arrays of Folder, FolderBinding, RemoteFolder; the result (of FolderStep) borrows from them. Of FolderPair, or
+ * NULL: @refused are not guessed again, @recognised are the same where the folder is not listed by its name or id. */
+GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused,
+                      const GArray *recognised);
 
 /* ---- Flags ---- */
 /* Three-way merge of boolean flags: what home changed against @base, on top of @here. */

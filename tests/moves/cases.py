@@ -178,6 +178,7 @@ def copies_plan():
 
 
 RENAMED = {"INBOX": "INBOX", "Foo": "Foo", "Foo/Bar": "Foo/Bar", "Sent Items": "Sent", "Müller": "Müller"}
+OTHER_NAMES = {"INBOX": "INBOX", "Foo": "Projekte", "Foo/Bar": "Alt/Kneipe", "Sent Items": "Sent", "Müller": "Meier"}
 
 
 def renamed_plan():
@@ -320,6 +321,10 @@ class OlderCopy(Case):
 
 
 class Renamed(Case):
+    def __init__(self, name, text, names):
+        super().__init__(name, text)
+        self.names = names
+
     def plan(self, bench):
         return renamed_plan()
 
@@ -327,13 +332,14 @@ class Renamed(Case):
         self.prepare_once(bench, plan, "renamed", dotted=True)
 
     def stages(self, bench, plan):
-        new = {RENAMED[name]: shuffled(mails) for name, mails in plan.folders.items()}
+        new = {self.names[name]: shuffled(mails) for name, mails in plan.folders.items()}
+        main = self.names[plan.folder]
         self.open(bench, fill_with(new, plan.validity + 1000))
-        there = count_mails(plan.folder, plan.done(new[plan.folder]))
+        there = count_mails(main, plan.done(new[main]))
         for name in new:
-            if name != plan.folder:
+            if name != main:
                 there += count_mails(name, new[name])
-        yield Expected(there, count_mails("", plan.done(plan.mails())), plan.pending(plan.folder, plan.done(new[plan.folder])))
+        yield Expected(there, count_mails("", plan.done(plan.mails())), plan.pending(main, plan.done(new[main])))
 
 
 class Copies(Case):
@@ -399,7 +405,8 @@ CASES = {case.name: case for case in (
     RowCase("M6", "M6-half-migrated", "50 of 200 so far, new UIDVALIDITY; then the rest arrives"),
     RowCase("M7-state-deleted", "M1-other-order", "M1, and the user deleted the synchronisation state", forget=True),
     OlderCopy("M7-older-copy", "the same server; an older copy of the offline store was put back"),
-    Renamed("M8", "INBOX.Foo.Bar is Foo/Bar, Sent Items is Sent; new UIDVALIDITY, other order"),
+    Renamed("M8", "INBOX.Foo.Bar is Foo/Bar, Sent Items is Sent; new UIDVALIDITY, other order", RENAMED),
+    Renamed("M8-other-names", "M8, and the folders have names that have nothing in common with the old ones", OTHER_NAMES),
     RowCase("M9", "M9-all", "M1, and the tool added a header, lost dates and flags"),
     Copies("M10", "M1 with copies, messages without Message-ID, empty ones"),
     Stranger("M11", "new", "another person's mailbox, another UIDVALIDITY"),

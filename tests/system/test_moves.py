@@ -256,9 +256,11 @@ def test_a_deleted_store_is_made_again_and_nothing_is_doubled(templates, tmp_pat
         new.check(None, [])
 
 
-def test_folders_renamed_by_the_migration_with_each_others_uidvalidity_are_recognised(tmp_path):
-    """M8: another separator and prefix, and another name for the sent mail."""
-    folders = {"Foo": "Foo", "Foo.Bar": "Foo/Bar", "Sent Items": "Sent", "Müller": "Müller"}
+@pytest.mark.parametrize("folders", [{"Foo": "Foo", "Foo.Bar": "Foo/Bar", "Sent Items": "Sent", "Müller": "Müller"},
+                                     {"Foo": "Projekte", "Foo.Bar": "Alt/Kneipe", "Sent Items": "Sent", "Müller": "Meier"}],
+                         ids=["separator", "other-names"])
+def test_folders_renamed_by_the_migration_with_each_others_uidvalidity_are_recognised(folders, tmp_path):
+    """M8: another separator and prefix, and another name for the sent mail; then names that have nothing in common."""
     mails = {old: make_mail(40, 60 + i, 1_500_000_000 + i) for i, old in enumerate(folders)}
     with Dovecot(separator=".", prefix="INBOX.") as old, Dovecot() as new:
         with ImapClient(old.port) as client:
@@ -284,7 +286,7 @@ def test_folders_renamed_by_the_migration_with_each_others_uidvalidity_are_recog
             for name, some in mails.items():
                 assert same(read_home(client, folders[name])[0], counted(some))
                 assert same(program.counted(folders[name]), counted(some))
-        assert sorted(program.folders()) == sorted(["INBOX", *folders.values()])
+        assert set(program.folders()) - {"Alt"} == {"INBOX", *folders.values()}
 
 
 @pytest.mark.parametrize("validity", ["new", "same"])

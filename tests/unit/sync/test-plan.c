@@ -119,7 +119,7 @@ folder_rows (void **state)
 			g_ptr_array_add (bindings, &b);
 		if (row->home)
 			g_ptr_array_add (remotes, &r);
-		g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL);
+		g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL, NULL);
 		g_autoptr (GString) got = g_string_new (NULL);
 		for (guint s = 0; s < steps->len; s++)
 			g_string_append_printf (got, "%s%s", s ? " " : "", kind_names[g_array_index (steps, FolderStep, s).kind]);
@@ -137,7 +137,7 @@ a_folder_removed_here_comes_back_when_home_has_news_in_it (void **state)
 	RemoteFolder r = {.name = (char *) "A", .leaf = (char *) "A", .has_status = TRUE, .uidvalidity = 1, .uidnext = 5};
 	g_ptr_array_add (bindings, &b);
 	g_ptr_array_add (remotes, &r);
-	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL);
+	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL, NULL);
 	assert_int_equal (steps->len, 1);
 	assert_int_equal (g_array_index (steps, FolderStep, 0).kind, PLAN_RESTORE_HERE);
 }
@@ -157,7 +157,7 @@ parents_are_made_before_children_and_removed_after_them (void **state)
 	g_ptr_array_add (bindings, &xy);
 	g_ptr_array_add (folders, &fx);
 	g_ptr_array_add (folders, &fy);
-	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL);
+	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL, NULL);
 	assert_int_equal (steps->len, 4);
 	assert_ptr_equal (g_array_index (steps, FolderStep, 0).remote, &parent);
 	assert_ptr_equal (g_array_index (steps, FolderStep, 1).remote, &child);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A folder that a migration gave another name, another UIDVALIDITY and another id is recognised by what is in it: of a new folder at home
+ * a sample of messages is looked at, and looked for among those of each folder that is no longer listed. */
+#include "sync-hierarchy.h"
+
+#define SAMPLE 100      /* of a new folder, evenly spread */
+#define HEADERS 20      /* of them, where sizes and dates tell nothing: a migration changes both */
+#define PROVE 3         /* so few messages prove nothing by size and date */
+#define PERCENT 80      /* of the sample that must be known: what arrived since is not */
+#define LEAST_PART 4    /* a new folder with less than this part of the lost one's messages is not that folder */
+#define LOOKS 100       /* new folders that a run looks into */
+
+typedef struct {
+	const FolderBinding *binding;
+	GArray *sizes, *headers; /* guint64, ascending: size and date of each message; digest of its header */
+} Lost;
+
+typedef struct {
+	const RemoteFolder *remote;
+	gint best;     /* index of the lost folder that has most of the sample, -1 none */
+	gboolean tied; /* two have */
+} New;
+
+static void
+lost_done (gpointer data)
+{
+	Lost *l = data;
+	g_array_unref (l->sizes);
+	g_array_unref (l->headers);
+}
+
+static guint64
+key_of (gint64 received, guint64 size)
+{
+	return (guint64) received * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15) ^ size;
+}
+
+static int
+compare_keys (gconstpointer a, gconstpointer b)
+{
+	guint64 x = *(const guint64 *) a, y = *(const guint64 *) b;
+	return x < y ? -1 : x > y;
+}
+
+static gboolean
+note_known (gpointer data, const KnownMessage *k)
+{
+	Lost *l = data;
+	guint64 key = key_of (k->received, k->size);
+	if (k->pending)
+		return TRUE; /* the home never had it */
+	g_array_append_val (l->sizes, key);
+	g_array_append_val (l->headers, k->digest);
+	return TRUE;
+}
+
+/* The folders here that the plan would take for removed at home, and those there that it would take for new. */
+static gboolean
+find_both (SyncRun *run, const GArray *steps, GArray *lost, GArray *fresh, GError **error)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		const FolderStep *step = &g_array_index (steps, FolderStep, i);
+		if (step->kind == PLAN_CREATE_HERE && step->remote->selectable && step->remote->messages > 0 && fresh->len < LOOKS) {
+			New n = {step->remote, -1, FALSE};
+			g_array_append_val (fresh, n);
+		}
+		if (step->kind != PLAN_REMOVE_HERE || !step->binding->uidvalidity)
+			continue;
+		Lost l = {step->binding, g_array_new (FALSE, FALSE, sizeof (guint64)), g_array_new (FALSE, FALSE, sizeof (guint64))};
+		g_array_append_val (lost, l);
+	}
+	for (guint i = 0; fresh->len > 0 && i < lost->len; i++) {
+		Lost *l = &g_array_index (lost, Lost, i);
+		if (!store_each_known (run->store, l->binding->folder, note_known, l, error))
+			return FALSE;
+		g_array_sort (l->sizes, compare_keys);
+		g_array_sort (l->headers, compare_keys);
+	}
+	return TRUE;
+}
+
+/* Up to @n of @all, evenly spread. */
+static void
+sample_of (const UidSet *all, guint n, UidSet *sample_out)
+{
+	guint64 count = uid_set_count (all);
+	uid_set_clear (sample_out);
+	for (guint i = 0; i < MIN (n, count); i++)
+		uid_set_add (sample_out, uid_set_nth (all, i * count / MIN (n, count)));
+}
+
+static guint
+count_known (const GArray *keys, const GArray *sample, gboolean headers)
+{
+	guint n = 0;
+	for (guint i = 0; i < sample->len; i++) {
+		const RemoteEvidence *e = &g_array_index (sample, RemoteEvidence, i);
+		guint64 key = headers ? e->digest : key_of (e->received, e->size);
+		n += (!headers || e->has_header) && g_array_binary_search ((GArray *) keys, &key, compare_keys, NULL);
+	}
+	return n;
+}
+
+/* Which lost folder has most of the sample, if it is enough. */
+static void
+choose (New *n, const GArray *lost, const GArray *sample, gboolean headers)
+{
+	guint most = 0;
+	for (guint i = 0; i < lost->len; i++) {
+		const Lost *l = &g_array_index (lost, Lost, i);
+		guint known = count_known (headers ? l->headers : l->sizes, sample, headers);
+		if (known * 100 < sample->len * PERCENT || known < most || known == 0 || (guint64) n->remote->messages * LEAST_PART < l->sizes->len)
+			continue;
+		n->tied = known == most;
+		n->best = (gint) i;
+		most = known;
+	}
+}
+
+/* FALSE for what reaches the whole mailbox; a folder that can't be read now is not recognised now. */
+static gboolean
+look (SyncRun *run, const New *n, guint32 validity, const UidSet *uids, EvidenceLevel level, GArray **evidence_out, GError **error)
+{
+	GError *e = NULL;
+	*evidence_out = NULL;
+	if (run->home->class->evidence (run->home, n->remote->name, validity, uids, 0, level, evidence_out, &e))
+		return TRUE;
+	if (error_reach (e->code) != REACH_MAILBOX) {
+		g_error_free (e);
+		*evidence_out = remote_evidence_new ();
+		return TRUE;
+	}
+	g_propagate_error (error, e);
+	return FALSE;
+}
+
+static gboolean
+look_into (SyncRun *run, New *n, const FolderQuery *q, const GArray *lost, GError **error)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	g_autoptr (GArray) sample = NULL, headers = NULL;
+	if (q->error || !q->has_all_uids || uid_set_is_empty (&q->all_uids))
+		return TRUE;
+	sample_of (&q->all_uids, SAMPLE, &uids);
+	if (uid_set_count (&uids) > PROVE) {
+		if (!look (run, n, q->uidvalidity_now, &uids, EVIDENCE_SIZE, &sample, error))
+			return FALSE;
+		choose (n, lost, sample, FALSE);
+	}
+	if (n->best >= 0)
+		return TRUE;
+	sample_of (&q->all_uids, HEADERS, &uids);
+	if (!look (run, n, q->uidvalidity_now, &uids, EVIDENCE_HEADER, &headers, error))
+		return FALSE;
+	choose (n, lost, headers, TRUE);
+	return TRUE;
+}
+
+static gboolean
+look_into_all (SyncRun *run, GArray *fresh, const GArray *lost, GError **error)
+{
+	g_autofree FolderQuery *queries = g_new0 (FolderQuery, fresh->len);
+	for (guint i = 0; i < fresh->len; i++)
+		queries[i] = (FolderQuery){.name = g_array_index (fresh, New, i).remote->name, .kind = QUERY_UIDS};
+	gboolean ok = run->home->class->query (run->home, queries, fresh->len, error);
+	for (guint i = 0; i < fresh->len; i++) {
+		ok = ok && look_into (run, &g_array_index (fresh, New, i), &queries[i], lost, error);
+		folder_query_done (&queries[i]);
+	}
+	return ok;
+}
+
+/* Only where neither of the two could be another one. */
+static void
+take_pairs (SyncRun *run, const GArray *fresh, const GArray *lost, GArray *recognised)
+{
+	for (guint i = 0; i < fresh->len; i++) {
+		const New *n = &g_array_index (fresh, New, i);
+		gboolean sole = n->best >= 0 && !n->tied;
+		for (guint j = 0; sole && j < fresh->len; j++)
+			sole = j == i || g_array_index (fresh, New, j).best != n->best;
+		if (!sole)
+			continue;
+		const FolderBinding *b = g_array_index (lost, Lost, n->best).binding;
+		FolderPair pair = {b->folder, n->remote};
+		g_array_append_val (recognised, pair);
+		sync_log_detail (run, "folder '%s' is '%s' at home now: its items are there", b->base_name, n->remote->name);
+	}
+}
+
+gboolean
+sync_recognise_folders (SyncRun *run, const GArray *steps, GArray *recognised, GError **error)
+{
+	g_autoptr (GArray) lost = g_array_new (FALSE, FALSE, sizeof (Lost)), fresh = g_array_new (FALSE, FALSE, sizeof (New));
+	g_array_set_clear_func (lost, lost_done);
+	if (!find_both (run, steps, lost, fresh, error))
+		return FALSE;
+	if (lost->len == 0 || fresh->len == 0)
+		return TRUE;
+	if (!look_into_all (run, fresh, lost, error))
+		return FALSE;
+	take_pairs (run, fresh, lost, recognised);
+	return TRUE;
+}
