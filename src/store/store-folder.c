@@ -264,6 +264,16 @@ store_folder_create_path (Store *s, const char *path, gint64 *id_out, GError **e
 	return parent != 0 || error_fail (error, ERROR_USAGE, "a folder needs a name");
 }
 
+gboolean
+store_folder_last_path (Store *s, gint64 folder, char **path_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT path FROM folder_removal WHERE folder = ?1", "i", folder);
+	int r = db_step (s->db, q, error);
+	*path_out = r > 0 ? db_dup (q, 0) : NULL;
+	db_reset (q);
+	return r >= 0;
+}
+
 const char *
 store_folder_path (Store *s, gint64 folder, GError **error)
 {

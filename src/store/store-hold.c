@@ -45,11 +45,7 @@ find_folder (Store *s, Hold *h, GError **error)
 		return FALSE;
 	}
 	g_error_free (e);
-	DbQuery *q = db_query (s->db, "SELECT path FROM folder_removal WHERE folder = ?1", "i", h->folder);
-	int r = db_step (s->db, q, error);
-	h->path = r > 0 ? db_dup (q, 0) : NULL;
-	db_reset (q);
-	return r >= 0;
+	return store_folder_last_path (s, h->folder, &h->path, error);
 }
 
 static GPtrArray *

@@ -77,6 +77,8 @@ Folder *store_folder_by_path (Store *s, const char *path, GError **error);
 Folder *store_folder_by_role (Store *s, const char *role, GError **error); /* NULL without error when there is none */
 /* The child of @parent (0: top) called @name, 0 if there is none. INBOX is INBOX in any case (RFC 9051 section 5.1). */
 gint64 store_folder_child (Store *s, gint64 parent, const char *name);
+/* The path that a folder had when it was removed here; NULL: it was not, or that is forgotten. Owned by the caller. */
+gboolean store_folder_last_path (Store *s, gint64 folder, char **path_out, GError **error);
 typedef struct {
 	gint64 parent;
 	const char *name, *role;

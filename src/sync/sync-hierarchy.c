@@ -580,13 +580,13 @@ has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **e
 
 /* Unbound, it is a new folder of the home's, and comes back with the next run. */
 static gboolean
-let_come_back (SyncRun *run, const FolderBinding *b, GError **error)
+let_come_back (SyncRun *run, const FolderBinding *b, const char *path, GError **error)
 {
 	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but on the server there are messages in it that were never "
-	                                         "fetched.\nThe next synchronisation brings it back with all its messages.\n", b->base_name);
+	                                         "fetched.\nThe next synchronisation brings it back with all its messages.\n", path);
 	run->result->conflicts++;
 	sync_log_detail (run, "folder '%s' is not removed: there are items in it at home that were never fetched; the next run brings it back",
-	                 b->base_name);
+	                 path);
 	gboolean ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) &&
 	              sync_report (run, "Conflicts", "Folder restored", text, error) && sync_commit (run, error);
 	store_rollback (run->store);
@@ -594,16 +594,16 @@ let_come_back (SyncRun *run, const FolderBinding *b, GError **error)
 }
 
 static gboolean
-delete_at_home (SyncRun *run, const FolderBinding *b, GError **error)
+delete_at_home (SyncRun *run, const FolderBinding *b, const char *path, GError **error)
 {
 	GError *e = NULL;
 	sync_step ();
 	if (!run->home->class->folder_delete (run->home, b->remote_name, &e) && !error_is (e, ERROR_NOT_FOUND))
-		return tolerable (run, "removed", b->base_name, e, error);
+		return tolerable (run, "removed", path, e, error);
 	g_clear_error (&e);
 	sync_step ();
 	run->result->folders_removed_home++;
-	sync_log_detail (run, "folder '%s' removed from online mailbox", b->base_name);
+	sync_log_detail (run, "folder '%s' removed from online mailbox", path);
 	gboolean ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
@@ -613,18 +613,23 @@ static gboolean
 remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
 {
 	GuardAnswer answer = GUARD_HOLD;
-	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
+	g_autofree char *path = NULL;
+	if (!store_folder_last_path (run->store, b->folder, &path, error))
+		return FALSE;
+	if (!path)
+		path = g_strdup (b->base_name);
+	Folder gone = {.id = b->folder, .path = path, .name = b->base_name};
 	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
 	gboolean only_known = TRUE;
 	GError *e = NULL;
 	if (b->selectable && !has_only_known (run, &probe, &only_known, &e))
-		return tolerable (run, "looked into before its removal", b->base_name, e, error);
+		return tolerable (run, "looked into before its removal", path, e, error);
 	if (!only_known)
-		return let_come_back (run, b, error);
+		return let_come_back (run, b, path, error);
 	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, &probe, "home", b->messages, b->messages, TRUE, NULL, &answer, error) &&
 	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
 	store_rollback (run->store);
-	return !ok || answer != GUARD_GO_ON ? ok : delete_at_home (run, b, error);
+	return !ok || answer != GUARD_GO_ON ? ok : delete_at_home (run, b, path, error);
 }
 
 static int
