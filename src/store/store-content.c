@@ -8,7 +8,7 @@
 #define ZDICT_STATIC_LINKING_ONLY /* fastCover with given parameters, without a search for the best ones */
 #include <zdict.h>
 
-#define LEVEL 3
+#define LEVEL 1 /* 3 takes a third more of the CPU time of a first synchronisation, and saves 4 % of the octets */
 #define DICTIONARY_SIZE (112u << 10)
 #define TRAIN_AT 1000      /* contents */
 #define TRAIN_CONTENTS 2000
