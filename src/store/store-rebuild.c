@@ -79,7 +79,7 @@ ask_number (sqlite3 *db, const char *sql, gint64 otherwise)
 typedef struct {
 	const Rebuild *r;
 	sqlite3_stmt *from, *to;
-	gint64 last; /* highest row number */
+	gint64 first, last; /* row numbers; some are below zero */
 } Copy;
 
 /* What a damaged page reads as may not fit the table: such rows are left out. */
@@ -116,7 +116,7 @@ copy_run (Copy *c, gint64 *row, gboolean *end_out, GError **error)
 static gboolean
 copy_numbered (Copy *c, gboolean *whole_out, GError **error)
 {
-	gint64 row = 0;
+	gint64 row = c->first - 1;
 	for (;;) {
 		gboolean end;
 		if (!copy_run (c, &row, &end, error))
@@ -182,6 +182,8 @@ copy_table (Rebuild *r, const Table *t, GError **error)
 		char *from = !t->key_up ? g_strdup_printf ("SELECT rowid, %s FROM \"%s\" WHERE rowid > ?1 ORDER BY rowid", t->columns, t->name)
 		                        : g_strdup_printf ("SELECT %s FROM \"%s\" ORDER BY %s", t->columns, t->name, pass ? t->key_down : t->key_up);
 		g_autofree char *highest = g_strdup_printf ("SELECT MAX (rowid) FROM \"%s\"", t->name);
+		g_autofree char *lowest = g_strdup_printf ("SELECT MIN (rowid) FROM \"%s\"", t->name);
+		c.first = t->key_up ? 0 : MIN (ask_number (r->old, lowest, 1), 1);
 		c.last = t->key_up ? 0 : ask_number (r->old, highest, ROWS_A_PAGE * ask_number (r->old, "PRAGMA page_count", 0));
 		ok = prepare (&c, from, g_strdup_printf ("INSERT OR IGNORE INTO \"%s\" (%s) VALUES (%s)", t->name, t->columns, t->marks), error) &&
 		     (t->key_up ? copy_to_damage (&c, &whole, error) : copy_numbered (&c, &whole, error));

@@ -557,6 +557,32 @@ any_damaged_page_is_told_and_mended (void **state)
 	fixture_tear_down (&fixture);
 }
 
+/* A binding of which the sending was undone has a number below zero: the home is still to remove its message. */
+static void
+a_rebuilt_store_still_knows_what_was_undone (void **state)
+{
+	static const char undone[] = "SELECT COUNT (*) FROM placement_binding WHERE placement = -100 AND gone = 1";
+	void *fixture;
+	GError *e = NULL;
+	fixture_set_up (&fixture);
+	Fixture *f = fixture;
+	guint64 left = 0;
+	fill_many (f->s);
+	sql (f->s, "INSERT INTO placement_binding (placement, folder, remote_uid, flags, gone, message)"
+	           " SELECT -placement, folder, 90000, 0, 1, (SELECT MIN (id) FROM message) FROM placement_binding WHERE placement = 100");
+	assert_int_equal (number (f->s, undone), 1);
+	gint64 page = page_of (f->s, "content", 2);
+	g_clear_pointer (&f->s, store_close);
+	overwrite (f->path, page, 0, PAGE - 100, 0xa5);
+	f->s = store_open (f->path, STORE_FOR_REPAIR, &e);
+	assert_non_null (f->s);
+	must (store_check (f->s, TRUE, TRUE, NULL, NULL, NULL, &left, &e), &e);
+	assert_int_equal (left, 0);
+	assert_in_range (number (f->s, "SELECT COUNT (*) FROM message"), 100, 299); /* it was written anew */
+	assert_int_equal (number (f->s, undone), 1);
+	fixture_tear_down (&fixture);
+}
+
 /* ---- Compacting ---- */
 
 static void
@@ -623,6 +649,7 @@ main (void)
 		WITH_STORE (reading_only_finds_but_can_not_mend),
 		cmocka_unit_test (a_damaged_page_of_contents_costs_only_its_messages),
 		cmocka_unit_test (a_damaged_page_of_an_index_is_made_anew),
+		cmocka_unit_test (a_rebuilt_store_still_knows_what_was_undone),
 		cmocka_unit_test (any_damaged_page_is_told_and_mended),
 		WITH_STORE (compacting_gives_room_back_and_loses_nothing),
 		WITH_STORE (contents_older_than_the_dictionary_are_compressed_anew),
