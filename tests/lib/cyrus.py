@@ -75,17 +75,30 @@ class Cyrus:
             raise RuntimeError("cyrus did not start: " + text)
         return self
 
+    def stop(self):
+        if not self.process:
+            return
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self.process = None
+
     def close(self):
-        if self.process:
-            if self.process.poll() is None:
-                self.process.terminate()
-                try:
-                    self.process.wait(10)
-                except subprocess.TimeoutExpired:
-                    os.killpg(self.process.pid, signal.SIGKILL)
-                    self.process.wait()
-            self.process = None
+        self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def back_up(self, directory):
+        """Copies all that is known of all mailboxes; only while stopped."""
+        subprocess.run(["cp", "-a", os.path.join(self.directory, "conf"), os.path.join(self.directory, "spool"), directory], check=True)
+
+    def restore(self, directory):
+        for name in ("conf", "spool"):
+            shutil.rmtree(os.path.join(self.directory, name))
+        subprocess.run(["cp", "-a", os.path.join(directory, "conf"), os.path.join(directory, "spool"), self.directory], check=True)
 
     def __enter__(self):
         return self.start()

@@ -69,6 +69,15 @@ class Dovecot:
         os.makedirs(os.path.dirname(self.maildir), exist_ok=True)
         self.own_files()
 
+    def back_up(self, directory):
+        """Copies all that is known of the mailbox; only while stopped."""
+        shutil.copytree(self.maildir, directory, dirs_exist_ok=True)
+
+    def restore(self, directory):
+        shutil.rmtree(self.maildir)
+        shutil.copytree(directory, self.maildir)
+        self.own_files()
+
     def own_files(self):
         """Gives the mail to the user who serves it, after the caller wrote files there."""
         if os.getuid() != 0:

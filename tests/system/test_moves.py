@@ -53,7 +53,7 @@ class NewHome:
 
     def __init__(self, template, row, directory, kind="dovecot", cyrus=None, cut=None):
         self.template, self.move = template, Move(template, row)
-        self.server = cyrus if kind == "cyrus" else Dovecot(without=BARE if kind == "bare" else ())
+        self.server = cyrus if kind == "cyrus" else Dovecot(without=BARE if kind == "bare" else kind if isinstance(kind, tuple) else ())
         self.own, self.user = kind != "cyrus", "alice"
         if kind == "cyrus":
             cyrus.users = getattr(cyrus, "users", 0) + 1
@@ -157,6 +157,22 @@ def test_a_moved_deep_folder_is_followed_by_a_bare_dovecot(name, templates, tmp_
     follow(templates("dovecot", "Work/Deep"), ROWS[name], tmp_path / "home", "bare")
 
 
+WITHOUT = (("QRESYNC",), ("QRESYNC", "CONDSTORE"), ("UIDPLUS",), ("UIDPLUS", "MOVE", "QRESYNC", "CONDSTORE"), ("ESEARCH", "UIDPLUS"))
+
+
+def without_abilities():
+    """Every row, each with the next of WITHOUT; with OUTPOST_ALL_MOVES=1 every row with each."""
+    for number, name in enumerate(sorted(ROWS)):
+        for other, without in enumerate(WITHOUT):
+            if os.environ.get("OUTPOST_ALL_MOVES") or (number + other) % len(WITHOUT) == 0:
+                yield pytest.param(name, without, ("INBOX", "Work/Deep")[number % 2], id=name + "-" + "-".join(without))
+
+
+@pytest.mark.parametrize("name,without,folder", without_abilities())
+def test_a_move_is_followed_to_a_server_without_some_abilities(name, without, folder, templates, tmp_path):
+    follow(templates("dovecot", folder), ROWS[name], tmp_path / "home", without)
+
+
 @pytest.mark.parametrize("name", ["M1-new-mail", "M6-half-migrated", "M9-all"])
 def test_a_moved_mailbox_is_followed_from_dovecot_to_cyrus(name, templates, cyrus, tmp_path):
     follow(templates("dovecot", "Work/Deep" if name == "M6-half-migrated" else "INBOX"), ROWS[name], tmp_path / "home", "cyrus", cyrus)
@@ -206,40 +222,44 @@ def test_what_only_is_here_is_sent_again_when_the_user_keeps_it(templates, tmp_p
         new.check(None, [])
 
 
-def test_a_server_restored_from_a_copy_of_its_files_is_noticed(tmp_path):
-    """M13, with Dovecot's own UIDs, indexes and counters."""
-    with Dovecot() as server:
-        template = Template(tmp_path / "template", "INBOX", server, edit=False)
-        server.stop()
+@pytest.mark.parametrize("kind,folder", [("dovecot", "INBOX"), ("dovecot", "Work/Deep"), ("cyrus", "INBOX"), ("cyrus", "Work/Deep")])
+def test_a_server_restored_from_a_copy_of_its_files_is_noticed(kind, folder, tmp_path):
+    """M13, with the server's own UIDs, indexes and counters."""
+    root = find_cyrus() if kind == "cyrus" else None
+    if kind == "cyrus" and not root:
+        pytest.skip("Cyrus cannot be installed")
+    with Cyrus(root) if root else Dovecot() as server:
+        template = Template(tmp_path / "template", folder, server, edit=False)
         backup = tmp_path / "backup"
-        shutil.copytree(server.maildir, backup)
+        backup.mkdir()
+        server.stop()
+        server.back_up(backup)
         server.start()
         later = make_mail(20, 44, 1_750_000_000)
         with ImapClient(server.port) as client:
-            append(client, "INBOX", later)
-            client.select("INBOX")
+            append(client, folder, later)
+            client.select(folder)
             client.command("UID STORE 1:30 +FLAGS (\\Flagged)")
         program = template.copy(tmp_path / "home")
         program.sync()
         template.edit(program)
         server.stop()
-        shutil.rmtree(server.maildir)
-        shutil.copytree(backup, server.maildir)
-        server.own_files()
+        server.restore(backup)
         server.start()
         since = make_mail(30, 45, 1_760_000_000)  # these take the UIDs of the lost ones
         with ImapClient(server.port) as client:
-            append(client, "INBOX", since)
+            append(client, folder, since)
         assert program.run("sync")[0] == 4
-        before = program.counted("INBOX")
+        before = program.counted(folder)
         assert sum(before.values()) == MESSAGES - len(REMOVED) + len(later) + len(since) + 1
         assert program.run("sync")[0] == 4
+        assert ["rebind"] == [h["kind"] for h in program.holds()]
         program.ok("resolve", "--all", "keep")
         program.sync()
         program.sync()
         with ImapClient(server.port) as client:
-            home, _ = read_home(client, "INBOX")
-        assert same(program.counted("INBOX"), home)
+            home, _ = read_home(client, folder)
+        assert same(program.counted(folder), home)
         assert set(home) >= set(counted(later + since))
         assert sum(home.values()) == sum(before.values())
 
