@@ -51,13 +51,13 @@ def templates(tmp_path_factory, request):
 class NewHome:
     """A server with the mail of a row, a proxy before it, and the store that shall follow."""
 
-    def __init__(self, template, row, directory, kind="dovecot", cyrus=None, cut=None):
+    def __init__(self, template, row, directory, kind="dovecot", cyrus=None, cut=None, user=None):
         self.template, self.move = template, Move(template, row)
         self.server = cyrus if kind == "cyrus" else Dovecot(without=BARE if kind == "bare" else kind if isinstance(kind, tuple) else ())
         self.own, self.user = kind != "cyrus", "alice"
         if kind == "cyrus":
             cyrus.users = getattr(cyrus, "users", 0) + 1
-            self.user = f"new{cyrus.users}"
+            self.user = user or f"new{cyrus.users}"
             with self.client() as client:
                 self.move.put(cyrus, client)
         else:
@@ -262,6 +262,34 @@ def test_a_server_restored_from_a_copy_of_its_files_is_noticed(kind, folder, tmp
         assert same(program.counted(folder), home)
         assert set(home) >= set(counted(later + since))
         assert sum(home.values()) == sum(before.values())
+
+
+@pytest.mark.parametrize("folder", ["INBOX", "Work/Deep"])
+@pytest.mark.parametrize("name", ["M2-same-uidvalidity", "M5-empty-same-uidvalidity"])
+def test_a_cyrus_that_gives_the_same_uids_once_more_is_followed(name, folder, tmp_path):
+    """It was restored from a copy of its files in which the folder was empty, and then filled again, or not."""
+    root = find_cyrus()
+    if not root:
+        pytest.skip("Cyrus cannot be installed")
+    with Cyrus(root) as server:
+        with ImapClient(server.port) as client:
+            for level in [] if folder == "INBOX" else ["Work", "Work/Deep"]:
+                client.create(level)
+        backup = tmp_path / "backup"
+        backup.mkdir()
+        server.stop()
+        server.back_up(backup)
+        server.start()
+        template = Template(tmp_path / "template", folder, server)
+        server.stop()
+        server.restore(backup)
+        server.start()
+        with NewHome(template, ROWS[name], tmp_path / "home", "cyrus", server, user="alice") as new:
+            with new.client() as client:
+                assert status(client, folder)[0] == template.validity
+            assert new.sync() == (4 if new.move.held() else 0)
+            new.finish()
+            new.program.ok("store", "check")
 
 
 def test_a_deleted_store_is_made_again_and_nothing_is_doubled(templates, tmp_path):
