@@ -470,12 +470,22 @@ fetch_all (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **e
 	return ok;
 }
 
-/* The folder stays incomplete, so that the next run asks again. */
-static void
-messages_failed (SyncRun *run, FolderRun *f, const char *why)
+/* The folder stays incomplete, so that the next run asks again; each reason is reported once. @why NULL: all came. */
+static gboolean
+note_failed (SyncRun *run, FolderRun *f, const char *why, GError **error)
 {
-	run->result->failures++;
-	sync_log_detail (run, "the server did not give every message of folder '%s': %s", f->folder->path, why);
+	g_autofree char *name = g_strdup_printf ("not-given-%" G_GINT64_FORMAT, f->folder->id), *told = store_setting (run->store, name);
+	if (why) {
+		run->result->failures++;
+		sync_log_detail (run, "the server did not give every message of folder '%s': %s", f->folder->path, why);
+	}
+	if (g_strcmp0 (why, told) == 0)
+		return TRUE;
+	g_autofree char *text = g_strdup_printf ("The server did not give every message of folder \"%s\":\n\n    %s\n\nThe others are here. outpost asks for it "
+	                                         "again with each run; the mail may be damaged at the server, so tell whoever runs it.\n",
+	                                         f->folder->path, why ? why : "");
+	return store_set_setting (run->store, name, why, error) &&
+	       (!why || sync_report (run, "Server Failures", "A message could not be fetched from the server", text, error));
 }
 
 static gboolean
@@ -484,13 +494,12 @@ finish_fetch (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError 
 	if (!sync_begin (run, error))
 		return FALSE;
 	for (guint i = 0; i < fetching->len; i++) {
-		if (requests[i].error && requests[i].done)
-			messages_failed (run, fetching->pdata[i], requests[i].error->message);
-		else if (requests[i].error) {
+		if (requests[i].error && !requests[i].done) {
 			sync_folder_failed (run, fetching->pdata[i], requests[i].error->message);
 			continue;
 		}
-		if (!mark_complete (run, fetching->pdata[i], error))
+		if (!note_failed (run, fetching->pdata[i], requests[i].error ? requests[i].error->message : NULL, error) ||
+		    !mark_complete (run, fetching->pdata[i], error))
 			return FALSE;
 	}
 	return sync_commit (run, error);

@@ -288,6 +288,14 @@ what_a_home_can_only_mark_does_not_come_back (void **state)
 	world_free (w);
 }
 
+static guint
+messages_here (World *w, const char *folder)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, folder, NULL);
+	return f ? f->total : 0;
+}
+
 /* A message that can't be had stops neither the others nor what goes out. */
 static void
 a_message_that_is_kept_back_does_not_stop_its_folder (void **state)
@@ -303,10 +311,14 @@ a_message_that_is_kept_back_does_not_stop_its_folder (void **state)
 		assert_int_equal (r.added_here, n == 0 ? 1 : 0);
 		assert_int_equal (r.moved_home, n == 0 ? MOVED : 0);
 	}
+	assert_int_equal (messages_here (w, "Sync Issues/Server Failures"), 1); /* told once */
 	w->home->keeps_back = 0;
 	SyncResult r = run (w);
 	assert_int_equal (r.failures, 0);
 	assert_int_equal (r.added_here, 1);
+	w->home->keeps_back = home_add (w->home, inbox, 52, 0, NULL)->uid;
+	run (w);
+	assert_int_equal (messages_here (w, "Sync Issues/Server Failures"), 2); /* another time */
 	world_free (w);
 }
 
