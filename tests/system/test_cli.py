@@ -492,6 +492,49 @@ def on_terminal(program, arguments, answer):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
+@pytest.fixture
+def keyring(program):
+    """gnome-keyring, unlocked, on a session bus of its own, for @program."""
+    bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address=1", f"--address=unix:dir={program.home}"],
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=program.environment, text=True)
+    program.environment["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().strip()
+    daemon = subprocess.Popen(["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"], stdin=subprocess.PIPE,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=program.environment)
+    daemon.stdin.write(b"open sesame")
+    daemon.stdin.close()
+    ask = ["dbus-send", "--session", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.NameHasOwner",
+           "string:org.freedesktop.secrets"]
+    assert wait_until(lambda: b"true" in subprocess.run(ask, env=program.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+    yield program
+    for process in (daemon, bus):
+        process.terminate()
+        process.wait(20)
+
+
+def files_with(directory, text):
+    found = []
+    for where, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(where, name)
+            if os.path.isfile(path) and text in open(path, "rb").read():
+                found.append(path)
+    return found
+
+
+def test_the_keyring_keeps_the_password_and_nothing_else_does(server, keyring):
+    fill(server, 5, 1)
+    arguments = ["logon", keyring.ADDRESS, "--server", server.url, "--user", "alice", "--no-sync"]
+    code, shown = on_terminal(keyring, arguments, b"wonderland\n")
+    assert code == 0 and "wonderland" not in shown
+    assert keyring.json("profile", "show")["secret"] == "keyring"
+    keyring.sync()
+    assert sum(f["total"] for f in keyring.json("folders")) == 5
+    assert files_with(keyring.home, b"wonderland") == []  # the keyring's own file is encrypted
+    keyring.ok("profile", "delete", keyring.ADDRESS)
+    code, _, err = keyring.run(*arguments)
+    assert code == 2 and "no terminal to ask for the password" in err
+
+
 def test_the_question_for_the_password_has_a_line_of_its_own(server, program):
     fill(server, 5, 1)
     code, shown = on_terminal(program, ["logon", program.ADDRESS, "--server", server.url, "--user", "alice", "--ask", "--no-sync"],
