@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program as people use it: log-on, exit codes, watching, holds, profiles and their stores; nothing secret left anywhere."""
+import base64
+import hashlib
+import hmac
 import json
 import os
 import pty
@@ -490,6 +493,58 @@ def on_terminal(program, arguments, answer):
         pass
     os.close(end)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+TOKEN_KEY = b"0123456789abcdef0123456789abcdef"
+
+
+def token(key=TOKEN_KEY, **claims):
+    """A signed JSON Web Token (RFC 7519, HS256)."""
+    def coded(octets):
+        return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+    text = ".".join(coded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, {"exp": int(time.time()) + 600, **claims}))
+    return text + "." + coded(hmac.new(key, text.encode(), hashlib.sha256).digest())
+
+
+@pytest.fixture(scope="module")
+def every_mechanism():
+    """Dovecot with all mechanisms that it has and that are worth having; it checks tokens by itself."""
+    server = Dovecot()
+    keys = os.path.join(server.directory, "keys")
+    os.makedirs(os.path.join(keys, "default", "HS256"))
+    with open(os.path.join(keys, "default", "HS256", "default"), "wb") as key:
+        key.write(base64.b64encode(TOKEN_KEY))
+    settings = os.path.join(server.directory, "tokens")
+    with open(settings, "w") as config:
+        config.write(f"introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={keys}/\nusername_attribute = sub\n")
+    server.extra = ("auth_mechanisms = plain login scram-sha-1 scram-sha-256 xoauth2 oauthbearer\n"
+                    "auth_failure_delay = 0\nservice anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
+                    f"passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {settings}\n}}")
+    fill(server, 5, 1)
+    with server:
+        yield server
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "SCRAM-SHA-1", "SCRAM-SHA-256", None])
+def test_dovecot_takes_every_mechanism_for_a_password(mechanism, every_mechanism, program):
+    how = ["--auth=" + mechanism] if mechanism else []
+    arguments = ["logon", program.ADDRESS, "--server", every_mechanism.url, "--user", "alice", "-v", *how]
+    code, _, err = program.run(*arguments, "--password-command", "printf wonderland")
+    assert code == 0 and f"AUTHENTICATE {mechanism or 'SCRAM-SHA-256'}" in err and "wonderland" not in err
+    assert program.json("status")["messages"] == 5
+    assert program.run(*arguments, "--password-command", "printf wrong")[0] == 6
+
+
+@pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2", None])
+def test_dovecot_takes_a_token(mechanism, every_mechanism, program):
+    how = ["--auth=" + mechanism] if mechanism else []
+    arguments = ["logon", program.ADDRESS, "--server", every_mechanism.url, "--user", "alice", "--token", "-v", *how]
+    good = token(sub="alice")
+    code, _, err = program.run(*arguments, "--password-command", "printf " + good)
+    assert code == 0 and f"AUTHENTICATE {mechanism or 'OAUTHBEARER'}" in err and good not in err
+    assert program.json("status")["messages"] == 5
+    code, _, err = program.run(*arguments, "--password-command", "printf " + token(b"forged", sub="alice"))
+    assert code == 6 and "did not accept the token of 'alice'" in err
 
 
 @pytest.fixture
