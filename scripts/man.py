@@ -69,6 +69,9 @@ An offline store, an SQLite file. With \-wal, \-shm and .lock beside it while it
 .TP
 .I $XDG_RUNTIME_DIR/outpost/NAME.sock
 Where a watcher listens for the other commands.
+.TP
+.I share/doc/outpost/docs
+json.md: the keys that \-\-json prints; search.md: the query language; moves.md: what happens when the mailbox moves.
 .SH ENVIRONMENT
 XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_RUNTIME_DIR say where files are kept; NOTIFY_SOCKET is the service manager's.
 .SH SEE ALSO
