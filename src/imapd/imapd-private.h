@@ -167,6 +167,7 @@ void run_copy (ImapdSession *s);
 void run_move (ImapdSession *s);
 void run_search (ImapdSession *s);
 void run_sort (ImapdSession *s);
+void run_thread (ImapdSession *s);
 void run_notify (ImapdSession *s);
 void run_append (ImapdSession *s);
 void run_replace (ImapdSession *s);

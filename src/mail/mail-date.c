@@ -319,31 +319,51 @@ ends_with (const char *start, const char *end, const char *suffix)
 
 /* One step of removing what stands before the subject; NULL when nothing does. */
 static const char *
-strip_start (const char *at, const char *end)
+strip_start (const char *at, const char *end, gboolean *reply_out)
 {
 	const char *reply = skip_reply (at), *blob = skip_blob (at);
 	if (!reply && blob)
 		reply = skip_reply (blob);
+	*reply_out |= reply != NULL;
 	if (reply)
 		return reply;
 	return blob && blob < end ? blob : NULL;
 }
 
-char *
-mail_base_subject (const char *subject)
+static char *
+base_of (const char *subject, gboolean *reply_out)
 {
 	g_autoptr (GString) squeezed = g_string_new (NULL);
 	mail_header_unfold (squeezed, slice_of (subject, strlen (subject)));
 	const char *at = squeezed->str, *end = squeezed->str + squeezed->len, *next;
+	*reply_out = FALSE;
 	for (;;) {
-		while (ends_with (at, end, "(fwd)") || (end > at && end[-1] == ' '))
-			end -= end[-1] == ' ' ? 1 : 5;
-		while (at < end && (next = strip_start (at, end)))
+		for (gboolean fwd; (fwd = ends_with (at, end, "(fwd)")) || (end > at && end[-1] == ' ');) {
+			*reply_out |= fwd;
+			end -= fwd ? 5 : 1;
+		}
+		while (at < end && (next = strip_start (at, end, reply_out)))
 			at = next;
 		if (at >= end || !ends_with (at, end, "]") || g_ascii_strncasecmp (at, "[fwd:", 5) != 0)
 			break;
+		*reply_out = TRUE;
 		at = skip_spaces (at + 5);
 		end--;
 	}
 	return at < end ? g_strndup (at, (gsize) (end - at)) : g_strdup ("");
+}
+
+char *
+mail_base_subject (const char *subject)
+{
+	gboolean reply;
+	return base_of (subject, &reply);
+}
+
+gboolean
+mail_subject_is_reply (const char *subject)
+{
+	gboolean reply;
+	g_autofree char *base = base_of (subject, &reply);
+	return reply;
 }

@@ -3,6 +3,7 @@
 import imaplib
 import os
 import pty
+import re
 import select
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 
 import pytest
 from genmail import Generator
-from imapclient import ImapClient
+from imapclient import ImapClient, to_utf7
 from outpost import Outpost, differences
 from serving import Serving
 
@@ -57,6 +58,28 @@ def expect(client, pattern):
 def test_everything_is_served_octet_for_octet(mailbox, program):
     with Serving(program) as serving:
         assert as_content(dump(serving.port, serving.password)) == as_content(dump(mailbox.port))
+
+
+def threads_of(port, user, password, folder, algorithm):
+    client = imaplib.IMAP4("127.0.0.1", port)
+    client.login(user, password)
+    client.select('"' + to_utf7(folder) + '"', readonly=True)
+    answer = client.uid("THREAD", algorithm, "UTF-8", "ALL")[1][0]
+    client.logout()
+    return answer.decode()
+
+
+@pytest.mark.parametrize("algorithm", ["REFERENCES", "ORDEREDSUBJECT"])
+def test_threads_are_those_that_dovecot_makes(algorithm, mailbox, program):
+    with Serving(program) as serving:
+        seen = 0
+        for folder in program.folders():
+            number = {str(item["localUid"]): str(item["uid"]) for item in program.list(folder)}
+            ours = threads_of(serving.port, program.ADDRESS, serving.password, folder, algorithm) if number else ""
+            theirs = threads_of(mailbox.port, "alice", "wonderland", folder, algorithm) if number else ""
+            assert re.sub(r"\d+", lambda uid: number[uid.group()], ours) == theirs
+            seen += theirs.count(" ")
+        assert seen > 0  # some are answers
 
 
 def test_another_outpost_synchronises_with_it(mailbox, program, tmp_path):

@@ -157,6 +157,10 @@ static const Conversation messages[] = {
 	 "C: f SORT RETURN (ALL COUNT MIN PARTIAL -1:-2 SAVE) (SUBJECT) UTF-8 ALL\nS: \\* ESEARCH \\(TAG \"f\"\\) MIN 3 COUNT 3 ALL 3,2,1 PARTIAL \\(-1:-2 2,1\\)\nS: f OK .*\n"
 	 "C: g SORT () UTF-8 ALL\nS: g BAD .*\nC: h SORT (X) UTF-8 ALL\nS: h BAD .*\nC: i SORT (DATE) X ALL\nS: i NO \\[BADCHARSET .*\nC: j SORT (REVERSE) UTF-8 ALL\nS: j BAD .*\n"
 	 "C: k SORT (DATE) UTF-8 DRAFT\nS: \\* SORT\nS: k OK .*\nC: l SORT\nS: l BAD .*", TRUE},
+	{"THREAD by references and by subject (RFC 5256)",
+	 SELECTED "C: a THREAD REFERENCES UTF-8 ALL\nS: \\* THREAD \\(1\\)\\(2\\)\\(3\\)\nS: a OK .*\nC: b UID THREAD ORDEREDSUBJECT US-ASCII 2:3\nS: \\* THREAD \\(2\\)\\(3\\)\nS: b OK .*\n"
+	 "C: c THREAD REFERENCES UTF-8 DRAFT\nS: \\* THREAD\nS: c OK .*\nC: d THREAD REFS UTF-8 ALL\nS: d BAD .*\nC: e THREAD REFERENCES X ALL\nS: e NO \\[BADCHARSET .*\n"
+	 "C: f THREAD\nS: f BAD .*\nC: g THREAD REFERENCES\nS: g BAD .*\nC: h THREAD (REFERENCES) UTF-8 ALL\nS: h BAD .*\nC: i THREAD REFERENCES UTF-8\nS: i BAD .*", TRUE},
 	{"FETCH PARTIAL tells a part of what there is, PREVIEW the beginning of the text (RFC 9394, RFC 8970)",
 	 SELECTED "C: a UID FETCH 1:* FLAGS (PARTIAL -1:-1)\nS: \\* 3 FETCH \\(UID 3 .*\nS: a OK .*\nC: b UID FETCH 2:* (UID) (PARTIAL 1:1)\nS: \\* 2 FETCH \\(UID 2\\)\nS: b OK .*\n"
 	 "C: c UID FETCH 1:* UID (PARTIAL 0:1)\nS: c BAD .*\nC: d UID FETCH 1:* UID (PARTIAL 5:9)\nS: d OK .*\n"
