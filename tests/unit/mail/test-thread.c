@@ -133,16 +133,16 @@ a_chain_of_a_hundred_thousand_ends (void **state)
 		mail_thread_by_references (m, N, &t);
 		mail_threads_write (&t, one_more, NULL, text);
 		g_autofree gboolean *seen = g_new0 (gboolean, N + 1);
-		guint count = 0;
-		for (const char *at = text->str; *at; at += strcspn (at, "0123456789")) {
-			char *end;
-			guint64 number = g_ascii_strtoull (at, &end, 10);
-			if (end == at)
-				continue;
-			assert_true (number >= 1 && number <= N && !seen[number]);
-			seen[number] = TRUE;
-			count++;
-			at = end;
+		guint count = 0, number = 0;
+		for (const char *at = text->str; *at; at++) { /* by hand: a sanitizer measures the string for each function of strings */
+			if (g_ascii_isdigit (*at))
+				number = 10 * number + (guint) (*at - '0');
+			else if (number) {
+				assert_true (number <= N && !seen[number]);
+				seen[number] = TRUE;
+				count++;
+				number = 0;
+			}
 		}
 		assert_int_equal (count, N);
 		assert_true (g_str_has_prefix (text->str, backwards ? "(100000 99999 99998 " : "(1 2 3 "));
