@@ -364,6 +364,6 @@ gboolean
 mail_subject_is_reply (const char *subject)
 {
 	gboolean reply;
-	g_autofree char *base = base_of (subject, &reply);
+	g_free (base_of (subject, &reply));
 	return reply;
 }
