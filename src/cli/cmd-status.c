@@ -14,7 +14,7 @@ const GOptionEntry log_options[] = {
 
 typedef struct {
 	StoreStatistics sizes;
-	guint64 appends, flags, removals, tree, unindexed; /* tree: folders made, renamed or removed here */
+	guint64 appends, flags, removals, marked, tree, unindexed; /* tree: folders made, renamed or removed here */
 	guint unread;
 	GPtrArray *runs, *holds;
 	json_t *watcher;
@@ -35,9 +35,10 @@ read_standing (Cli *cli, Standing *s, GError **error)
 	g_autoptr (GPtrArray) folders = store_folders (cli->store, error);
 	if (!folders || !store_statistics (cli->store, &s->sizes, error) ||
 	    !store_count_unpushed (cli->store, &s->appends, &s->flags, &s->removals, error) ||
-	    !store_count_unpushed_folders (cli->store, &s->tree, error) || !search_pending (cli->store, &s->unindexed, error) ||
+	    !store_count_marked (cli->store, &s->marked, error) || !store_count_unpushed_folders (cli->store, &s->tree, error) || !search_pending (cli->store, &s->unindexed, error) ||
 	    !(s->runs = store_runs (cli->store, 1, error)) || !(s->holds = store_holds (cli->store, error)))
 		return FALSE;
+	s->removals -= MIN (s->marked, s->removals);
 	for (guint i = 0; i < folders->len; i++)
 		s->unread += ((Folder *) folders->pdata[i])->unread;
 	s->watcher = control_ask (cli->profile, "status", cli->cancel, NULL);
@@ -61,14 +62,14 @@ print_status_json (Cli *cli, const Standing *s)
 	json_t *holds = json_array ();
 	for (guint i = 0; i < s->holds->len; i++)
 		json_array_append_new (holds, cli_json_hold (s->holds->pdata[i]));
-	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
+	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
 	                           cli_json_text (cli->profile->name), "address", cli_json_text (cli->profile->address), "server",
 	                           cli_json_text (location), "user", cli_json_text (cli->profile->user), "software", cli_json_text (software),
 	                           "store", cli_json_text (cli->profile->store), "folders", (json_int_t) s->sizes.folders, "messages",
 	                           (json_int_t) s->sizes.placements, "unread", (json_int_t) s->unread, "octets",
 	                           (json_int_t) s->sizes.content_octets, "fileOctets", (json_int_t) s->sizes.file_octets, "contents",
 	                           (json_int_t) s->sizes.contents, "pending", "new", (json_int_t) s->appends, "flags", (json_int_t) s->flags,
-	                           "removed", (json_int_t) s->removals, "folders", (json_int_t) s->tree, "unindexed", (json_int_t) s->unindexed, "lastRun",
+	                           "removed", (json_int_t) s->removals, "marked", (json_int_t) s->marked, "folders", (json_int_t) s->tree, "unindexed", (json_int_t) s->unindexed, "lastRun",
 	                           s->runs->len ? json_run (s->runs->pdata[0]) : json_null (), "holds", holds, "watcher",
 	                           s->watcher ? json_incref (s->watcher) : json_null ()));
 }
@@ -117,6 +118,9 @@ print_status (Cli *cli, const Standing *s)
 		cli_print ("Pending    %" G_GUINT64_FORMAT " new or moved, %" G_GUINT64_FORMAT " changed, %" G_GUINT64_FORMAT
 		           " removed, %" G_GUINT64_FORMAT " folders: pushed by the next sync%s", s->appends, s->flags, s->removals, s->tree,
 		           s->holds->len ? ", but for what is held" : "");
+	if (s->marked)
+		cli_print ("Marked     %" G_GUINT64_FORMAT " removed messages are marked as deleted at the server; it can't remove single ones, and others are marked, too",
+		           s->marked);
 	if (s->unindexed > SEARCH_TAIL_MAX)
 		cli_print ("Index      %" G_GUINT64_FORMAT " messages to go; a search reads the newest %d of them whole, of the others only the header: outpost"
 		           " store index", s->unindexed, SEARCH_TAIL_MAX);

@@ -490,6 +490,12 @@ store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint6
 }
 
 gboolean
+store_count_marked (Store *s, guint64 *n_out, GError **error)
+{
+	return count (s, "SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND settled = 1 AND flags & 8", n_out, error);
+}
+
+gboolean
 store_count_unpushed_folders (Store *s, guint64 *folders_out, GError **error)
 {
 	return count (s, "SELECT (SELECT COUNT (*) FROM folder f LEFT JOIN folder_binding b ON b.folder = f.id WHERE f.local_only = 0 AND (b.folder IS NULL"

@@ -122,6 +122,8 @@ gboolean store_settle_pushed (Store *s, GError **error);
 /* Number of messages to push something about, over all folders. */
 gboolean store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error);
 /* Folders made, renamed, moved or removed here. */
+/* Of the removals: what the home has marked as deleted, and can't remove yet. */
+gboolean store_count_marked (Store *s, guint64 *n_out, GError **error);
 gboolean store_count_unpushed_folders (Store *s, guint64 *folders_out, GError **error);
 
 /* What the user said of a hold; the next run acts on it, and then it is a decision that can be undone until it is swept. */

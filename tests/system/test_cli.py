@@ -621,7 +621,7 @@ def test_a_plain_connection_to_this_machine_is_told(server, program):
 
 
 def test_changes_of_folders_are_pending_until_they_are_pushed(ready):
-    assert ready.json("status")["pending"] == {"new": 0, "flags": 0, "removed": 0, "folders": 0}
+    assert ready.json("status")["pending"] == {"new": 0, "flags": 0, "removed": 0, "marked": 0, "folders": 0}
     ready.ok("folder", "create", "Made/Here")
     assert ready.json("status")["pending"]["folders"] == 2
     assert "2 folders: pushed" in ready.ok("status").decode()

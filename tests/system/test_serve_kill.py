@@ -108,4 +108,4 @@ def test_what_was_answered_survives_a_kill(seed, server, program):
     assert model.answered > ROUNDS
     program.ok("store", "check", "--deep")
     program.sync()
-    assert program.json("status")["pending"] == {"new": 0, "flags": 0, "removed": 0, "folders": 0}
+    assert program.json("status")["pending"] == {"new": 0, "flags": 0, "removed": 0, "marked": 0, "folders": 0}

@@ -406,6 +406,35 @@ def test_a_folder_whose_name_can_not_be_had_stops_no_other_and_is_told(program):
         assert "Last run" in program.ok("status").decode() and "incomplete" in program.ok("status").decode()
 
 
+def test_what_a_server_can_only_mark_stays_away_and_goes_when_it_can(program):
+    """No UIDPLUS, no MOVE, and somebody else has marked a message as deleted, which is not ours to remove."""
+    with Dovecot(without=("UIDPLUS", "MOVE")) as server:
+        with ImapClient(server.port) as client:
+            client.create("Other")
+            client.append_many("INBOX", Generator(4).messages(6))
+            client.select("INBOX")
+            client.command("UID STORE 6 +FLAGS (\\Deleted)")
+            program.logon(server.url)
+            program.sync()
+            ids = [str(item["id"]) for item in sorted(program.list("INBOX"), key=lambda item: item["uid"])]
+            program.ok("move", ids[0], "Other")
+            program.ok("delete", ids[1])
+            for _ in range(3):
+                program.sync()
+                assert len(program.list("INBOX")) == 4 and len(program.list("Other")) == 1
+            assert program.ok("log", "-n", "0").decode().count("only marked as deleted") == 1
+            assert program.json("status")["pending"] == {"new": 0, "flags": 0, "removed": 0, "marked": 2, "folders": 0}
+            assert "Marked     2 removed messages" in program.ok("status").decode()
+            client.command("NOOP")
+            client.command("UID STORE 6 -FLAGS (\\Deleted)")
+            program.sync()
+            assert [m.uid for m in client.dump()["INBOX"]] == [3, 4, 5, 6]
+            assert program.json("status")["pending"]["marked"] == 0
+        settle(program)
+        with ImapClient(server.port) as client:
+            assert differences(program, client.dump()) == []
+
+
 def test_a_folder_that_only_its_children_tell_of_has_its_place(program):
     with FakeServer() as server:
         for name in ("a/x", "b/x"):
