@@ -470,22 +470,30 @@ fetch_all (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **e
 	return ok;
 }
 
-/* The folder stays incomplete, so that the next run asks again; each reason is reported once. @why NULL: all came. */
+static gboolean
+report_failed (SyncRun *run, const FolderRun *f, const char *why, GError **error)
+{
+	g_autofree char *text = g_strdup_printf ("The server did not give every message of folder \"%s\":\n\n    %s\n\nThe others are here. outpost asks for it "
+	                                         "again with each run; the mail may be damaged at the server, so tell whoever runs it.\n",
+	                                         f->folder->path, why);
+	return sync_report (run, "Server Failures", "A message could not be fetched from the server", text, error);
+}
+
+/* The folder stays incomplete, so that the next run asks again. A reason that a second run meets is reported, once. @why NULL: all came. */
 static gboolean
 note_failed (SyncRun *run, FolderRun *f, const char *why, GError **error)
 {
-	g_autofree char *name = g_strdup_printf ("not-given-%" G_GINT64_FORMAT, f->folder->id), *told = store_setting (run->store, name);
+	g_autofree char *name = g_strdup_printf ("not-given-%" G_GINT64_FORMAT, f->folder->id), *told = store_setting (run->store, name), *now = NULL;
+	gboolean again = why && told && *told && strcmp (told + 1, why) == 0; /* behind '+', reported, or '-' */
 	if (why) {
 		run->result->failures++;
 		sync_log_detail (run, "the server did not give every message of folder '%s': %s", f->folder->path, why);
 	}
-	if (g_strcmp0 (why, told) == 0)
+	if (f->failure_noted || (again && *told == '+') || (!why && !told))
 		return TRUE;
-	g_autofree char *text = g_strdup_printf ("The server did not give every message of folder \"%s\":\n\n    %s\n\nThe others are here. outpost asks for it "
-	                                         "again with each run; the mail may be damaged at the server, so tell whoever runs it.\n",
-	                                         f->folder->path, why ? why : "");
-	return store_set_setting (run->store, name, why, error) &&
-	       (!why || sync_report (run, "Server Failures", "A message could not be fetched from the server", text, error));
+	f->failure_noted = why != NULL;
+	now = why ? g_strconcat (again ? "+" : "-", why, NULL) : NULL;
+	return store_set_setting (run->store, name, now, error) && (!again || report_failed (run, f, why, error));
 }
 
 static gboolean
