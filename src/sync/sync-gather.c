@@ -39,6 +39,21 @@ gathered_take_known (gpointer data, const KnownMessage *k)
 	return TRUE;
 }
 
+gboolean
+sync_look (SyncRun *run, const char *name, guint32 uidvalidity, const UidSet *uids, EvidenceLevel level, GArray **evidence_out, GError **error)
+{
+	GError *e = NULL;
+	*evidence_out = NULL;
+	if (run->home->class->evidence (run->home, name, uidvalidity, uids, 0, level, evidence_out, &e))
+		return TRUE;
+	if (error_reach (e->code) == REACH_MAILBOX) {
+		g_propagate_error (error, e);
+		return FALSE;
+	}
+	g_error_free (e);
+	return TRUE;
+}
+
 static guint
 count_bound (const GArray *here)
 {

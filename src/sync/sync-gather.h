@@ -27,4 +27,7 @@ gboolean gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **e
 /* For store_each_known: adds to a GArray of MatchHere. */
 gboolean gathered_take_known (gpointer here, const KnownMessage *k);
 gboolean gathered_is_other_mail (const Gathered *g);
+/* Evidence of @uids of a folder that is only looked into: *evidence_out NULL when it can't tell now, FALSE for what reaches the whole mailbox. */
+gboolean sync_look (SyncRun *run, const char *name, guint32 uidvalidity, const UidSet *uids, EvidenceLevel level, GArray **evidence_out,
+                    GError **error);
 gboolean evidence_agrees (const KnownMessage *k, const RemoteEvidence *e);

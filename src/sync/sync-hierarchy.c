@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Brings the two folder trees together: plan_folders says what, this file does it. What changes here is one transaction; what changes
  * at home goes step by step, each followed by its binding's update. */
-#include "sync-hierarchy.h"
+#include "sync-gather.h"
+#include "sync-overlap.h"
 #include <string.h>
 
 typedef struct {
@@ -150,14 +151,10 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 	for (guint i = 0; i < sample->len; i++)
 		uid_set_add (&uids, g_array_index (sample, PlacementBinding, i).remote_uid);
 	g_autoptr (GArray) evidence = NULL;
-	g_autoptr (GError) e = NULL;
-	if (!run->home->class->evidence (run->home, step->remote->name, step->binding->uidvalidity, &uids, 0, EVIDENCE_SIZE, &evidence, &e)) {
-		if (error_reach (e->code) == REACH_MAILBOX) {
-			g_propagate_error (error, g_steal_pointer (&e));
-			return FALSE;
-		}
+	if (!sync_look (run, step->remote->name, step->binding->uidvalidity, &uids, EVIDENCE_SIZE, &evidence, error))
+		return FALSE;
+	if (!evidence)
 		return TRUE;
-	}
 	guint equal = 0;
 	for (guint i = 0; i < sample->len; i++)
 		for (guint j = 0; j < evidence->len; j++)

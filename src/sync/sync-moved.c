@@ -33,22 +33,6 @@ awaits_something (SyncRun *run, FolderRun *f, gboolean *awaits_out, GError **err
 	return TRUE;
 }
 
-/* FALSE with @error only for what reaches the whole mailbox; else *evidence_out may be NULL. */
-static gboolean
-look (SyncRun *run, FolderRun *f, const UidSet *uids, EvidenceLevel level, GArray **evidence_out, GError **error)
-{
-	GError *e = NULL;
-	*evidence_out = NULL;
-	if (run->home->class->evidence (run->home, f->binding->remote_name, f->binding->uidvalidity, uids, 0, level, evidence_out, &e))
-		return TRUE;
-	if (error_reach (e->code) == REACH_MAILBOX) {
-		g_propagate_error (error, e);
-		return FALSE;
-	}
-	g_clear_error (&e); /* then they are fetched, and that tells */
-	return TRUE;
-}
-
 static void
 take_arrivals (const Match *m, GArray *arrivals)
 {
@@ -71,7 +55,7 @@ match_headers (SyncRun *run, FolderRun *f, GArray *here, GArray *there, GArray *
 	g_auto (UidSet) undecided = UID_SET_INIT;
 	g_autoptr (GArray) headers = NULL;
 	match_undecided (m, FALSE, &undecided);
-	if (!uid_set_is_empty (&undecided) && !look (run, f, &undecided, EVIDENCE_HEADER, &headers, error))
+	if (!uid_set_is_empty (&undecided) && !sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &undecided, EVIDENCE_HEADER, &headers, error))
 		return FALSE;
 	if (headers)
 		match_add_headers (there, headers);
@@ -95,7 +79,7 @@ sync_find_moved (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GEr
 	if (awaits)
 		return TRUE;
 	EvidenceLevel level = wanted > (guint64) here->len * PAYS_BY_HEADER ? EVIDENCE_SIZE : EVIDENCE_HEADER;
-	if (!look (run, f, &f->wanted, level, &there, error) || (there && !match_headers (run, f, here, there, arrivals, error)))
+	if (!sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &f->wanted, level, &there, error) || (there && !match_headers (run, f, here, there, arrivals, error)))
 		return FALSE;
 	for (guint i = here->len; there && i > 0; i--)
 		if (g_array_index (here, MatchHere, i - 1).there >= 0)
@@ -134,7 +118,7 @@ static gboolean
 link_chunk (SyncRun *run, FolderRun *f, const UidSet *chunk, GError **error)
 {
 	g_autoptr (GArray) there = NULL;
-	if (!cancel_check (run->cancel, error) || !look (run, f, chunk, EVIDENCE_SIZE, &there, error))
+	if (!cancel_check (run->cancel, error) || !sync_look (run, f->binding->remote_name, f->binding->uidvalidity, chunk, EVIDENCE_SIZE, &there, error))
 		return FALSE;
 	if (!there)
 		return TRUE;

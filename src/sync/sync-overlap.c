@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A folder that a migration gave another name, another UIDVALIDITY and another id is recognised by what is in it: of a new folder at home
  * a sample of messages is looked at, and looked for among those of each folder that is no longer listed. */
-#include "sync-hierarchy.h"
+#include "sync-overlap.h"
+#include "sync-gather.h"
 
 #define SAMPLE 100      /* of a new folder, evenly spread */
 #define HEADERS 20      /* of them, where sizes and dates tell nothing: a migration changes both */
@@ -117,23 +118,6 @@ choose (New *n, const GArray *lost, const GArray *sample, gboolean headers)
 	}
 }
 
-/* FALSE for what reaches the whole mailbox; a folder that can't be read now is not recognised now. */
-static gboolean
-look (SyncRun *run, const New *n, guint32 validity, const UidSet *uids, EvidenceLevel level, GArray **evidence_out, GError **error)
-{
-	GError *e = NULL;
-	*evidence_out = NULL;
-	if (run->home->class->evidence (run->home, n->remote->name, validity, uids, 0, level, evidence_out, &e))
-		return TRUE;
-	if (error_reach (e->code) != REACH_MAILBOX) {
-		g_error_free (e);
-		*evidence_out = remote_evidence_new ();
-		return TRUE;
-	}
-	g_propagate_error (error, e);
-	return FALSE;
-}
-
 static gboolean
 look_into (SyncRun *run, New *n, const FolderQuery *q, const GArray *lost, GError **error)
 {
@@ -143,16 +127,18 @@ look_into (SyncRun *run, New *n, const FolderQuery *q, const GArray *lost, GErro
 		return TRUE;
 	sample_of (&q->all_uids, SAMPLE, &uids);
 	if (uid_set_count (&uids) > PROVE) {
-		if (!look (run, n, q->uidvalidity_now, &uids, EVIDENCE_SIZE, &sample, error))
+		if (!sync_look (run, n->remote->name, q->uidvalidity_now, &uids, EVIDENCE_SIZE, &sample, error))
 			return FALSE;
-		choose (n, lost, sample, FALSE);
+		if (sample)
+			choose (n, lost, sample, FALSE);
 	}
 	if (n->best >= 0)
 		return TRUE;
 	sample_of (&q->all_uids, HEADERS, &uids);
-	if (!look (run, n, q->uidvalidity_now, &uids, EVIDENCE_HEADER, &headers, error))
+	if (!sync_look (run, n->remote->name, q->uidvalidity_now, &uids, EVIDENCE_HEADER, &headers, error))
 		return FALSE;
-	choose (n, lost, headers, TRUE);
+	if (headers)
+		choose (n, lost, headers, TRUE);
 	return TRUE;
 }
 

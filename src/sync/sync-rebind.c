@@ -552,20 +552,12 @@ is_familiar (SyncRun *run, const FolderBinding *b, gboolean *familiar_out, GErro
 {
 	g_auto (UidSet) canaries = UID_SET_INIT;
 	g_autoptr (GArray) evidence = NULL;
-	GError *e = NULL;
 	FolderRun probe = {.binding = (FolderBinding *) b};
 	*familiar_out = FALSE;
-	if (!store_canaries (run->store, b->folder, &canaries, error))
+	if (!store_canaries (run->store, b->folder, &canaries, error) ||
+	    !sync_look (run, b->remote_name, b->uidvalidity, &canaries, EVIDENCE_SIZE, &evidence, error))
 		return FALSE;
-	if (!run->home->class->evidence (run->home, b->remote_name, b->uidvalidity, &canaries, 0, EVIDENCE_SIZE, &evidence, &e)) {
-		if (error_reach (e->code) == REACH_MAILBOX) {
-			g_propagate_error (error, e);
-			return FALSE;
-		}
-		g_error_free (e);
-		return TRUE;
-	}
-	*familiar_out = evidence->len > 0 && canaries_sing (run, &probe, evidence);
+	*familiar_out = evidence && evidence->len > 0 && canaries_sing (run, &probe, evidence);
 	return TRUE;
 }
 
