@@ -94,7 +94,7 @@ value_of (Sorter *o, SortKind kind, const Listing *l)
 	case BY_SIZE:
 		return (SortValue){.number = (gint64) m->size};
 	case BY_SUBJECT:
-		base = mail_base_subject (m->subject ? m->subject : "");
+		base = mail_base_subject (m->subject ? m->subject : "", NULL);
 		return (SortValue){.text = fold (o, base)};
 	case BY_FROM:
 	case BY_DISPLAYFROM:

@@ -6,17 +6,23 @@
 #include "mail-thread.h"
 #include <string.h>
 
+#define REFERENCES_MAX 100 /* of a message: the first, and the last ones */
+
 static const struct {
 	const char *name;
 	gboolean references;
 } algorithms[] = {{"ORDEREDSUBJECT", FALSE}, {"REFERENCES", TRUE}};
 
 typedef struct {
+	guint32 uid;
+	gint64 thread; /* the store's */
+} Row;
+
+typedef struct {
 	ImapdSession *s;
 	Store *store;
 	GArray *messages;     /* ThreadMessage, by UID */
-	GArray *uids;         /* guint32, in step with it */
-	GArray *threads;      /* gint64, too: the store's */
+	GArray *rows;         /* Row, in step with it */
 	GHashTable *members;  /* store's thread -> how many */
 	GPtrArray *parents;   /* arrays of borrowed ids, owned */
 	GStringChunk *texts;
@@ -36,10 +42,10 @@ add_message (gpointer data, const Listing *l)
 	const Message *m = &l->message;
 	if (!view_number (t->s->view, l->placement.uid))
 		return TRUE;
-	ThreadMessage row = {keep (t, m->message_id), NULL, 0, keep (t, m->subject), m->has_sent ? m->sent : m->received};
-	g_array_append_val (t->messages, row);
-	g_array_append_val (t->uids, l->placement.uid);
-	g_array_append_val (t->threads, m->thread);
+	ThreadMessage message = {keep (t, m->message_id), NULL, 0, keep (t, m->subject), m->has_sent ? m->sent : m->received};
+	Row row = {l->placement.uid, m->thread};
+	g_array_append_val (t->messages, message);
+	g_array_append_val (t->rows, row);
 	gpointer key = GSIZE_TO_POINTER ((gsize) m->thread);
 	g_hash_table_insert (t->members, key, GSIZE_TO_POINTER (GPOINTER_TO_SIZE (g_hash_table_lookup (t->members, key)) + 1));
 	return TRUE;
@@ -47,30 +53,35 @@ add_message (gpointer data, const Listing *l)
 
 /* References, or where there are none the first id of In-Reply-To. */
 static void
-take_parents (Threader *t, ThreadMessage *row, Slice header)
+take_parents (Threader *t, ThreadMessage *message, Slice header)
 {
-	GPtrArray *ids = g_ptr_array_new ();
+	g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (Slice));
 	Slice rest = mail_header_find (header, "References"), id;
 	while (mail_next_id (&rest, &id)) {
-		if (ids->len == MAIL_THREAD_REFERENCES)
-			g_ptr_array_remove_index (ids, 1);
-		g_ptr_array_add (ids, g_string_chunk_insert_len (t->texts, id.data, (gssize) id.size));
+		if (ids->len == REFERENCES_MAX)
+			g_array_remove_index (ids, 1);
+		g_array_append_val (ids, id);
 	}
 	rest = mail_header_find (header, "In-Reply-To");
 	if (ids->len == 0 && mail_next_id (&rest, &id))
-		g_ptr_array_add (ids, g_string_chunk_insert_len (t->texts, id.data, (gssize) id.size));
-	row->n_parents = ids->len;
-	row->parents = (const char *const *) g_ptr_array_free (ids, FALSE);
-	g_ptr_array_add (t->parents, (gpointer) row->parents);
+		g_array_append_val (ids, id);
+	const char **parents = g_new (const char *, ids->len);
+	for (guint i = 0; i < ids->len; i++) {
+		id = g_array_index (ids, Slice, i);
+		parents[i] = g_string_chunk_insert_len (t->texts, id.data, (gssize) id.size);
+	}
+	message->parents = parents;
+	message->n_parents = ids->len;
+	g_ptr_array_add (t->parents, parents);
 }
 
 static gboolean
 add_parents (gpointer data, const Listing *l)
 {
 	Threader *t = data;
-	while (t->at < t->uids->len && g_array_index (t->uids, guint32, t->at) < l->placement.uid)
+	while (t->at < t->rows->len && g_array_index (t->rows, Row, t->at).uid < l->placement.uid)
 		t->at++;
-	if (t->at == t->uids->len || g_array_index (t->uids, guint32, t->at) != l->placement.uid)
+	if (t->at == t->rows->len || g_array_index (t->rows, Row, t->at).uid != l->placement.uid)
 		return TRUE;
 	g_auto (Source) source = {.store = t->store, .message = l->placement.message, .size = l->message.size, .kept = l->message.structure};
 	g_autoptr (GBytes) header = source_header (&source, NULL); /* of one that can't be read nothing is known */
@@ -87,10 +98,10 @@ collect (Threader *t, const UidSet *found, gboolean references, GError **error)
 	gint64 folder = t->s->view->folder;
 	if (!list_uids (t->store, folder, found, LISTING_MESSAGE, add_message, t, error))
 		return FALSE;
-	for (guint i = 0; references && i < t->uids->len; i++) {
-		gpointer key = GSIZE_TO_POINTER ((gsize) g_array_index (t->threads, gint64, i));
-		if (GPOINTER_TO_SIZE (g_hash_table_lookup (t->members, key)) > 1)
-			uid_set_add (&related, g_array_index (t->uids, guint32, i));
+	for (guint i = 0; references && i < t->rows->len; i++) {
+		const Row *row = &g_array_index (t->rows, Row, i);
+		if (GPOINTER_TO_SIZE (g_hash_table_lookup (t->members, GSIZE_TO_POINTER ((gsize) row->thread))) > 1)
+			uid_set_add (&related, row->uid);
 	}
 	return uid_set_is_empty (&related) || list_uids (t->store, folder, &related, LISTING_STRUCTURE, add_parents, t, error);
 }
@@ -99,7 +110,7 @@ static guint32
 number_of (gpointer data, gint message)
 {
 	const Threader *t = data;
-	guint32 uid = g_array_index (t->uids, guint32, message);
+	guint32 uid = g_array_index (t->rows, Row, message).uid;
 	return imap_command_is_uid (t->s->command) ? uid : view_number (t->s->view, uid);
 }
 
@@ -143,13 +154,12 @@ run_thread (ImapdSession *s)
 	if (!search_check_charset (s, at) || !search_find (s, store, node_next (at), &found, &modseq))
 		return;
 	Threader t = {.s = s, .store = store, .messages = g_array_new (FALSE, FALSE, sizeof (ThreadMessage)),
-	              .uids = g_array_new (FALSE, FALSE, sizeof (guint32)), .threads = g_array_new (FALSE, FALSE, sizeof (gint64)),
+	              .rows = g_array_new (FALSE, FALSE, sizeof (Row)),
 	              .members = g_hash_table_new (NULL, NULL), .parents = g_ptr_array_new_with_free_func (g_free),
 	              .texts = g_string_chunk_new (65536)};
 	thread (&t, &found, algorithms[which].references);
 	g_array_unref (t.messages);
-	g_array_unref (t.uids);
-	g_array_unref (t.threads);
+	g_array_unref (t.rows);
 	g_hash_table_unref (t.members);
 	g_ptr_array_unref (t.parents);
 	g_string_chunk_free (t.texts);

@@ -330,40 +330,27 @@ strip_start (const char *at, const char *end, gboolean *reply_out)
 	return blob && blob < end ? blob : NULL;
 }
 
-static char *
-base_of (const char *subject, gboolean *reply_out)
+char *
+mail_base_subject (const char *subject, gboolean *reply_out)
 {
 	g_autoptr (GString) squeezed = g_string_new (NULL);
 	mail_header_unfold (squeezed, slice_of (subject, strlen (subject)));
 	const char *at = squeezed->str, *end = squeezed->str + squeezed->len, *next;
-	*reply_out = FALSE;
+	gboolean reply = FALSE;
 	for (;;) {
 		for (gboolean fwd; (fwd = ends_with (at, end, "(fwd)")) || (end > at && end[-1] == ' ');) {
-			*reply_out |= fwd;
+			reply |= fwd;
 			end -= fwd ? 5 : 1;
 		}
-		while (at < end && (next = strip_start (at, end, reply_out)))
+		while (at < end && (next = strip_start (at, end, &reply)))
 			at = next;
 		if (at >= end || !ends_with (at, end, "]") || g_ascii_strncasecmp (at, "[fwd:", 5) != 0)
 			break;
-		*reply_out = TRUE;
+		reply = TRUE;
 		at = skip_spaces (at + 5);
 		end--;
 	}
+	if (reply_out)
+		*reply_out = reply;
 	return at < end ? g_strndup (at, (gsize) (end - at)) : g_strdup ("");
-}
-
-char *
-mail_base_subject (const char *subject)
-{
-	gboolean reply;
-	return base_of (subject, &reply);
-}
-
-gboolean
-mail_subject_is_reply (const char *subject)
-{
-	gboolean reply;
-	g_free (base_of (subject, &reply));
-	return reply;
 }

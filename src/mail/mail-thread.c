@@ -139,8 +139,6 @@ link_by_ids (Builder *b, guint n)
 		const ThreadMessage *m = &b->messages[i];
 		gint above = -1;
 		for (guint k = 0; k < m->n_parents; k++) {
-			if (k > 0 && m->n_parents - k >= MAIL_THREAD_REFERENCES)
-				continue;
 			gint node = GPOINTER_TO_INT (g_hash_table_lookup (by_id, m->parents[k])) - 1;
 			if (node < 0) {
 				node = new_node (b, -1);
@@ -198,52 +196,62 @@ prune (Builder *b)
 	}
 }
 
+/* A thread, or the one that stands for its subject. */
 typedef struct {
 	gint node;
 	gboolean reply;
-} Holder;
+	char *base;
+} Root;
 
-static char *
-subject_of (const Builder *b, gint node, gboolean *reply_out)
+static void
+root_done (gpointer data)
 {
-	const ThreadNode *n = at (b, node);
-	gint message = n->message >= 0 ? n->message : at (b, n->child)->message;
-	const char *subject = b->messages[message].subject;
-	char *base = mail_base_subject (subject ? subject : "");
-	*reply_out = subject && mail_subject_is_reply (subject);
-	return base;
+	g_free (((Root *) data)->base);
 }
 
-/* Step 5, first half: which thread has a subject. */
-static GHashTable *
-holders_of_subjects (const Builder *b)
+static GArray *
+roots_of (const Builder *b)
 {
-	GHashTable *holders = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+	GArray *roots = g_array_new (FALSE, FALSE, sizeof (Root));
+	g_array_set_clear_func (roots, root_done);
 	for (gint node = at (b, b->top)->child; node >= 0; node = at (b, node)->next) {
-		gboolean reply;
-		g_autofree char *base = subject_of (b, node, &reply);
-		Holder *h = g_hash_table_lookup (holders, base);
-		gboolean dummy = at (b, node)->message < 0;
-		if (!*base)
+		const ThreadNode *n = at (b, node);
+		const char *subject = b->messages[n->message >= 0 ? n->message : at (b, n->child)->message].subject;
+		Root root = {.node = node};
+		g_autofree char *base = mail_base_subject (subject ? subject : "", &root.reply);
+		root.base = g_utf8_casefold (base, -1);
+		g_array_append_val (roots, root);
+	}
+	return roots;
+}
+
+/* Step 5, first half: which thread has a subject. Borrows the subjects. */
+static GHashTable *
+holders_of_subjects (const Builder *b, const GArray *roots)
+{
+	GHashTable *holders = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
+	for (guint i = 0; i < roots->len; i++) {
+		const Root *root = &g_array_index (roots, Root, i);
+		Root *h = g_hash_table_lookup (holders, root->base);
+		if (!*root->base)
 			continue;
-		if (!h) {
-			h = g_new (Holder, 1);
-			*h = (Holder){node, reply};
-			g_hash_table_insert (holders, g_steal_pointer (&base), h);
-		} else if (at (b, h->node)->message >= 0 && (dummy || (h->reply && !reply)))
-			*h = (Holder){node, reply};
+		if (!h)
+			g_hash_table_insert (holders, root->base, g_memdup2 (root, sizeof *root));
+		else if (at (b, h->node)->message >= 0 && (at (b, root->node)->message < 0 || (h->reply && !root->reply)))
+			*h = *root;
 	}
 	return holders;
 }
 
 static void
-merge (Builder *b, Holder *h, gint node, gboolean reply)
+merge (Builder *b, Root *h, const Root *root)
 {
+	gint node = root->node;
 	gboolean dummy = at (b, node)->message < 0, holder_is_dummy = at (b, h->node)->message < 0;
 	if (dummy && holder_is_dummy) {
 		move_children (b, node, h->node);
 		unlink_node (b, node);
-	} else if (holder_is_dummy || (!dummy && reply && !h->reply))
+	} else if (holder_is_dummy || (!dummy && root->reply && !h->reply))
 		link_node (b, h->node, node);
 	else {
 		gint both = new_node (b, -1);
@@ -258,17 +266,13 @@ merge (Builder *b, Holder *h, gint node, gboolean reply)
 static void
 merge_by_subject (Builder *b)
 {
-	g_autoptr (GHashTable) holders = holders_of_subjects (b);
-	g_autoptr (GArray) roots = g_array_new (FALSE, FALSE, sizeof (gint));
-	for (gint node = at (b, b->top)->child; node >= 0; node = at (b, node)->next)
-		g_array_append_val (roots, node);
+	g_autoptr (GArray) roots = roots_of (b);
+	g_autoptr (GHashTable) holders = holders_of_subjects (b, roots);
 	for (guint i = 0; i < roots->len; i++) {
-		gint node = g_array_index (roots, gint, i);
-		gboolean reply;
-		g_autofree char *base = subject_of (b, node, &reply);
-		Holder *h = *base ? g_hash_table_lookup (holders, base) : NULL;
-		if (h && h->node != node && at (b, node)->parent == b->top)
-			merge (b, h, node, reply);
+		const Root *root = &g_array_index (roots, Root, i);
+		Root *h = *root->base ? g_hash_table_lookup (holders, root->base) : NULL;
+		if (h && h->node != root->node && at (b, root->node)->parent == b->top)
+			merge (b, h, root);
 	}
 }
 
@@ -324,7 +328,7 @@ mail_thread_by_subject (const ThreadMessage *messages, guint n, MailThreads *out
 	g_autoptr (GArray) rows = g_array_sized_new (FALSE, FALSE, sizeof (Row), n);
 	g_array_set_clear_func (rows, row_done);
 	for (guint i = 0; i < n; i++) {
-		g_autofree char *base = mail_base_subject (messages[i].subject ? messages[i].subject : "");
+		g_autofree char *base = mail_base_subject (messages[i].subject ? messages[i].subject : "", NULL);
 		Row row = {g_utf8_casefold (base, -1), messages[i].sent, (gint) i};
 		g_array_append_val (rows, row);
 	}
@@ -344,11 +348,14 @@ mail_thread_by_subject (const ThreadMessage *messages, guint n, MailThreads *out
 
 /* ---- As IMAP writes them ---- */
 
+/* In parentheses of its own: a thread, and each of several answers. */
 static gboolean
-has_branches (const GArray *nodes, gint node)
+is_enclosed (const GArray *nodes, const ThreadNode *n)
 {
-	gint child = g_array_index (nodes, ThreadNode, node).child;
-	return child >= 0 && g_array_index (nodes, ThreadNode, child).next >= 0;
+	if (n->parent < 0)
+		return TRUE;
+	gint first = g_array_index (nodes, ThreadNode, n->parent).child;
+	return g_array_index (nodes, ThreadNode, first).next >= 0;
 }
 
 /* Where to go on behind @node, whose parenthesis is closed, and those of all that end with it. */
@@ -357,8 +364,7 @@ close_node (const GArray *nodes, gint node, GString *out)
 {
 	for (; node >= 0; node = g_array_index (nodes, ThreadNode, node).parent) {
 		const ThreadNode *n = &g_array_index (nodes, ThreadNode, node);
-		gboolean opened = n->parent < 0 || has_branches (nodes, n->parent);
-		if (opened)
+		if (is_enclosed (nodes, n))
 			g_string_append_c (out, ')');
 		if (n->next >= 0)
 			return n->next;
@@ -371,8 +377,7 @@ mail_threads_write (const MailThreads *t, ThreadNumber number, gpointer data, GS
 {
 	for (gint node = t->first; node >= 0;) {
 		const ThreadNode *n = &g_array_index (t->nodes, ThreadNode, node);
-		gboolean opens = n->parent < 0 || has_branches (t->nodes, n->parent);
-		if (opens)
+		if (is_enclosed (t->nodes, n))
 			g_string_append_c (out, '(');
 		if (n->message >= 0)
 			g_string_append_printf (out, "%u", number (data, n->message));

@@ -4,8 +4,6 @@
 #pragma once
 #include "mail.h"
 
-#define MAIL_THREAD_REFERENCES 100 /* more than so many of a message are not used: the first, and the last ones */
-
 typedef struct {
 	const char *id;             /* Message-ID, NULL none */
 	const char *const *parents; /* References, or the first of In-Reply-To; the oldest first */

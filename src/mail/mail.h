@@ -83,9 +83,8 @@ gboolean mail_date_parse (Slice value, gint64 *time_out, int *zone_out);
 /* The next <id> in *rest without brackets; FALSE at the end. */
 gboolean mail_next_id (Slice *rest, Slice *id_out);
 /* Subject without "Re:", "Fwd:", "[list]" and such (RFC 5256 base subject), for display and threading of those without ids. */
-char *mail_base_subject (const char *subject);
-/* Whether making the base took away a "Re:" or a "Fwd" of any kind. */
-gboolean mail_subject_is_reply (const char *subject);
+/* *reply_out (may be NULL): whether a "Re:" or a "Fwd" of any kind was taken away. */
+char *mail_base_subject (const char *subject, gboolean *reply_out);
 
 typedef struct {
 	char *name;    /* decoded; NULL */

@@ -218,7 +218,7 @@ a_base_subject_has_no_marks_of_replies (void **state)
 		{"(fwd)", ""},
 	};
 	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
-		g_autofree char *base = mail_base_subject (rows[i].subject);
+		g_autofree char *base = mail_base_subject (rows[i].subject, NULL);
 		assert_string_equal (base, rows[i].base);
 	}
 }
