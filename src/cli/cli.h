@@ -17,6 +17,7 @@ typedef struct {
 	Profile *profile; /* after cli_profile */
 	Store *store;     /* after cli_store */
 	gboolean changed; /* something was changed here that a running watcher should push */
+	gboolean threads; /* given up but running: the process ends without the libraries' own clean-up, which they would run into */
 	int exit_code;    /* for outcomes that are no errors: 0, EXIT_HELD_BACK, EXIT_ERROR after a run that could not do everything */
 } Cli;
 

@@ -163,6 +163,7 @@ find_server (Cli *cli, Profile *p, char **secret, GError **error)
 {
 	gboolean named = p->user != NULL;
 	cli_note (cli, "Looking for the mail server of %s ...", p->address);
+	cli->threads = TRUE;
 	g_autoptr (GPtrArray) candidates = discover (p->address, cli->cancel, error);
 	if (!candidates)
 		return FALSE;

@@ -235,5 +235,7 @@ main (int argc, char **argv)
 	profile_free (cli.profile);
 	g_free (cli.profile_name);
 	cancel_free (cli.cancel);
+	if (cli.threads)
+		_exit (code);
 	return code;
 }

@@ -22,7 +22,8 @@ typedef struct {
 void candidate_free (Candidate *c);
 
 /* Candidates for user@domain, best first: SRV, then autoconfig, then a guess if nothing else was found; at least one, or NOT_FOUND.
- * USAGE if @address is none. At most about 15 s; element type Candidate*, the array frees them. */
+ * USAGE if @address is none. At most about 15 s; element type Candidate*, the array frees them. Threads that wait for names or servers
+ * may outlive it: who ends the process then calls _exit, else the libraries clean up under them. */
 GPtrArray *discover (const char *address, Cancel *cancel, GError **error);
 
 /* Parses an autoconfig file (config-v1.1.xml) and adds its IMAP servers. Plain-text ones are left out. PROTOCOL if it is none. */

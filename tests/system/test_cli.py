@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -105,6 +106,18 @@ def test_two_watchers_do_not_share_a_store(ready):
     with Watcher(ready):
         code, _, err = ready.run("sync", "--watch", timeout=30)
         assert code == 1 and "process" in err
+
+
+def test_an_interrupt_ends_the_search_for_a_server_with_questions_open(program):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        process = program.start("logon", "a@localhost", env={"OUTPOST_AUTOCONFIG_URL": url})
+        asked, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=4)  # less than a question's time
+        asked.close()
+    assert (process.returncode, out) == (130, b"")
+    assert err.endswith(b"...\noutpost: stopped on request\n")
 
 
 def test_an_interrupt_stops_within_a_second_and_the_next_run_goes_on(server, program):
