@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 static char *folder, *path;
-static ImapdMailbox *mailbox;
+static ImapdPool *pool;
 static guint runs;
 
 static void
@@ -30,7 +30,7 @@ add (Store *s, gint64 to, const char *text, guint flags, const char *keywords)
 static void
 tear_down (void)
 {
-	imapd_mailbox_free (mailbox);
+	imapd_pool_free (pool);
 	for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end; end++) {
 		g_autofree char *file = g_strconcat (path, *end, NULL);
 		g_unlink (file);
@@ -66,13 +66,13 @@ set_up (void)
 	add (s, inbox, "no header", 8, NULL);
 	if (!store_commit (s, NULL))
 		abort ();
-	mailbox = imapd_mailbox_new (path, NULL, NULL);
+	pool = imapd_pool_new (NULL, NULL, NULL);
 }
 
 static ImapdMailbox *
-log_on (gpointer data, const char *user, const char *password)
+log_on (gpointer data, const char *user, const char *password, GError **error)
 {
-	return strcmp (user, "u") == 0 && strcmp (password, "p") == 0 ? mailbox : NULL;
+	return strcmp (user, "u") == 0 && strcmp (password, "p") == 0 ? imapd_pool_open (pool, path, error) : NULL;
 }
 
 static gboolean
@@ -99,7 +99,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	g_autoptr (GString) out = g_string_new (NULL);
-	g_autoptr (ImapdSession) s = imapd_session_new (&settings, data[0] & 1 ? mailbox : NULL, take, out);
+	g_autoptr (ImapdSession) s = imapd_session_new (&settings, data[0] & 1 ? imapd_pool_open (pool, path, NULL) : NULL, IMAPD_PRIVATE, take, out);
 	feed (s, data + 1, size - 1, data[0] & 2 ? 7 : size);
 	imapd_session_wake (s);
 	/* what is served may hold NULs */

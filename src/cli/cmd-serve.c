@@ -4,7 +4,7 @@
 #include "cli.h"
 #include "local-secret.h"
 #include "secret.h"
-#include "server.h"
+#include "server-imap.h"
 #include <gnutls/gnutls.h>
 #include <string.h>
 
@@ -24,7 +24,7 @@ const GOptionEntry serve_options[] = {
 
 typedef struct {
 	Cli *cli;
-	ImapdMailbox *mailbox;
+	ImapdPool *pool;
 	char *password;
 	GThread *poker;
 	GMutex lock; /* guards what follows */
@@ -75,12 +75,22 @@ is_ours (const Profile *p, const char *user)
 }
 
 static ImapdMailbox *
-log_on (gpointer data, const char *user, const char *password)
+open_mailbox (gpointer data, GError **error)
+{
+	Serving *s = data;
+	return imapd_pool_open (s->pool, s->cli->profile->store, error);
+}
+
+static ImapdMailbox *
+log_on (gpointer data, const char *user, const char *password, GError **error)
 {
 	Serving *s = data;
 	gsize size = strlen (s->password);
 	gboolean right = strlen (password) == size && gnutls_memcmp (password, s->password, size) == 0;
-	return right && is_ours (s->cli->profile, user) ? s->mailbox : NULL;
+	if (right && is_ours (s->cli->profile, user))
+		return open_mailbox (s, error);
+	error_fail (error, ERROR_NO_PERMISSION, "the name or the password is wrong");
+	return NULL;
 }
 
 /* ---- Listening ---- */
@@ -117,14 +127,16 @@ split_listen (const char *text, char **host_out, guint16 *port_out, GError **err
 }
 
 static gboolean
-listen_all (Serving *s, Server *server, GError **error)
+listen_all (Serving *s, Server *server, const ServerService *service, GError **error)
 {
+	ServerService local = *service;
+	local.only_same_user = TRUE;
 	guint16 port = 0;
 	g_autofree char *host = NULL;
 	const char *at = listen_at ? listen_at : socket_path ? NULL : DEFAULT_LISTEN;
-	if (at && (!split_listen (at, &host, &port, error) || !server_listen_tcp (server, host, port, &port, error)))
+	if (at && (!split_listen (at, &host, &port, error) || !server_listen_tcp (server, service, host, port, &port, error)))
 		return FALSE;
-	if (socket_path && !server_listen_unix (server, socket_path, error))
+	if (socket_path && !server_listen_unix (server, &local, socket_path, 0600, error))
 		return FALSE;
 	if (at)
 		cli_note (s->cli, "Serving the offline store of %s at %s, port %u", s->cli->profile->address, host, port);
@@ -147,10 +159,12 @@ static gboolean
 serve (Serving *s, GError **error)
 {
 	const ImapdSettings settings = {.log_on = log_on, .data = s};
-	g_autoptr (ImapdMailbox) mailbox = imapd_mailbox_new (s->cli->profile->store, on_changed, s);
-	g_autoptr (Server) server = server_new (&settings, mailbox, CONNECTIONS_MAX);
-	s->mailbox = mailbox;
-	if (!listen_all (s, server, error))
+	ServerImap imap = {&settings, open_mailbox};
+	const ServerService service = {.protocol = &server_imap, .data = &imap};
+	g_autoptr (ImapdPool) pool = imapd_pool_new (on_changed, s, error);
+	g_autoptr (Server) server = pool ? server_new (CONNECTIONS_MAX, 0, error) : NULL;
+	s->pool = pool;
+	if (!server || !server_imap_watch (server, pool, error) || !listen_all (s, server, &service, error))
 		return FALSE;
 	s->poker = g_thread_new ("poker", poker_thread, s);
 	gboolean ok = server_run (server, s->cli->cancel, error);

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the sessions of one mailbox share: a few connections to the store, and the newest view of each folder that was looked at. A newer
+/* What the sessions of one mailbox share, and the pool of mailboxes: a few connections to the store, and the newest view of each folder that was looked at. A newer
  * view is made from the one before and what changed since, so that it costs what changed. */
 #include "imapd-private.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define STORES_KEPT 16
 #define VIEWS_KEPT 256
+#define IDLE_KEPT 64 /* mailboxes that nobody uses */
 
 struct ImapdMailbox {
+	ImapdPool *pool;
 	char *path;
-	ImapdChanged changed;
-	gpointer data;
-	int watch; /* -1: none */
+	int watch;
+	guint users;   /* guarded by the pool's lock, as is: */
+	gboolean gone; /* another store is at its place */
 	GMutex lock; /* guards what follows */
 	GQueue stores;     /* of Store, not in use */
 	GHashTable *lent;  /* Store in use -> what generation was when it was opened */
@@ -22,14 +23,25 @@ struct ImapdMailbox {
 	Tree *tree;        /* NULL: not read yet */
 };
 
-ImapdMailbox *
-imapd_mailbox_new (const char *path, ImapdChanged changed, gpointer data)
+struct ImapdPool {
+	ImapdChanged changed;
+	gpointer data;
+	StoreWatch *watch;
+	GMutex lock; /* guards what follows */
+	GHashTable *by_path, *by_watch; /* of ImapdMailbox; what is gone is in neither */
+	GQueue idle;                    /* those of nobody, the longest first */
+};
+
+/* ---- Mailboxes ---- */
+
+static ImapdMailbox *
+mailbox_new (ImapdPool *p, const char *path, int watch)
 {
 	ImapdMailbox *m = g_new0 (ImapdMailbox, 1);
+	m->pool = p;
 	m->path = g_strdup (path);
-	m->changed = changed;
-	m->data = data;
-	m->watch = -1;
+	m->watch = watch;
+	m->users = 1;
 	g_mutex_init (&m->lock);
 	g_queue_init (&m->stores);
 	m->lent = g_hash_table_new (NULL, NULL);
@@ -37,38 +49,8 @@ imapd_mailbox_new (const char *path, ImapdChanged changed, gpointer data)
 	return m;
 }
 
-void
-imapd_mailbox_free (ImapdMailbox *m)
-{
-	if (!m)
-		return;
-	imapd_mailbox_forget (m);
-	if (m->watch >= 0)
-		close (m->watch);
-	g_hash_table_unref (m->lent);
-	g_hash_table_unref (m->views);
-	g_mutex_clear (&m->lock);
-	g_free (m->path);
-	g_free (m);
-}
-
-int
-imapd_mailbox_watch (ImapdMailbox *m, GError **error)
-{
-	if (m->watch >= 0)
-		close (m->watch);
-	m->watch = store_watch_open (m->path, error);
-	return m->watch;
-}
-
-gboolean
-imapd_mailbox_take_watch (ImapdMailbox *m)
-{
-	return store_watch_take (m->watch);
-}
-
-void
-imapd_mailbox_forget (ImapdMailbox *m)
+static void
+forget (ImapdMailbox *m)
 {
 	g_mutex_lock (&m->lock);
 	m->generation++;
@@ -78,11 +60,195 @@ imapd_mailbox_forget (ImapdMailbox *m)
 	g_mutex_unlock (&m->lock);
 }
 
+static void
+mailbox_free (ImapdMailbox *m)
+{
+	if (!m)
+		return;
+	forget (m);
+	g_hash_table_unref (m->lent);
+	g_hash_table_unref (m->views);
+	g_mutex_clear (&m->lock);
+	g_free (m->path);
+	g_free (m);
+}
+
+/* One connection is enough for the next one who comes. */
+static void
+go_idle (ImapdMailbox *m)
+{
+	g_mutex_lock (&m->lock);
+	while (m->stores.length > 1)
+		store_close (g_queue_pop_tail (&m->stores));
+	g_mutex_unlock (&m->lock);
+}
+
+/* With the pool's lock. */
+static void
+take_out (ImapdMailbox *m)
+{
+	ImapdPool *p = m->pool;
+	g_hash_table_remove (p->by_path, m->path);
+	g_hash_table_remove (p->by_watch, GINT_TO_POINTER (m->watch));
+	store_watch_remove (p->watch, m->watch);
+}
+
+void
+imapd_mailbox_unref (ImapdMailbox *m)
+{
+	if (!m)
+		return;
+	ImapdPool *p = m->pool;
+	ImapdMailbox *old = NULL;
+	g_mutex_lock (&p->lock);
+	if (--m->users == 0) {
+		if (!m->gone) {
+			go_idle (m);
+			g_queue_push_tail (&p->idle, m);
+		} else
+			old = m;
+		if (p->idle.length > IDLE_KEPT) {
+			old = g_queue_pop_head (&p->idle);
+			take_out (old);
+		}
+	}
+	g_mutex_unlock (&p->lock);
+	mailbox_free (old);
+}
+
+/* ---- The pool ---- */
+
+ImapdPool *
+imapd_pool_new (ImapdChanged changed, gpointer data, GError **error)
+{
+	StoreWatch *watch = store_watch_new (error);
+	if (!watch)
+		return NULL;
+	ImapdPool *p = g_new0 (ImapdPool, 1);
+	p->changed = changed;
+	p->data = data;
+	p->watch = watch;
+	g_mutex_init (&p->lock);
+	g_queue_init (&p->idle);
+	p->by_path = g_hash_table_new (g_str_hash, g_str_equal);
+	p->by_watch = g_hash_table_new (NULL, NULL);
+	return p;
+}
+
+void
+imapd_pool_free (ImapdPool *p)
+{
+	if (!p)
+		return;
+	g_assert (g_hash_table_size (p->by_path) == p->idle.length);
+	g_queue_clear_full (&p->idle, (GDestroyNotify) mailbox_free);
+	g_hash_table_unref (p->by_path);
+	g_hash_table_unref (p->by_watch);
+	store_watch_free (p->watch);
+	g_mutex_clear (&p->lock);
+	g_free (p);
+}
+
+/* With the lock. */
+static ImapdMailbox *
+known_or_new (ImapdPool *p, const char *path, GError **error)
+{
+	ImapdMailbox *m = g_hash_table_lookup (p->by_path, path);
+	if (m) {
+		if (m->users++ == 0)
+			g_queue_remove (&p->idle, m);
+		return m;
+	}
+	int watch = store_watch_add (p->watch, path, error);
+	if (watch < 0)
+		return NULL;
+	if (g_hash_table_contains (p->by_watch, GINT_TO_POINTER (watch))) {
+		error_fail (error, ERROR_CONFLICT, "the store %s is served by another name", path);
+		return NULL;
+	}
+	m = mailbox_new (p, path, watch);
+	g_hash_table_insert (p->by_path, m->path, m);
+	g_hash_table_insert (p->by_watch, GINT_TO_POINTER (watch), m);
+	return m;
+}
+
+ImapdMailbox *
+imapd_pool_open (ImapdPool *p, const char *path, GError **error)
+{
+	g_mutex_lock (&p->lock);
+	ImapdMailbox *m = known_or_new (p, path, error);
+	g_mutex_unlock (&p->lock);
+	return m;
+}
+
+int
+imapd_pool_fd (const ImapdPool *p)
+{
+	return store_watch_fd (p->watch);
+}
+
+/* With the lock: one that nobody uses is freed at once if it is gone, and needs not be told. */
+static void
+note_told (ImapdPool *p, ImapdMailbox *m, gboolean there, GHashTable *told)
+{
+	if (!there) {
+		take_out (m);
+		m->gone = TRUE;
+		if (m->users == 0) {
+			g_queue_remove (&p->idle, m);
+			mailbox_free (m);
+			return;
+		}
+	}
+	if (m->users > 0 && g_hash_table_add (told, m))
+		m->users++;
+}
+
+/* What was told, each once and held. */
+static GHashTable *
+collect_told (ImapdPool *p)
+{
+	GHashTable *told = g_hash_table_new (NULL, NULL);
+	int number;
+	gboolean there;
+	g_mutex_lock (&p->lock);
+	while (store_watch_next (p->watch, &number, &there)) {
+		ImapdMailbox *m = g_hash_table_lookup (p->by_watch, GINT_TO_POINTER (number));
+		if (m)
+			note_told (p, m, there, told);
+		if (number != STORE_WATCH_ALL)
+			continue;
+		GHashTableIter it;
+		gpointer every;
+		g_hash_table_iter_init (&it, p->by_watch);
+		while (g_hash_table_iter_next (&it, NULL, &every))
+			note_told (p, every, TRUE, told);
+	}
+	g_mutex_unlock (&p->lock);
+	return told;
+}
+
+void
+imapd_pool_take (ImapdPool *p, ImapdTold told, gpointer data)
+{
+	g_autoptr (GHashTable) all = collect_told (p);
+	GHashTableIter it;
+	gpointer m;
+	g_hash_table_iter_init (&it, all);
+	while (g_hash_table_iter_next (&it, &m, NULL)) {
+		gboolean there = !((ImapdMailbox *) m)->gone;
+		if (!there)
+			forget (m);
+		told (data, m, there);
+		imapd_mailbox_unref (m);
+	}
+}
+
 void
 mailbox_changed (ImapdMailbox *m)
 {
-	if (m->changed)
-		m->changed (m->data);
+	if (m->pool->changed)
+		m->pool->changed (m->pool->data);
 }
 
 Store *

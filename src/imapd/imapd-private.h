@@ -77,6 +77,7 @@ struct ImapdSession {
 	guint64 sent; /* octets of it that are gone */
 	SessionState state;
 	Expected expected;
+	gboolean is_private, encrypted, starting_tls;
 	char *tag; /* of the command that waits for a line (AUTHENTICATE, IDLE) */
 	guint refusals;
 	guint pause;

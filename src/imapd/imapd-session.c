@@ -13,7 +13,7 @@
 #define RANGES_MAX 100000
 #define MESSAGE_MAX (G_GUINT64_CONSTANT (128) << 20)
 
-#define CAPABILITIES_BEFORE "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN"
+#define CAPABILITIES_BEFORE "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE"
 #define CAPABILITIES                                                                                                                        \
 	"IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MULTIAPPEND UNSELECT CHILDREN MOVE ESEARCH SEARCHRES WITHIN "    \
 	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL BINARY "            \
@@ -265,11 +265,18 @@ session_message_max (const ImapdSession *s)
 
 /* ---- Commands of any state ---- */
 
+static gboolean
+may_start_tls (const ImapdSession *s)
+{
+	return s->settings->tls && !s->encrypted;
+}
+
 static char *
 capabilities (const ImapdSession *s)
 {
 	if (s->state == STATE_NEW)
-		return g_strdup ("CAPABILITY " CAPABILITIES_BEFORE);
+		return g_strconcat ("CAPABILITY " CAPABILITIES_BEFORE, may_start_tls (s) ? " STARTTLS" : "",
+		                    s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED", NULL);
 	return g_strdup_printf ("CAPABILITY " CAPABILITIES " APPENDLIMIT=%" G_GUINT64_FORMAT, session_message_max (s));
 }
 
@@ -305,6 +312,15 @@ run_id (ImapdSession *s)
 	imap_write_end (&s->out);
 }
 
+static void
+run_starttls (ImapdSession *s)
+{
+	if (!may_start_tls (s))
+		session_bad (s, s->encrypted ? "the connection is encrypted already" : "TLS is not offered here");
+	else
+		s->starting_tls = TRUE;
+}
+
 /* ---- Logging on ---- */
 
 static void
@@ -321,12 +337,23 @@ log_on_as (ImapdSession *s, ImapdMailbox *m)
 static ImapdMailbox *
 try_log_on (ImapdSession *s, const char *user, const char *password)
 {
-	ImapdMailbox *m = s->settings->log_on ? s->settings->log_on (s->settings->data, user, password) : NULL;
+	if (!s->is_private) { /* RFC 9051 section 6.2.3 */
+		session_no (s, "PRIVACYREQUIRED", "start TLS first: the password would go in plain text");
+		return NULL;
+	}
+	GError *error = NULL;
+	ImapdMailbox *m = s->settings->log_on ? s->settings->log_on (s->settings->data, user, password, &error) : NULL;
 	if (m)
 		return m;
-	s->refusals++;
-	s->pause = PAUSE_MS * s->refusals;
-	session_no (s, "AUTHENTICATIONFAILED", "the name or the password is wrong");
+	if (error && !error_is (error, ERROR_NO_PERMISSION)) {
+		g_message ("imapd: %s", error->message); /* not for somebody whom we don't know yet */
+		session_no (s, "UNAVAILABLE", "the mailbox can't be opened now: try again later");
+	} else {
+		s->refusals++;
+		s->pause = PAUSE_MS * s->refusals;
+		session_no (s, "AUTHENTICATIONFAILED", "the name or the password is wrong");
+	}
+	g_clear_error (&error);
 	return NULL;
 }
 
@@ -492,6 +519,7 @@ static const struct {
 	{"NOOP", run_noop, IN_NEW | IN_LOGGED_ON},
 	{"LOGOUT", run_logout, IN_NEW | IN_LOGGED_ON | LEAVES | ENDS},
 	{"ID", run_id, IN_NEW | IN_LOGGED_ON},
+	{"STARTTLS", run_starttls, IN_NEW},
 	{"LOGIN", run_login, IN_NEW},
 	{"AUTHENTICATE", run_authenticate, IN_NEW},
 	{"ENABLE", run_enable, IN_LOGGED_ON},
@@ -687,12 +715,15 @@ feed_line (ImapdSession *s, Slice input)
 gboolean
 imapd_session_feed (ImapdSession *s, Slice input)
 {
-	while (input.size > 0 && s->state != STATE_ENDED) {
+	while (input.size > 0 && s->state != STATE_ENDED && !s->starting_tls) {
 		gsize used = s->expected == EXPECT_COMMAND ? feed_command (s, input) : feed_line (s, input);
 		input = (Slice){input.data + used, input.size - used};
 		session_flush (s, FALSE);
 	}
 	session_flush (s, TRUE);
+	/* What came behind STARTTLS came unprotected and would be taken for protected (CVE-2011-0411). */
+	if (s->starting_tls && input.size > 0)
+		session_enter (s, STATE_ENDED);
 	return s->state != STATE_ENDED;
 }
 
@@ -750,6 +781,19 @@ imapd_session_pause (ImapdSession *s)
 	return pause;
 }
 
+gboolean
+imapd_session_wants_tls (const ImapdSession *s)
+{
+	return s->starting_tls;
+}
+
+void
+imapd_session_encrypted (ImapdSession *s)
+{
+	s->starting_tls = FALSE;
+	s->encrypted = s->is_private = TRUE;
+}
+
 void
 imapd_session_bye (ImapdSession *s, const char *why)
 {
@@ -763,9 +807,11 @@ imapd_session_bye (ImapdSession *s, const char *why)
 /* ---- Beginning and end ---- */
 
 ImapdSession *
-imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, ImapdSend send, gpointer data)
+imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, guint how, ImapdSend send, gpointer data)
 {
 	ImapdSession *s = g_new0 (ImapdSession, 1);
+	s->is_private = how & IMAPD_PRIVATE;
+	s->encrypted = how & IMAPD_ENCRYPTED;
 	s->settings = settings;
 	s->send = send;
 	s->send_data = data;
@@ -788,6 +834,7 @@ imapd_session_free (ImapdSession *s)
 	if (!s)
 		return;
 	command_end (s);
+	imapd_mailbox_unref (s->mailbox);
 	view_unref (s->view);
 	uid_set_clear (&s->saved);
 	notify_free (s->notify);

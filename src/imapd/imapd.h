@@ -6,43 +6,54 @@
  * and are shared by all sessions that see the same; a session goes on to a newer one where RFC 9051 section 7.5 allows to tell the
  * difference.
  *
- * Threads: an ImapdMailbox is used by any number of threads. A session is used by one at a time, any one; it holds no connection to
+ * Threads: ImapdPool and ImapdMailbox are used by any number of threads. A session is used by one at a time, any one; it holds no connection to
  * the store between calls. */
 #pragma once
 #include <glib.h>
 #include "bytes.h"
 #include "error.h"
 
-/* A store that is served. */
+/* A store that is served. Counted: who was given one gives it back by imapd_mailbox_unref. */
 typedef struct ImapdMailbox ImapdMailbox;
+void imapd_mailbox_unref (ImapdMailbox *m); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdMailbox, imapd_mailbox_unref)
+
+/* The mailboxes that are served. Those that nobody uses are kept for a while, so that who comes back finds them warm. */
+typedef struct ImapdPool ImapdPool;
 /* @changed is told after every commit of a session, on the session's thread; NULL. */
 typedef void (*ImapdChanged) (gpointer data);
-ImapdMailbox *imapd_mailbox_new (const char *path, ImapdChanged changed, gpointer data);
-/* No session may be left. */
-void imapd_mailbox_free (ImapdMailbox *m);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdMailbox, imapd_mailbox_free)
+ImapdPool *imapd_pool_new (ImapdChanged changed, gpointer data, GError **error);
+void imapd_pool_free (ImapdPool *p); /* no mailbox may be in use */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdPool, imapd_pool_free)
+/* The mailbox of the store at @path. NOT_FOUND. */
+ImapdMailbox *imapd_pool_open (ImapdPool *p, const char *path, GError **error);
+/* Becomes readable when anyone changed a mailbox: imapd_pool_take then names them, on one thread at a time. @there FALSE: there is another
+ * store at that place now; all sessions of @m are to be ended. */
+int imapd_pool_fd (const ImapdPool *p);
+typedef void (*ImapdTold) (gpointer data, ImapdMailbox *m, gboolean there);
+void imapd_pool_take (ImapdPool *p, ImapdTold told, gpointer data);
 
-/* A descriptor that becomes readable when anyone changed the mailbox: the sessions that wait are then to be woken. Owned by the mailbox; -1 with
- * error. A second call opens it anew. */
-int imapd_mailbox_watch (ImapdMailbox *m, GError **error);
-/* Empties it. FALSE: there is another store at that place now. All sessions are to be ended, and imapd_mailbox_forget is to follow. */
-gboolean imapd_mailbox_take_watch (ImapdMailbox *m);
-void imapd_mailbox_forget (ImapdMailbox *m);
-
-/* Who may log on, and to what: NULL for refused. @data is the settings'. May block. */
-typedef ImapdMailbox *(*ImapdLogOn) (gpointer data, const char *user, const char *password);
+/* Who may log on, and to what. NULL: NO_PERMISSION if the name or the password is wrong, else why it is impossible now. @data is the settings'.
+ * May block. */
+typedef ImapdMailbox *(*ImapdLogOn) (gpointer data, const char *user, const char *password, GError **error);
 typedef struct {
 	ImapdLogOn log_on;
 	gpointer data;
 	guint64 message_max; /* octets of an appended message; 0: 128 MiB */
+	gboolean tls;        /* STARTTLS is offered where the connection is not encrypted */
 } ImapdSettings;
 
 /* Takes all of @octets, or FALSE: the client is gone or too slow, and the session ends. */
 typedef gboolean (*ImapdSend) (gpointer data, const char *octets, gsize size);
 
 typedef struct ImapdSession ImapdSession;
-/* @settings must outlive it. @mailbox NULL: the client has to log on; else the greeting says PREAUTH. Sends the greeting. */
-ImapdSession *imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, ImapdSend send, gpointer data);
+enum {
+	IMAPD_PRIVATE = 1,  /* a password may be sent: the connection is encrypted or of this machine */
+	IMAPD_ENCRYPTED = 2,
+};
+/* @settings must outlive it. @mailbox NULL: the client has to log on; else the greeting says PREAUTH, and the session takes the mailbox. Sends
+ * the greeting. */
+ImapdSession *imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, guint how, ImapdSend send, gpointer data);
 void imapd_session_free (ImapdSession *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdSession, imapd_session_free)
 /* Takes all of @input and executes what is complete. FALSE: the connection is to be closed. */
@@ -55,5 +66,8 @@ ImapdMailbox *imapd_session_mailbox (const ImapdSession *s); /* NULL: not logged
 gboolean imapd_session_is_logged_on (const ImapdSession *s);
 /* Milliseconds before what it sends next should be looked at: after a refused log-on. Taken once. */
 guint imapd_session_pause (ImapdSession *s);
+/* It has agreed to STARTTLS and takes nothing more until imapd_session_encrypted says that the connection is now. */
+gboolean imapd_session_wants_tls (const ImapdSession *s);
+void imapd_session_encrypted (ImapdSession *s);
 /* Says BYE; nothing may follow but free. */
 void imapd_session_bye (ImapdSession *s, const char *why);

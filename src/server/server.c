@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may touch what: a connection's session is used by the worker that holds it (busy); everything else of connections is guarded by
+/* Who may touch what: a connection's session and TLS are used by the worker that holds it (busy); everything else of connections is guarded by
  * the server's lock. What happens to a busy connection is noted (pending) and done by its worker. epoll knows connections by number, so
  * that an event which was fetched before the end of its connection finds nothing. */
 #include "server.h"
@@ -17,42 +17,61 @@
 
 #define WORKERS_MAX 16  /* that are busy */
 #define BLOCKED_MAX 500 /* further ones that only wait for a client to read */
-#define LISTENERS_MAX 4
+#define LISTENERS_MAX 16
+#define SOURCES_MAX 4
 #define INPUT_SIZE (64u << 10)
 #define SEND_MS 30000
 #define LOG_ON_S 60
 #define SILENT_S 1800
 #define TICK_MS 10000
-#define SHORT_TICK_MS 200 /* while a connection is paused or the store is away */
+#define SHORT_TICK_MS 200 /* while a connection is paused */
 
 enum { PENDING_INPUT = 1, PENDING_WAKE = 2, PENDING_TIMEOUT = 4, PENDING_END = 8 };
-enum { ID_CANCEL = 1, ID_MAILBOX, ID_LISTENER, ID_CONNECTION = ID_LISTENER + LISTENERS_MAX };
+enum { ID_CANCEL = 1, ID_SOURCE, ID_LISTENER = ID_SOURCE + SOURCES_MAX, ID_CONNECTION = ID_LISTENER + LISTENERS_MAX };
+
+typedef struct {
+	ServerService service;
+	int fd;
+	char *path; /* of a socket of ours; NULL: TCP */
+} Listener;
 
 typedef struct {
 	Server *server;
+	const ServerService *service;
 	guint64 id;
 	int fd;
-	ImapdSession *session;
+	ServerPeer peer;
+	char address[NI_MAXHOST];
+	ServerTlsConn *tls;
+	gboolean shaken;  /* the handshake is done */
+	gpointer session; /* NULL: before a handshake */
 	gboolean busy;
 	guint pending;
+	const char *end_why;
+	gboolean logged_on;
+	gpointer topic;      /* under which it stands in the server's */
 	gint64 began, since; /* monotonic, microseconds; since: it last said something */
 	gint64 paused_to; /* 0: not */
 } Connection;
 
+typedef struct {
+	void (*ready) (gpointer data);
+	gpointer data;
+	GDestroyNotify destroy;
+} Source;
+
 struct Server {
-	const ImapdSettings *settings;
-	ImapdMailbox *mailbox;
-	guint connections_max;
-	int epoll, watch;
-	struct {
-		int fd;
-		gboolean local;
-		char *path; /* of a socket of ours */
-	} listeners[LISTENERS_MAX];
+	guint connections_max, per_address;
+	int epoll;
+	Listener listeners[LISTENERS_MAX];
 	guint n_listeners;
+	Source sources[SOURCES_MAX];
+	guint n_sources;
 	GThreadPool *workers;
 	GMutex lock; /* guards what follows, and the connections */
 	GHashTable *connections; /* id -> Connection */
+	GHashTable *topics;      /* topic -> table of Connection */
+	GHashTable *addresses;   /* address -> how many connections */
 	guint64 next_id;
 	guint paused, blocked;
 };
@@ -82,17 +101,28 @@ wait_for_reader (const Connection *c)
 	return ready;
 }
 
+/* As server_tls_send. */
+static TlsStep
+send_some (const Connection *c, const char *octets, gsize size, gsize *n_out)
+{
+	if (c->tls)
+		return server_tls_send (c->tls, octets, size, n_out);
+	ssize_t n = send (c->fd, octets, size, MSG_NOSIGNAL);
+	*n_out = n > 0 ? (gsize) n : 0;
+	return n > 0 || errno == EINTR ? TLS_DONE : errno == EAGAIN ? TLS_WANTS_OUTPUT : TLS_FAILED;
+}
+
 static gboolean
 send_all (gpointer data, const char *octets, gsize size)
 {
 	const Connection *c = data;
 	while (size > 0) {
-		ssize_t n = send (c->fd, octets, size, MSG_NOSIGNAL);
-		if (n > 0) {
-			octets += n;
-			size -= (gsize) n;
-		} else if (n == 0 || (errno != EINTR && (errno != EAGAIN || !wait_for_reader (c))))
+		gsize n;
+		TlsStep step = send_some (c, octets, size, &n);
+		if (step != TLS_DONE && (step != TLS_WANTS_OUTPUT || !wait_for_reader (c)))
 			return FALSE;
+		octets += n;
+		size -= n;
 	}
 	return TRUE;
 }
@@ -132,35 +162,140 @@ add_pending (Connection *c, guint what)
 	}
 }
 
-static gboolean
-read_input (Connection *c)
+/* With the lock. */
+static void
+set_topic (Connection *c, gpointer topic)
 {
-	g_autofree char *input = g_malloc (INPUT_SIZE);
-	ssize_t n = recv (c->fd, input, INPUT_SIZE, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return TRUE;
-	if (n <= 0)
-		return FALSE;
-	gboolean on = imapd_session_feed (c->session, (Slice){input, (gsize) n});
-	explicit_bzero (input, MIN ((gsize) n, (gsize) 4096)); /* there may be a password in it */
-	guint pause = imapd_session_pause (c->session);
+	if (topic == c->topic)
+		return;
+	GHashTable *those = c->topic ? g_hash_table_lookup (c->server->topics, c->topic) : NULL;
+	if (those && g_hash_table_remove (those, c) && g_hash_table_size (those) == 0)
+		g_hash_table_remove (c->server->topics, c->topic);
+	c->topic = topic;
+	if (!topic)
+		return;
+	those = g_hash_table_lookup (c->server->topics, topic);
+	if (!those)
+		g_hash_table_insert (c->server->topics, topic, those = g_hash_table_new (NULL, NULL));
+	g_hash_table_add (those, c);
+}
+
+/* What the server has to know of a session that something happened to. */
+static void
+look_at_session (Connection *c, gboolean on)
+{
+	const ServerProtocol *p = c->service->protocol;
+	guint pause = p->pause ? p->pause (c->session) : 0;
+	gpointer topic = p->topic ? p->topic (c->session) : NULL;
 	g_mutex_lock (&c->server->lock);
 	c->since = g_get_monotonic_time ();
+	c->logged_on = !p->is_logged_on || p->is_logged_on (c->session);
+	set_topic (c, topic);
 	if (pause && on) {
 		c->paused_to = c->since + pause * 1000;
 		c->server->paused++;
 	}
 	g_mutex_unlock (&c->server->lock);
+}
+
+static gboolean
+begin_session (Connection *c)
+{
+	const ServerService *service = c->service;
+	c->peer.encrypted = c->tls != NULL;
+	c->session = service->protocol->open (service->data, &c->peer, send_all, c);
+	if (c->session)
+		look_at_session (c, TRUE);
+	return c->session != NULL;
+}
+
+/* FALSE: it failed. TRUE: it is done (shaken) or goes on with more input. */
+static gboolean
+shake_hands (Connection *c)
+{
+	TlsStep step;
+	while ((step = server_tls_handshake (c->tls)) == TLS_WANTS_OUTPUT)
+		if (!wait_for_reader (c))
+			return FALSE;
+	if (step != TLS_DONE)
+		return step == TLS_WANTS_INPUT;
+	c->shaken = TRUE;
+	if (!c->session)
+		return begin_session (c);
+	c->peer.encrypted = TRUE;
+	c->service->protocol->encrypted (c->session);
+	return TRUE;
+}
+
+static gboolean
+start_tls (Connection *c)
+{
+	c->tls = server_tls_conn_new (c->service->tls, c->fd);
+	c->shaken = FALSE;
+	return c->tls != NULL;
+}
+
+/* *on_out FALSE: the connection is at its end, or the session's. Returns whether there may be more at once. */
+static gboolean
+read_some (Connection *c, char *input, gboolean *on_out)
+{
+	const ServerProtocol *p = c->service->protocol;
+	gsize n = 0;
+	TlsStep step;
+	if (c->tls)
+		step = server_tls_recv (c->tls, input, INPUT_SIZE, &n);
+	else {
+		ssize_t got = recv (c->fd, input, INPUT_SIZE, 0);
+		step = got >= 0 ? TLS_DONE : errno == EAGAIN || errno == EINTR ? TLS_WANTS_INPUT : TLS_FAILED;
+		n = got > 0 ? (gsize) got : 0;
+	}
+	*on_out = step == TLS_WANTS_INPUT || step == TLS_WANTS_OUTPUT || (step == TLS_DONE && n > 0);
+	if (n == 0)
+		return FALSE;
+	*on_out = p->feed (c->session, (Slice){input, n});
+	explicit_bzero (input, MIN (n, (gsize) 4096)); /* there may be a password in it */
+	look_at_session (c, *on_out);
+	if (*on_out && p->wants_tls && p->wants_tls (c->session))
+		*on_out = !c->tls && c->service->tls && start_tls (c);
+	return *on_out && c->tls && c->shaken && !c->paused_to && server_tls_has_more (c->tls);
+}
+
+static gboolean
+read_input (Connection *c)
+{
+	gboolean on = TRUE;
+	if (c->tls && !c->shaken) {
+		if (!shake_hands (c))
+			return FALSE;
+		if (!c->shaken)
+			return TRUE;
+	}
+	g_autofree char *input = g_malloc (INPUT_SIZE);
+	while (read_some (c, input, &on))
+		continue;
 	return on;
 }
 
 static void
 connection_free (Connection *c)
 {
+	if (c->session)
+		c->service->protocol->free (c->session);
+	server_tls_conn_free (c->tls);
 	if (c->fd >= 0)
 		close (c->fd);
-	imapd_session_free (c->session);
 	g_free (c);
+}
+
+/* With the lock. */
+static void
+count_address (Server *s, const char *address, int n)
+{
+	guint count = GPOINTER_TO_UINT (g_hash_table_lookup (s->addresses, address)) + (guint) n;
+	if (count > 0)
+		g_hash_table_replace (s->addresses, g_strdup (address), GUINT_TO_POINTER (count));
+	else
+		g_hash_table_remove (s->addresses, address);
 }
 
 static void
@@ -169,25 +304,34 @@ connection_end (Connection *c)
 	Server *s = c->server;
 	g_mutex_lock (&s->lock);
 	s->paused -= c->paused_to != 0;
+	set_topic (c, NULL);
+	count_address (s, c->address, -1);
 	g_hash_table_remove (s->connections, &c->id);
 	g_mutex_unlock (&s->lock);
 	connection_free (c);
+}
+
+static void
+say_bye (Connection *c, const char *why)
+{
+	if (c->session)
+		c->service->protocol->bye (c->session, why);
 }
 
 static gboolean
 do_pending (Connection *c, guint pending)
 {
 	if (pending & PENDING_END) {
-		imapd_session_bye (c->session, "the server stops");
+		say_bye (c, c->end_why);
 		return FALSE;
 	}
 	if (pending & PENDING_INPUT && !read_input (c))
 		return FALSE;
 	if (pending & PENDING_TIMEOUT) {
-		imapd_session_bye (c->session, "nothing was said for too long");
+		say_bye (c, "nothing was said for too long");
 		return FALSE;
 	}
-	return !(pending & PENDING_WAKE) || imapd_session_wake (c->session);
+	return !(pending & PENDING_WAKE) || !c->session || c->service->protocol->wake (c->session);
 }
 
 static void
@@ -212,10 +356,11 @@ work (gpointer data, gpointer server)
 /* ---- The loop ---- */
 
 static void
-refuse (int fd, const char *why)
+refuse (const ServerService *service, int fd, const char *why)
 {
-	g_autofree char *line = g_strdup_printf ("* BYE %s\r\n", why);
-	if (send (fd, line, strlen (line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	g_auto (GStrv) parts = g_strsplit (service->protocol->refusal, "%s", 2);
+	g_autofree char *line = g_strjoinv (why, parts);
+	if (!service->tls_at_once && send (fd, line, strlen (line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		g_debug ("server: a client that was refused is gone");
 	close (fd);
 }
@@ -229,77 +374,126 @@ is_same_user (int fd)
 }
 
 static void
-add_connection (Server *s, int fd, gboolean local)
+describe_peer (Connection *c, const struct sockaddr_storage *from, socklen_t size)
 {
-	Connection *c = g_new0 (Connection, 1);
-	c->server = s;
-	c->fd = fd;
-	c->began = c->since = g_get_monotonic_time ();
-	c->session = imapd_session_new (s->settings, local ? s->mailbox : NULL, send_all, c);
+	c->peer.address = c->address;
+	if (from->ss_family == AF_UNIX) {
+		c->peer.same_user = is_same_user (c->fd);
+		c->peer.loopback = TRUE;
+		return;
+	}
+	if (getnameinfo ((const struct sockaddr *) from, size, c->address, sizeof c->address, NULL, 0, NI_NUMERICHOST) != 0)
+		g_strlcpy (c->address, "unknown", sizeof c->address);
+	if (g_str_has_prefix (c->address, "::ffff:") && strchr (c->address, '.'))
+		memmove (c->address, c->address + 7, strlen (c->address + 7) + 1);
+	c->peer.loopback = g_str_has_prefix (c->address, "127.") || strcmp (c->address, "::1") == 0;
+}
+
+/* NULL: it may stay. Counts it then. */
+static const char *
+why_not (Connection *c)
+{
+	Server *s = c->server;
+	const char *why = NULL;
+	if (c->service->only_same_user && !c->peer.same_user)
+		return "this socket is another user's";
 	g_mutex_lock (&s->lock);
-	c->id = s->next_id++;
-	g_hash_table_insert (s->connections, &c->id, c);
-	listen_again (c, TRUE);
+	if (g_hash_table_size (s->connections) >= s->connections_max)
+		why = "too many connections: try again later";
+	else if (s->per_address && *c->address && GPOINTER_TO_UINT (g_hash_table_lookup (s->addresses, c->address)) >= s->per_address)
+		why = "too many connections from your address";
+	else {
+		c->id = s->next_id++;
+		g_hash_table_insert (s->connections, &c->id, c);
+		count_address (s, c->address, 1);
+	}
 	g_mutex_unlock (&s->lock);
+	return why;
 }
 
 static void
 accept_one (Server *s, guint i)
 {
-	int fd = accept4 (s->listeners[i].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), one = 1;
+	struct sockaddr_storage from = {0};
+	socklen_t size = sizeof from;
+	int fd = accept4 (s->listeners[i].fd, (struct sockaddr *) &from, &size, SOCK_CLOEXEC | SOCK_NONBLOCK), one = 1;
 	if (fd < 0)
 		return;
-	gboolean local = s->listeners[i].local;
-	if (!local && setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
+	Connection *c = g_new0 (Connection, 1);
+	c->server = s;
+	c->service = &s->listeners[i].service;
+	c->fd = fd;
+	c->began = c->since = g_get_monotonic_time ();
+	c->busy = TRUE; /* until it listens */
+	describe_peer (c, &from, size);
+	if (from.ss_family != AF_UNIX && setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
 		g_debug ("server: TCP_NODELAY: %s", g_strerror (errno));
-	g_mutex_lock (&s->lock);
-	guint n = g_hash_table_size (s->connections);
-	g_mutex_unlock (&s->lock);
-	if (n >= s->connections_max)
-		refuse (fd, "too many connections: try again later");
-	else if (local && !is_same_user (fd))
-		refuse (fd, "this socket is another user's");
-	else
-		add_connection (s, fd, local);
-}
-
-/* Wakes those that wait for changes of the mailbox, or tells all to end. */
-static void
-tell_all (Server *s, guint what)
-{
-	GHashTableIter it;
-	gpointer value;
-	g_mutex_lock (&s->lock);
-	g_hash_table_iter_init (&it, s->connections);
-	while (g_hash_table_iter_next (&it, NULL, &value)) {
-		Connection *c = value;
-		/* a busy one may be about to wait */
-		if (what != PENDING_WAKE || c->busy || imapd_session_waits (c->session))
-			add_pending (c, what);
-	}
-	g_mutex_unlock (&s->lock);
-}
-
-static gboolean
-watch_mailbox (Server *s, GError **error)
-{
-	struct epoll_event e = {.events = EPOLLIN, .data.u64 = ID_MAILBOX};
-	s->watch = imapd_mailbox_watch (s->mailbox, error);
-	return s->watch >= 0 && (epoll_ctl (s->epoll, EPOLL_CTL_ADD, s->watch, &e) == 0 || error_set_errno (error, errno, "waiting for changes"));
-}
-
-static void
-mailbox_told (Server *s)
-{
-	if (imapd_mailbox_take_watch (s->mailbox)) {
-		tell_all (s, PENDING_WAKE);
+	const char *why = why_not (c);
+	if (why) {
+		refuse (c->service, fd, why);
+		c->fd = -1;
+		connection_free (c);
 		return;
 	}
-	/* Another store is at its place, or will be. */
-	tell_all (s, PENDING_END);
-	imapd_mailbox_forget (s->mailbox);
-	if (!watch_mailbox (s, NULL))
-		s->watch = -1;
+	if (c->service->tls_at_once ? !start_tls (c) : !begin_session (c)) {
+		connection_end (c);
+		return;
+	}
+	g_mutex_lock (&s->lock);
+	c->busy = FALSE;
+	listen_again (c, TRUE);
+	if (c->pending) /* it was told of something meanwhile */
+		add_pending (c, 0);
+	g_mutex_unlock (&s->lock);
+}
+
+/* With the lock. */
+static void
+tell_connection (Connection *c, guint what, const char *why)
+{
+	c->end_why = why ? why : c->end_why;
+	/* a busy one may be about to wait */
+	if (what != PENDING_WAKE || c->busy || c->service->protocol->waits (c->session))
+		add_pending (c, what);
+}
+
+static void
+tell_topic (Server *s, gconstpointer topic, guint what, const char *why)
+{
+	GHashTableIter it;
+	gpointer c;
+	g_mutex_lock (&s->lock);
+	GHashTable *those = g_hash_table_lookup (s->topics, topic);
+	if (those) {
+		g_hash_table_iter_init (&it, those);
+		while (g_hash_table_iter_next (&it, &c, NULL))
+			tell_connection (c, what, why);
+	}
+	g_mutex_unlock (&s->lock);
+}
+
+void
+server_tell (Server *s, gconstpointer topic)
+{
+	tell_topic (s, topic, PENDING_WAKE, NULL);
+}
+
+void
+server_end (Server *s, gconstpointer topic, const char *why)
+{
+	tell_topic (s, topic, PENDING_END, why);
+}
+
+static void
+end_all (Server *s, const char *why)
+{
+	GHashTableIter it;
+	gpointer c;
+	g_mutex_lock (&s->lock);
+	g_hash_table_iter_init (&it, s->connections);
+	while (g_hash_table_iter_next (&it, NULL, &c))
+		tell_connection (c, PENDING_END, why);
+	g_mutex_unlock (&s->lock);
 }
 
 static void
@@ -315,9 +509,10 @@ connection_told (Server *s, guint64 id)
 static gboolean
 is_late (const Connection *c, gint64 now)
 {
-	if (!imapd_session_is_logged_on (c->session)) /* whatever it says meanwhile */
+	const ServerProtocol *p = c->service->protocol;
+	if (!c->session || !c->logged_on) /* whatever it says meanwhile */
 		return now - c->began > LOG_ON_S * G_USEC_PER_SEC;
-	return now - c->since > SILENT_S * G_USEC_PER_SEC && !imapd_session_waits (c->session);
+	return now - c->since > SILENT_S * G_USEC_PER_SEC && !(p->waits && p->waits (c->session));
 }
 
 /* Ends pauses and those who are silent for too long. Returns when to look again. */
@@ -327,8 +522,6 @@ tick (Server *s)
 	GHashTableIter it;
 	gpointer value;
 	gint64 now = g_get_monotonic_time ();
-	if (s->watch < 0 && !watch_mailbox (s, NULL))
-		s->watch = -1;
 	g_mutex_lock (&s->lock);
 	g_hash_table_iter_init (&it, s->connections);
 	while (g_hash_table_iter_next (&it, NULL, &value)) {
@@ -336,12 +529,12 @@ tick (Server *s)
 		if (c->paused_to && c->paused_to <= now && !c->busy) {
 			c->paused_to = 0;
 			s->paused--;
-			listen_again (c, FALSE);
+			add_pending (c, PENDING_INPUT); /* of what TLS holds already, the socket tells nothing */
 		}
 		if (!c->busy && is_late (c, now))
 			add_pending (c, PENDING_TIMEOUT);
 	}
-	int wait = s->paused || s->watch < 0 ? SHORT_TICK_MS : TICK_MS;
+	int wait = s->paused ? SHORT_TICK_MS : TICK_MS;
 	g_mutex_unlock (&s->lock);
 	return wait;
 }
@@ -350,12 +543,12 @@ static void
 event (Server *s, const struct epoll_event *e)
 {
 	guint64 id = e->data.u64;
-	if (id == ID_MAILBOX)
-		mailbox_told (s);
-	else if (id >= ID_CONNECTION)
+	if (id >= ID_CONNECTION)
 		connection_told (s, id);
 	else if (id >= ID_LISTENER)
 		accept_one (s, (guint) (id - ID_LISTENER));
+	else if (id >= ID_SOURCE)
+		s->sources[id - ID_SOURCE].ready (s->sources[id - ID_SOURCE].data);
 }
 
 /* Clients are told, workers finish; who doesn't read is cut off. */
@@ -364,7 +557,7 @@ stop (Server *s)
 {
 	GHashTableIter it;
 	gpointer value;
-	tell_all (s, PENDING_END);
+	end_all (s, "the server stops");
 	gint64 deadline = g_get_monotonic_time () + 2 * G_USEC_PER_SEC;
 	for (gboolean any = TRUE; any;) {
 		g_mutex_lock (&s->lock);
@@ -384,8 +577,6 @@ server_run (Server *s, Cancel *cancel, GError **error)
 	struct epoll_event events[64], e = {.events = EPOLLIN, .data.u64 = ID_CANCEL};
 	if (epoll_ctl (s->epoll, EPOLL_CTL_ADD, cancel_fd (cancel), &e) != 0)
 		return error_set_errno (error, errno, "waiting for the end");
-	if (!watch_mailbox (s, error))
-		return FALSE;
 	s->workers = g_thread_pool_new (work, s, WORKERS_MAX, FALSE, NULL);
 	int wait = TICK_MS;
 	gint64 ticked = g_get_monotonic_time ();
@@ -410,18 +601,19 @@ server_run (Server *s, Cancel *cancel, GError **error)
 /* ---- Listening ---- */
 
 static gboolean
-add_listener (Server *s, int fd, gboolean local, const char *path, GError **error)
+add_listener (Server *s, const ServerService *service, int fd, const char *path, GError **error)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = ID_LISTENER + s->n_listeners};
-	g_assert (s->n_listeners < LISTENERS_MAX);
-	if (listen (fd, 128) != 0 || epoll_ctl (s->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
+	if (s->n_listeners == LISTENERS_MAX) {
+		close (fd);
+		return error_fail (error, ERROR_USAGE, "at most %d addresses can be listened at", LISTENERS_MAX);
+	}
+	if (listen (fd, SOMAXCONN) != 0 || epoll_ctl (s->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
 		error_set_errno (error, errno, "listening");
 		close (fd);
 		return FALSE;
 	}
-	s->listeners[s->n_listeners].fd = fd;
-	s->listeners[s->n_listeners].local = local;
-	s->listeners[s->n_listeners++].path = g_strdup (path);
+	s->listeners[s->n_listeners++] = (Listener){*service, fd, g_strdup (path)};
 	return TRUE;
 }
 
@@ -436,13 +628,13 @@ port_of (int fd)
 }
 
 gboolean
-server_listen_tcp (Server *s, const char *host, guint16 port, guint16 *port_out, GError **error)
+server_listen_tcp (Server *s, const ServerService *service, const char *host, guint16 port, guint16 *port_out, GError **error)
 {
 	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found;
-	char service[8];
+	char number[8];
 	int one = 1;
-	g_snprintf (service, sizeof service, "%u", port);
-	if (getaddrinfo (host, service, &hints, &found) != 0)
+	g_snprintf (number, sizeof number, "%u", port);
+	if (getaddrinfo (host, number, &hints, &found) != 0)
 		return error_fail (error, ERROR_USAGE, "'%s' is no address", host);
 	int fd = socket (found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	gboolean ok = fd >= 0 && setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 && bind (fd, found->ai_addr, found->ai_addrlen) == 0;
@@ -452,12 +644,12 @@ server_listen_tcp (Server *s, const char *host, guint16 port, guint16 *port_out,
 		if (fd >= 0)
 			close (fd);
 		if (err == EADDRINUSE)
-			return error_fail (error, ERROR_CONFLICT, "port %u of %s is in use: choose another with --listen", port, host);
+			return error_fail (error, ERROR_CONFLICT, "port %u of %s is in use: choose another", port, host);
 		return error_set_errno (error, err, "listening at %s, port %u", host, port);
 	}
 	if (port_out)
 		*port_out = port_of (fd);
-	return add_listener (s, fd, FALSE, NULL, error);
+	return add_listener (s, service, fd, NULL, error);
 }
 
 static gboolean
@@ -471,7 +663,7 @@ somebody_answers (const struct sockaddr_un *address)
 }
 
 gboolean
-server_listen_unix (Server *s, const char *path, GError **error)
+server_listen_unix (Server *s, const ServerService *service, const char *path, guint mode, GError **error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct stat there;
@@ -487,28 +679,43 @@ server_listen_unix (Server *s, const char *path, GError **error)
 	}
 	int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* Who can connect before the mode is set is asked who he is all the same. */
-	if (fd < 0 || bind (fd, (struct sockaddr *) &address, sizeof address) != 0 || g_chmod (path, 0600) != 0) {
+	if (fd < 0 || bind (fd, (struct sockaddr *) &address, sizeof address) != 0 || g_chmod (path, (int) mode) != 0) {
 		error_set_errno (error, errno, "making the socket %s", path);
 		if (fd >= 0)
 			close (fd);
 		return FALSE;
 	}
-	return add_listener (s, fd, TRUE, path, error);
+	return add_listener (s, service, fd, path, error);
+}
+
+gboolean
+server_add_source (Server *s, int fd, void (*ready) (gpointer data), gpointer data, GDestroyNotify destroy, GError **error)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.u64 = ID_SOURCE + s->n_sources};
+	g_assert (s->n_sources < SOURCES_MAX);
+	s->sources[s->n_sources] = (Source){ready, data, destroy};
+	s->n_sources++;
+	return epoll_ctl (s->epoll, EPOLL_CTL_ADD, fd, &e) == 0 || error_set_errno (error, errno, "waiting for changes");
 }
 
 /* ---- Beginning and end ---- */
 
 Server *
-server_new (const ImapdSettings *settings, ImapdMailbox *mailbox, guint connections_max)
+server_new (guint connections_max, guint per_address, GError **error)
 {
+	int epoll = epoll_create1 (EPOLL_CLOEXEC);
+	if (epoll < 0) {
+		error_set_errno (error, errno, "waiting for connections");
+		return NULL;
+	}
 	Server *s = g_new0 (Server, 1);
-	s->settings = settings;
-	s->mailbox = mailbox;
 	s->connections_max = connections_max;
-	s->epoll = epoll_create1 (EPOLL_CLOEXEC);
-	s->watch = -1;
+	s->per_address = per_address;
+	s->epoll = epoll;
 	g_mutex_init (&s->lock);
 	s->connections = g_hash_table_new (g_int64_hash, g_int64_equal);
+	s->topics = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) g_hash_table_unref);
+	s->addresses = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 	s->next_id = ID_CONNECTION;
 	return s;
 }
@@ -524,8 +731,13 @@ server_free (Server *s)
 			unlink (s->listeners[i].path);
 		g_free (s->listeners[i].path);
 	}
+	for (guint i = 0; i < s->n_sources; i++)
+		if (s->sources[i].destroy)
+			s->sources[i].destroy (s->sources[i].data);
 	close (s->epoll);
 	g_hash_table_unref (s->connections);
+	g_hash_table_unref (s->topics);
+	g_hash_table_unref (s->addresses);
 	g_mutex_clear (&s->lock);
 	g_free (s);
 }

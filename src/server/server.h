@@ -1,22 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets for the engine: one thread waits for all connections and for changes of the mailbox, workers execute what came. A connection that
- * waits costs its session and a table entry, no thread and no buffer.
+/* Sockets and TLS for sessions of any protocol: one thread waits for all connections, workers execute what came. A connection that waits costs
+ * its session and a table entry (with TLS some kilobytes more), no thread and no buffer.
  *
- * Limits: so many connections at once, no log-on within a minute, nothing said for half an hour (IDLE aside), a client that takes none of
- * what it asked for during half a minute: these are ended. */
+ * Limits: so many connections at once, and of one address; a session that wants a log-on has none within a minute; nothing said for half an
+ * hour (those that wait to be told something aside); a client that takes none of what it asked for during half a minute: these are ended. */
 #pragma once
+#include "bytes.h"
 #include "cancel.h"
-#include "imapd.h"
+#include "error.h"
+#include "server-tls.h"
+
+/* Takes all of @octets, blocking; FALSE: the client is gone or too slow, and the session is to end. */
+typedef gboolean (*ServerSend) (gpointer to, const char *octets, gsize size);
+
+typedef struct {
+	const char *address; /* "192.0.2.1", "2001:db8::1", "" for a Unix socket; borrowed for as long as the session lives */
+	gboolean same_user;  /* a process of this user, by a Unix socket */
+	gboolean loopback;   /* of this machine */
+	gboolean encrypted;
+} ServerPeer;
+
+/* A session is used by one thread at a time, any one. */
+typedef struct {
+	/* @data is the service's. Sends the greeting. */
+	gpointer (*open) (gpointer data, const ServerPeer *peer, ServerSend send, gpointer to);
+	void (*free) (gpointer session);
+	/* Takes all of @input and executes what is complete. FALSE: the connection is to be closed. */
+	gboolean (*feed) (gpointer session, Slice input);
+	void (*bye) (gpointer session, const char *why);
+	const char *refusal; /* "* BYE %s\r\n": to whom there is no session for */
+	gboolean (*is_logged_on) (gpointer session); /* NULL: nobody has to */
+	guint (*pause) (gpointer session);           /* milliseconds before what it sends next is looked at, taken once; NULL: never */
+	/* What it agreed to (STARTTLS) with what it sent last; and that it is done. NULL: it knows none. */
+	gboolean (*wants_tls) (gpointer session);
+	void (*encrypted) (gpointer session);
+	/* What it can be told of, compared as a pointer only (NULL: nothing yet); whether it waits for that now; tells it (FALSE as feed). NULL: nothing
+	 * ever. */
+	gpointer (*topic) (gpointer session);
+	gboolean (*waits) (gpointer session);
+	gboolean (*wake) (gpointer session);
+} ServerProtocol;
+
+/* What is served at an address. */
+typedef struct {
+	const ServerProtocol *protocol;
+	gpointer data;
+	ServerTls *tls;       /* NULL: none */
+	gboolean tls_at_once; /* before the greeting */
+	gboolean only_same_user; /* of a Unix socket */
+} ServerService;
 
 typedef struct Server Server;
-/* Serves @mailbox; @settings are borrowed. */
-Server *server_new (const ImapdSettings *settings, ImapdMailbox *mailbox, guint connections_max);
+/* @per_address 0: no such limit. */
+Server *server_new (guint connections_max, guint per_address, GError **error);
 void server_free (Server *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Server, server_free)
-/* @host is an address; port 0: any. *port_out (may be NULL) tells which. CONFLICT when it is in use. */
-gboolean server_listen_tcp (Server *s, const char *host, guint16 port, guint16 *port_out, GError **error);
-/* A socket (0600) at @path: who connects must be the same user and is logged on by that. What a server that died left there is removed;
- * CONFLICT when one answers. */
-gboolean server_listen_unix (Server *s, const char *path, GError **error);
+/* @service is copied, what it points at must outlive the server. @host is an address; port 0: any. *port_out (may be NULL) tells which. CONFLICT
+ * when it is in use. At most 16 addresses. */
+gboolean server_listen_tcp (Server *s, const ServerService *service, const char *host, guint16 port, guint16 *port_out, GError **error);
+/* A socket of @mode at @path. What a server that died left there is removed; CONFLICT when one answers. */
+gboolean server_listen_unix (Server *s, const ServerService *service, const char *path, guint mode, GError **error);
+/* Calls @ready on the waiting thread when @fd is readable. @destroy (NULL: none) frees @data with the server. At most 4 of them. */
+gboolean server_add_source (Server *s, int fd, void (*ready) (gpointer data), gpointer data, GDestroyNotify destroy, GError **error);
+/* The sessions whose topic it is are woken, or ended (@why, borrowed for ever). From any thread. */
+void server_tell (Server *s, gconstpointer topic);
+void server_end (Server *s, gconstpointer topic, const char *why);
 /* Until @cancel is triggered: TRUE then, with all clients told. */
 gboolean server_run (Server *s, Cancel *cancel, GError **error);

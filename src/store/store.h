@@ -48,12 +48,21 @@ gboolean store_set_setting (Store *s, const char *name, const char *value, GErro
 
 guint64 store_modseq (Store *s); /* the counter */
 
-/* A descriptor that becomes readable when any connection of any process has committed a change that took a number of the sequence;
- * what was committed can then be read. The caller polls it, empties it by store_watch_take, and closes it. -1 with error. A file system
- * of another machine tells of changes made on this one only. */
-int store_watch_open (const char *path, GError **error);
-/* FALSE: the file that was watched is no longer the one at its path (replaced, removed). */
-gboolean store_watch_take (int fd);
+/* Tells when any connection of any process has committed a change to one of many stores that took a number of the sequence; what was
+ * committed can then be read. A file system of another machine tells of changes made on this one only. One thread at a time takes what
+ * was told (fd, next); any may add and remove. */
+typedef struct StoreWatch StoreWatch;
+StoreWatch *store_watch_new (GError **error);
+void store_watch_free (StoreWatch *w); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (StoreWatch, store_watch_free)
+int store_watch_fd (const StoreWatch *w); /* readable when there is something to take */
+/* A number above 0 for the file at @path, by which it is told of; the same for a file that is watched already. -1 with error. */
+int store_watch_add (StoreWatch *w, const char *path, GError **error);
+void store_watch_remove (StoreWatch *w, int number);
+#define STORE_WATCH_ALL (-1) /* too much happened to be told: any of them may have changed */
+/* The next thing that happened; FALSE: nothing more. *there_out FALSE: the file is no longer the one at its path (replaced, removed); what is told
+ * behind that of the same number has no meaning. */
+gboolean store_watch_next (StoreWatch *w, int *number_out, gboolean *there_out);
 
 /* ---- Folders ---- */
 typedef struct {

@@ -24,7 +24,7 @@ const char conversation_message[] = "From: Ada <ada@example.org>\r\n"
 typedef struct {
 	const Conversation *c;
 	Fixture *f;
-	ImapdMailbox *mailbox;
+	ImapdPool *pool;
 	ImapdSession *sessions[2];
 	GString *out[2];
 	guint changes;
@@ -38,10 +38,13 @@ take (gpointer data, const char *octets, gsize size)
 }
 
 static ImapdMailbox *
-log_on (gpointer data, const char *user, const char *password)
+log_on (gpointer data, const char *user, const char *password, GError **error)
 {
 	Talk *t = data;
-	return strcmp (user, "alice") == 0 && strcmp (password, "wonder land\"") == 0 ? t->mailbox : NULL;
+	if (strcmp (user, "alice") == 0 && strcmp (password, "wonder land\"") == 0)
+		return imapd_pool_open (t->pool, t->f->path, error);
+	error_fail (error, ERROR_NO_PERMISSION, "refused");
+	return NULL;
 }
 
 static void
@@ -155,7 +158,7 @@ session_of (Talk *t, const ImapdSettings *settings, guint i)
 	if (t->sessions[i])
 		return t->sessions[i];
 	t->out[i] = g_string_new (NULL);
-	t->sessions[i] = imapd_session_new (settings, NULL, take, t->out[i]);
+	t->sessions[i] = imapd_session_new (settings, NULL, t->c->far ? 0 : IMAPD_PRIVATE, take, t->out[i]);
 	expect_line (t, i, "\\* OK \\[CAPABILITY IMAP4rev1 IMAP4rev2 [^]]*\\] outpost is ready");
 	if (t->c->log_on) {
 		static const char login[] = "login LOGIN alice \"wonder land\\\"\"\r\n";
@@ -197,6 +200,11 @@ play (Talk *t, const ImapdSettings *settings)
 			behind (t, text + 3);
 		else if (g_str_has_prefix (text, "S: "))
 			expect_line (t, i, text + 3);
+		else if (g_str_has_prefix (text, "E: ")) {
+			expect_end (t, i);
+			assert_true (imapd_session_wants_tls (t->sessions[i]));
+			imapd_session_encrypted (t->sessions[i]);
+		}
 		else
 			fail_msg ("%s: no line of a talk: %s", t->c->title, text);
 	}
@@ -212,15 +220,15 @@ conversation_run (const Conversation *c)
 	fixture_set_up (&state);
 	Talk t = {.c = c, .f = state};
 	conversation_fill (t.f->s);
-	t.mailbox = imapd_mailbox_new (t.f->path, changed, &t);
-	const ImapdSettings settings = {.log_on = log_on, .data = &t, .message_max = 5u << 20};
+	t.pool = imapd_pool_new (changed, &t, NULL);
+	const ImapdSettings settings = {.log_on = log_on, .data = &t, .message_max = 5u << 20, .tls = c->far};
 	play (&t, &settings);
 	for (guint i = 0; i < 2; i++) {
 		imapd_session_free (t.sessions[i]);
 		if (t.out[i])
 			g_string_free (t.out[i], TRUE);
 	}
-	imapd_mailbox_free (t.mailbox);
+	imapd_pool_free (t.pool);
 	assert_clean (t.f->s);
 	fixture_tear_down (&state);
 }

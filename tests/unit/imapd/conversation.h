@@ -10,6 +10,7 @@ typedef struct {
 	const char *title;  /* what it shows, with the section of the RFC */
 	const char *talk;
 	gboolean log_on;    /* begin with LOGIN */
+	gboolean far;       /* the client is of another machine, and TLS is offered: "E: " encrypts */
 } Conversation;
 
 /* In a store of its own: INBOX with three messages (1 seen, 2 flagged and "foo", 3 new; 1 has two parts), Archive with none, Archive/Old with one,

@@ -26,6 +26,15 @@ static const Conversation conversations[] = {
 	 "C: c AUTHENTICATE PLAIN AGFsaWNl\nS: c BAD this is no answer of PLAIN\n"
 	 "C: d AUTHENTICATE PLAIN Ym9iAGFsaWNlAHdvbmRlciBsYW5kIg==\nS: d NO \\[AUTHORIZATIONFAILED\\] .*\n"
 	 "C: e AUTHENTICATE PLAIN\nS: \\+ \nC: AGFsaWNlAHdvbmRlciBsYW5kIg==\nS: e OK \\[CAPABILITY .*\\] logged on"},
+	{"no password before TLS where it could be overheard (RFC 9051 6.2.1, 6.2.3, RFC 5530)",
+	 "C: a LOGIN alice 1\nS: a NO \\[PRIVACYREQUIRED\\] start TLS first.*\n"
+	 "C: b AUTHENTICATE PLAIN AGFsaWNlAHdvbmRlciBsYW5kIg==\nS: b NO \\[PRIVACYREQUIRED\\] .*\n"
+	 "C: c STARTTLS\nS: c OK STARTTLS completed\nE: \n"
+	 "C: d CAPABILITY\nS: \\* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL\\+ SASL-IR ID ENABLE AUTH=PLAIN\nS: d OK .*\n"
+	 "C: e STARTTLS\nS: e BAD the connection is encrypted already\n"
+	 "C: f LOGIN alice \"wonder land\\\"\"\nS: f OK \\[CAPABILITY .*\\] logged on\nC: g STARTTLS\nS: g BAD you are logged on already", FALSE, TRUE},
+	{"what came behind STARTTLS ends the connection (CVE-2011-0411)", "C: a STARTTLS\\nb NOOP\nS: a OK STARTTLS completed\nC: c NOOP", FALSE, TRUE},
+	{"STARTTLS where there is no TLS", "C: a STARTTLS\nS: a BAD TLS is not offered here"},
 	{"ID answers who it is, and takes no more than 30 pairs (RFC 2971)",
 	 "C: a ID NIL\nS: \\* ID \\(\"name\" \"outpost\" \"version\" \".*\"\\)\nS: a OK .*\n"
 	 "C: b ID (\"name\" \"x\")\nS: \\* ID .*\nS: b OK .*\nC: c ID x\nS: c BAD .*"},

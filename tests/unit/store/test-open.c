@@ -616,10 +616,23 @@ killed_at_any_moment_a_transaction_is_whole_or_absent (void **state)
 }
 
 static gboolean
-is_told (int fd)
+is_told (const StoreWatch *w)
 {
-	struct pollfd p = {fd, POLLIN, 0};
+	struct pollfd p = {store_watch_fd (w), POLLIN, 0};
 	return poll (&p, 1, 0) == 1;
+}
+
+/* All that was told is of @number; FALSE: the file is gone. */
+static gboolean
+take (StoreWatch *w, int number)
+{
+	int told;
+	gboolean there, all = TRUE;
+	while (store_watch_next (w, &told, &there)) {
+		assert_int_equal (told, number);
+		all &= there;
+	}
+	return all;
 }
 
 static void
@@ -627,17 +640,20 @@ a_watcher_is_told_when_a_change_can_be_read (void **state)
 {
 	Fixture *f = *state;
 	GError *e = NULL;
-	int fd = store_watch_open (f->path, &e);
-	must (fd >= 0, &e);
+	g_autoptr (StoreWatch) watch = store_watch_new (&e);
+	must (watch != NULL, &e);
+	int number = store_watch_add (watch, f->path, &e);
+	must (number > 0, &e);
+	assert_int_equal (store_watch_add (watch, f->path, &e), number);
 	Store *other = must_open (f->path, 0);
 	begin (f->s);
 	make_folder (f->s, "A");
-	assert_false (is_told (fd));
+	assert_false (is_told (watch));
 	commit (f->s);
-	assert_true (is_told (fd));
+	assert_true (is_told (watch));
 	assert_int_equal (store_modseq (other), store_modseq (f->s));
-	assert_true (store_watch_take (fd));
-	assert_false (is_told (fd));
+	assert_true (take (watch, number));
+	assert_false (is_told (watch));
 	/* nothing of the sequence: nobody is told */
 	begin (f->s);
 	must (store_set_setting (f->s, "x", "y", &e), &e);
@@ -645,7 +661,7 @@ a_watcher_is_told_when_a_change_can_be_read (void **state)
 	begin (f->s);
 	make_folder (f->s, "B");
 	store_rollback (f->s);
-	assert_false (is_told (fd));
+	assert_false (is_told (watch));
 	store_close (other);
 	/* another process, another file */
 	pid_t child = fork ();
@@ -658,15 +674,31 @@ a_watcher_is_told_when_a_change_can_be_read (void **state)
 	}
 	int status;
 	assert_true (waitpid (child, &status, 0) == child && status == 0);
-	assert_true (is_told (fd) && store_watch_take (fd));
+	assert_true (is_told (watch) && take (watch, number));
 	g_autofree char *away = g_strconcat (f->path, ".away", NULL);
 	assert_int_equal (rename (f->path, away), 0);
-	assert_true (is_told (fd));
-	assert_false (store_watch_take (fd));
+	assert_true (is_told (watch));
+	assert_false (take (watch, number));
 	assert_int_equal (rename (away, f->path), 0);
-	close (fd);
-	assert_int_equal (store_watch_open ("/nowhere/at/all", &e), -1);
+	assert_false (take (watch, number));
+	assert_int_equal (store_watch_add (watch, "/nowhere/at/all", &e), -1);
 	must_fail (FALSE, &e, ERROR_NOT_FOUND, "watching");
+	/* two of them are told apart; what is no longer watched is not told of */
+	g_autofree char *second = g_strconcat (f->path, ".second", NULL);
+	Store *s = must_open (second, STORE_CREATE);
+	int of_second = store_watch_add (watch, second, &e);
+	must (of_second > 0 && of_second != number, &e);
+	begin (s);
+	make_folder (s, "A");
+	commit (s);
+	assert_true (is_told (watch) && take (watch, of_second));
+	store_watch_remove (watch, of_second);
+	assert_false (take (watch, of_second));
+	begin (s);
+	make_folder (s, "B");
+	commit (s);
+	store_close (s);
+	assert_false (is_told (watch));
 }
 
 int
