@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "directory-private.h"
+#include "digest.h"
+#include "directory-schema.h"
+#include <gnutls/crypto.h>
+#include <string.h>
+
+#define APPLICATION_ID 0x4f504452 /* "OPDR" */
+#define SCHEMA_VERSION 1
+#define ADDRESS_MAX 254 /* RFC 5321 4.5.3.1.3, less the brackets */
+#define LOCAL_MAX 64
+#define DOMAIN_MAX 253
+#define SECRET_SIZE 32
+
+/* ---- Addresses ---- */
+
+static gboolean
+is_domain (const char *domain)
+{
+	gsize n = strlen (domain), label = 0;
+	if (n == 0 || n > DOMAIN_MAX || !g_utf8_validate (domain, -1, NULL))
+		return FALSE;
+	for (gsize i = 0; i <= n; i++) {
+		guchar c = (guchar) domain[i];
+		if (c == '.' || c == '\0') {
+			if (label == 0 || label > 63 || domain[i - 1] == '-')
+				return FALSE;
+			label = 0;
+		} else if (g_ascii_isalnum (c) || c >= 0x80 || (c == '-' && label > 0))
+			label++;
+		else
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* An atom with dots (RFC 5322 3.2.3), UTF-8 allowed; what would want quotes is nobody's. */
+static gboolean
+is_local (const char *local)
+{
+	gsize n = strlen (local);
+	if (n == 0 || n > LOCAL_MAX || local[0] == '.' || local[n - 1] == '.' || strstr (local, "..") || !g_utf8_validate (local, -1, NULL))
+		return FALSE;
+	for (const guchar *c = (const guchar *) local; *c; c++)
+		if (!g_ascii_isalnum (*c) && *c < 0x80 && !strchr ("!#$%&'*+-/=?^_`{|}~.", *c))
+			return FALSE;
+	return TRUE;
+}
+
+static char *
+fold (const char *text)
+{
+	g_autofree char *normal = g_utf8_normalize (text, -1, G_NORMALIZE_NFC);
+	return normal ? g_utf8_casefold (normal, -1) : NULL;
+}
+
+gboolean
+address_split (const char *address, char **key_out, char **domain_out, GError **error)
+{
+	const char *at = strrchr (address, '@');
+	g_autofree char *local = at ? g_strndup (address, (gsize) (at - address)) : NULL;
+	if (!at || strlen (address) > ADDRESS_MAX || !is_local (local) || !is_domain (at + 1))
+		return error_fail (error, ERROR_USAGE, "'%s' is no address: it must look like user@example.org", address);
+	*key_out = fold (address);
+	*domain_out = fold (at + 1);
+	return TRUE;
+}
+
+gboolean
+domain_is_ours (Directory *d, const char *domain, GError **error)
+{
+	return db_number (d->db, "SELECT 1 FROM domain WHERE name = ?1", 0, "s", domain) ||
+	       error_fail (error, ERROR_NOT_FOUND, "the domain %s is not one of this server: `outpostctl domain add %s` makes it one", domain, domain);
+}
+
+gboolean
+address_is_free (Directory *d, const char *key, const char *address, GError **error)
+{
+	if (db_number (d->db, "SELECT 1 FROM mailbox WHERE key = ?1", 0, "s", key))
+		return error_fail (error, ERROR_EXISTS, "there is a mailbox %s already", address);
+	if (db_number (d->db, "SELECT 1 FROM alias WHERE key = ?1", 0, "s", key))
+		return error_fail (error, ERROR_EXISTS, "there is an alias %s already", address);
+	return TRUE;
+}
+
+/* ---- Domains ---- */
+
+gboolean
+directory_domain_add (Directory *d, const char *domain, GError **error)
+{
+	if (!is_domain (domain))
+		return error_fail (error, ERROR_USAGE, "'%s' is no domain", domain);
+	g_autofree char *name = fold (domain);
+	if (db_number (d->db, "SELECT 1 FROM domain WHERE name = ?1", 0, "s", name))
+		return error_fail (error, ERROR_EXISTS, "the domain %s is there already", name);
+	return db_run (d->db, "INSERT INTO domain (name) VALUES (?1)", error, "s", name);
+}
+
+gboolean
+directory_domain_remove (Directory *d, const char *domain, GError **error)
+{
+	g_autofree char *name = g_utf8_validate (domain, -1, NULL) ? fold (domain) : NULL;
+	if (!name || !domain_is_ours (d, name, error))
+		return name ? FALSE : error_fail (error, ERROR_USAGE, "this is no domain");
+	gint64 n = db_number (d->db, "SELECT (SELECT COUNT (*) FROM mailbox WHERE domain = ?1 AND key IS NOT NULL) +"
+	                      " (SELECT COUNT (*) FROM alias WHERE domain = ?1)", 0, "s", name);
+	if (n > 0)
+		return error_fail (error, ERROR_CONFLICT, "%" G_GINT64_FORMAT " mailbox(es) and aliases are in %s: delete or rename them first", n, name);
+	return db_run (d->db, "DELETE FROM domain WHERE name = ?1", error, "s", name);
+}
+
+GPtrArray *
+directory_domains (Directory *d, GError **error)
+{
+	g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func (g_free);
+	DbQuery *q = db_query (d->db, "SELECT name FROM domain ORDER BY name", "");
+	int row;
+	while ((row = db_step (d->db, q, error)) > 0)
+		g_ptr_array_add (all, db_dup (q, 0));
+	return row < 0 ? NULL : g_steal_pointer (&all);
+}
+
+/* ---- Mailboxes ---- */
+
+void
+directory_mailbox_free (DirectoryMailbox *m)
+{
+	if (!m)
+		return;
+	g_free (m->id);
+	g_free (m->address);
+	g_free (m);
+}
+
+#define MAILBOX_COLUMNS "id, address, created, deleted, disabled, roles, quota, EXISTS (SELECT 1 FROM verifier WHERE verifier.mailbox = number)"
+
+static DirectoryMailbox *
+mailbox_of_row (DbQuery *q)
+{
+	DirectoryMailbox *m = g_new0 (DirectoryMailbox, 1);
+	m->id = db_dup (q, 0);
+	m->address = db_dup (q, 1);
+	m->created = db_int (q, 2);
+	m->deleted = db_int (q, 3);
+	m->disabled = db_int (q, 4) != 0;
+	m->roles = (guint) db_int (q, 5);
+	m->quota = (guint64) db_int (q, 6);
+	m->has_password = db_int (q, 7) != 0;
+	return m;
+}
+
+gint64
+mailbox_number (Directory *d, const char *name)
+{
+	if (!g_utf8_validate (name, -1, NULL) || strlen (name) > ADDRESS_MAX)
+		return 0;
+	g_autofree char *key = fold (name);
+	if (strchr (name, '@'))
+		return db_number (d->db, "SELECT number FROM mailbox WHERE key = ?1", 0, "s", key);
+	gint64 by_id = db_number (d->db, "SELECT number FROM mailbox WHERE id = ?1", 0, "s", name);
+	return by_id ? by_id : db_number (d->db, "SELECT number FROM mailbox WHERE key = ?1 || '@' || (SELECT MIN (name) FROM domain)"
+	                                  " AND (SELECT COUNT (*) FROM domain) = 1", 0, "s", key);
+}
+
+DirectoryMailbox *
+mailbox_by_number (Directory *d, gint64 number, GError **error)
+{
+	DbQuery *q = db_query (d->db, "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE number = ?1", "i", number);
+	DirectoryMailbox *m = db_step (d->db, q, error) > 0 ? mailbox_of_row (q) : NULL;
+	db_reset (q);
+	return m;
+}
+
+/* 0 with NOT_FOUND. */
+static gint64
+need_mailbox (Directory *d, const char *name, GError **error)
+{
+	gint64 number = mailbox_number (d, name);
+	if (!number)
+		error_fail (error, ERROR_NOT_FOUND, "there is no mailbox %s", name);
+	return number;
+}
+
+DirectoryMailbox *
+directory_mailbox (Directory *d, const char *name, GError **error)
+{
+	gint64 number = need_mailbox (d, name, error);
+	return number ? mailbox_by_number (d, number, error) : NULL;
+}
+
+gboolean
+directory_mailbox_add (Directory *d, const char *id, const char *address, guint64 quota, guint roles, GError **error)
+{
+	g_autofree char *key = NULL, *domain = NULL;
+	if (!address_split (address, &key, &domain, error) || !db_begin (d->db, error))
+		return FALSE;
+	gboolean ok = domain_is_ours (d, domain, error) && address_is_free (d, key, address, error) &&
+	              db_run (d->db, "INSERT INTO mailbox (id, address, key, domain, created, quota, roles) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", error,
+	                      "ssssiiI", id, address, key, domain, (gint64) (g_get_real_time () / G_USEC_PER_SEC), (gint64) quota, roles) &&
+	              db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok;
+}
+
+GPtrArray *
+directory_mailboxes (Directory *d, gboolean deleted, GError **error)
+{
+	g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func ((GDestroyNotify) directory_mailbox_free);
+	DbQuery *q = db_query (d->db, "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE (deleted > 0) = ?1 ORDER BY address COLLATE NOCASE, number", "I", deleted);
+	int row;
+	while ((row = db_step (d->db, q, error)) > 0)
+		g_ptr_array_add (all, mailbox_of_row (q));
+	return row < 0 ? NULL : g_steal_pointer (&all);
+}
+
+gboolean
+directory_mailbox_rename (Directory *d, const char *name, const char *address, gboolean keep, GError **error)
+{
+	g_autofree char *key = NULL, *domain = NULL, *old_key = NULL, *old_domain = NULL;
+	if (!address_split (address, &key, &domain, error) || !db_begin (d->db, error))
+		return FALSE;
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (d, name, error);
+	gboolean ok = m && !m->deleted && address_split (m->address, &old_key, &old_domain, error) && domain_is_ours (d, domain, error);
+	if (m && m->deleted)
+		error_fail (error, ERROR_NOT_FOUND, "the mailbox %s is deleted: `outpostctl mailbox undelete` first", name);
+	/* An alias of it may become its name, and a change of letters' case is one, too. */
+	ok = ok && db_run (d->db, "DELETE FROM alias WHERE key = ?1 AND target_key = ?2", error, "ss", key, old_key);
+	ok = ok && (strcmp (key, old_key) == 0 || address_is_free (d, key, address, error)) &&
+	     db_run (d->db, "UPDATE mailbox SET address = ?2, key = ?3, domain = ?4 WHERE id = ?1", error, "ssss", m->id, address, key, domain) &&
+	     db_run (d->db, "UPDATE alias SET target = ?2, target_key = ?3 WHERE target_key = ?1", error, "sss", old_key, address, key);
+	if (ok && keep && strcmp (key, old_key) != 0)
+		ok = db_run (d->db, "INSERT INTO alias (key, alias, domain, target_key, target) VALUES (?1, ?2, ?3, ?4, ?5)", error, "sssss", old_key, m->address,
+		             old_domain, key, address);
+	ok = ok && db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok;
+}
+
+gboolean
+directory_mailbox_set_disabled (Directory *d, const char *name, gboolean disabled, GError **error)
+{
+	gint64 number = need_mailbox (d, name, error);
+	return number && db_run (d->db, "UPDATE mailbox SET disabled = ?2 WHERE number = ?1", error, "iI", number, disabled);
+}
+
+gboolean
+directory_mailbox_set_quota (Directory *d, const char *name, guint64 quota, GError **error)
+{
+	gint64 number = need_mailbox (d, name, error);
+	return number && db_run (d->db, "UPDATE mailbox SET quota = ?2 WHERE number = ?1", error, "ii", number, (gint64) quota);
+}
+
+gboolean
+directory_mailbox_set_roles (Directory *d, const char *name, guint roles, GError **error)
+{
+	gint64 number = need_mailbox (d, name, error);
+	return number && db_run (d->db, "UPDATE mailbox SET roles = ?2 WHERE number = ?1", error, "iI", number, roles);
+}
+
+gboolean
+directory_mailbox_delete (Directory *d, const char *name, GError **error)
+{
+	if (!db_begin (d->db, error))
+		return FALSE;
+	gint64 number = need_mailbox (d, name, error);
+	if (number && db_number (d->db, "SELECT deleted FROM mailbox WHERE number = ?1", 0, "i", number)) {
+		error_fail (error, ERROR_NOT_FOUND, "the mailbox %s is deleted already", name);
+		number = 0;
+	}
+	gboolean ok = number && db_run (d->db, "DELETE FROM alias WHERE target_key = (SELECT key FROM mailbox WHERE number = ?1)", error, "i", number) &&
+	              db_run (d->db, "UPDATE mailbox SET key = NULL, deleted = ?2 WHERE number = ?1", error, "ii", number,
+	                      (gint64) (g_get_real_time () / G_USEC_PER_SEC)) &&
+	              db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok;
+}
+
+gboolean
+directory_mailbox_undelete (Directory *d, const char *id, GError **error)
+{
+	g_autofree char *key = NULL, *domain = NULL;
+	if (!db_begin (d->db, error))
+		return FALSE;
+	gint64 number = db_number (d->db, "SELECT number FROM mailbox WHERE id = ?1 AND deleted > 0", 0, "s", id);
+	g_autoptr (DirectoryMailbox) m = number ? mailbox_by_number (d, number, error) : NULL;
+	if (!number)
+		error_fail (error, ERROR_NOT_FOUND, "there is no deleted mailbox with the id %s: `outpostctl mailbox list --deleted` names them", id);
+	gboolean ok = m && address_split (m->address, &key, &domain, error) && domain_is_ours (d, domain, error) &&
+	              address_is_free (d, key, m->address, error) &&
+	              db_run (d->db, "UPDATE mailbox SET key = ?2, deleted = 0 WHERE number = ?1", error, "is", number, key) && db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok;
+}
+
+GPtrArray *
+directory_purge (Directory *d, gint64 before, GError **error)
+{
+	g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+	if (!db_begin (d->db, error))
+		return NULL;
+	DbQuery *q = db_query (d->db, "SELECT id FROM mailbox WHERE deleted > 0 AND deleted < ?1 ORDER BY number", "i", before);
+	int row;
+	while ((row = db_step (d->db, q, error)) > 0)
+		g_ptr_array_add (ids, db_dup (q, 0));
+	gboolean ok = row == 0 && db_run (d->db, "DELETE FROM mailbox WHERE deleted > 0 AND deleted < ?1", error, "i", before) && db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok ? g_steal_pointer (&ids) : NULL;
+}
+
+/* ---- Opening ---- */
+
+static gboolean
+create_schema (Directory *d, GError **error)
+{
+	guint8 secret[SECRET_SIZE];
+	g_autofree char *pragmas = g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
+	if (gnutls_rnd (GNUTLS_RND_KEY, secret, sizeof secret) < 0)
+		return error_fail (error, ERROR_IO, "the system gives no random numbers");
+	return db_exec (d->db, directory_schema_text, error) && db_exec (d->db, pragmas, error) &&
+	       db_run (d->db, "INSERT INTO meta (id, secret) VALUES (1, ?1)", error, "b", secret, (gsize) sizeof secret);
+}
+
+static gboolean
+set_up (Directory *d, const char *path, gboolean create, GError **error)
+{
+	if (!db_begin (d->db, error))
+		return FALSE;
+	gint64 application = db_number (d->db, "PRAGMA application_id", 0, ""), version = db_number (d->db, "PRAGMA user_version", 0, "");
+	gboolean empty = !db_number (d->db, "SELECT 1 FROM sqlite_schema", 0, ""), ok = TRUE;
+	if (empty && create && application == 0)
+		ok = create_schema (d, error);
+	else if (application != APPLICATION_ID)
+		ok = error_fail (error, ERROR_CORRUPT, "%s is no directory of outpost", path);
+	else if (version > SCHEMA_VERSION)
+		ok = error_fail (error, ERROR_CORRUPT, "the directory %s is of version %d, this program knows %d: use the newer program", path, (int) version,
+		                 SCHEMA_VERSION);
+	ok = ok && db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok;
+}
+
+Directory *
+directory_open (const char *path, gboolean create, GError **error)
+{
+	if (!create && !g_file_test (path, G_FILE_TEST_EXISTS)) {
+		error_fail (error, ERROR_NOT_FOUND, "there is no directory %s: `outpostd init` makes it", path);
+		return NULL;
+	}
+	g_autoptr (Directory) d = g_new0 (Directory, 1);
+	d->db = db_open (path, FALSE, create, error);
+	return d->db && set_up (d, path, create, error) ? g_steal_pointer (&d) : NULL;
+}
+
+void
+directory_free (Directory *d)
+{
+	if (!d)
+		return;
+	db_close (d->db);
+	g_free (d);
+}

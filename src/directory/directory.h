@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directory, first form: domains, mailboxes, aliases, password verifiers and roles, in one SQLite file. Sites, servers and epochs have
+ * their place in the schema and no meaning yet.
+ *
+ * A Directory is used by one thread at a time; others may have theirs on the same file. Addresses are "local@domain" in UTF-8, at most 254 octets,
+ * compared without letters' case and shown as they were given. Errors: USAGE for what can't be an address, domain or password. */
+#pragma once
+#include <glib.h>
+#include "error.h"
+
+typedef struct Directory Directory;
+/* @create: makes it if it is not there (0600); else NOT_FOUND. CORRUPT for another program's file or a newer version's. */
+Directory *directory_open (const char *path, gboolean create, GError **error);
+void directory_free (Directory *d); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, directory_free)
+
+/* ---- Domains: an address is of this organisation if its domain is one of these ---- */
+
+gboolean directory_domain_add (Directory *d, const char *domain, GError **error);    /* EXISTS */
+gboolean directory_domain_remove (Directory *d, const char *domain, GError **error); /* CONFLICT while mailboxes or aliases are in it */
+GPtrArray *directory_domains (Directory *d, GError **error);                         /* of char *, sorted */
+
+/* ---- Mailboxes ---- */
+
+enum { DIRECTORY_ADMINISTRATOR = 1 };
+
+typedef struct {
+	char *id; /* the mailbox id, 32 hexadecimal digits; never changes */
+	char *address;
+	gint64 created, deleted; /* Unix seconds; deleted 0: it is not */
+	gboolean disabled;       /* no log-on; mail is accepted all the same */
+	guint roles;
+	guint64 quota; /* octets; 0: none */
+	gboolean has_password;
+} DirectoryMailbox;
+void directory_mailbox_free (DirectoryMailbox *m); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryMailbox, directory_mailbox_free)
+
+/* @id: that of its store. EXISTS for an address that a mailbox or alias has, NOT_FOUND for a domain that is not ours. */
+gboolean directory_mailbox_add (Directory *d, const char *id, const char *address, guint64 quota, guint roles, GError **error);
+/* By address, by id (deleted ones by that only), or by the local part where there is one domain. NOT_FOUND. */
+DirectoryMailbox *directory_mailbox (Directory *d, const char *name, GError **error);
+/* Of DirectoryMailbox *, by address. */
+GPtrArray *directory_mailboxes (Directory *d, gboolean deleted, GError **error);
+/* The id stays; @keep: the old address becomes an alias of the new one. Aliases go along. */
+gboolean directory_mailbox_rename (Directory *d, const char *name, const char *address, gboolean keep, GError **error);
+gboolean directory_mailbox_set_disabled (Directory *d, const char *name, gboolean disabled, GError **error);
+gboolean directory_mailbox_set_quota (Directory *d, const char *name, guint64 quota, GError **error);
+gboolean directory_mailbox_set_roles (Directory *d, const char *name, guint roles, GError **error);
+/* Frees its address and those of its aliases that lead nowhere else; id, password and store stay until directory_purge. */
+gboolean directory_mailbox_delete (Directory *d, const char *name, GError **error);
+/* EXISTS if the address is another's by now. */
+gboolean directory_mailbox_undelete (Directory *d, const char *id, GError **error);
+/* Forgets those that were deleted before @before (Unix seconds). Their ids (char *): their stores are to be removed. */
+GPtrArray *directory_purge (Directory *d, gint64 before, GError **error);
+
+/* ---- Aliases: an address that leads to mailboxes, or to other aliases ---- */
+
+typedef struct {
+	char *alias, *target;
+} DirectoryAlias;
+void directory_alias_free (DirectoryAlias *a);
+/* EXISTS if a mailbox has that address or it is there already; NOT_FOUND for a domain that is not ours or a target that there is not. */
+gboolean directory_alias_add (Directory *d, const char *alias, const char *target, GError **error);
+gboolean directory_alias_remove (Directory *d, const char *alias, const char *target, GError **error); /* @target NULL: all. NOT_FOUND */
+GPtrArray *directory_aliases (Directory *d, GError **error); /* of DirectoryAlias *, sorted */
+
+/* ---- For servers ---- */
+
+/* Whom mail for @address goes to: DirectoryMailbox *, each once; through aliases, at most 10 deep and 100 in all (CONFLICT beyond), and where
+ * there is no such address without the detail behind the first '+' of the local part, which *detail_out then gives (else NULL). NOT_FOUND; its message
+ * tells a domain that is not ours from an address that there is not. */
+GPtrArray *directory_resolve (Directory *d, const char *address, char **detail_out, GError **error);
+
+/* ---- Passwords ---- */
+
+/* Keeps a yescrypt verifier and SCRAM keys, never the password. At most 1000 octets, SASLprep (RFC 4013). */
+gboolean directory_set_password (Directory *d, const char *name, const char *password, GError **error);
+/* The mailbox if the password is right and it may be logged on to. Else NO_PERMISSION, which takes as long whether the name, the password or the
+ * state was wrong; the message tells which, and is for the log only. About 20 ms of CPU. */
+DirectoryMailbox *directory_authenticate (Directory *d, const char *name, const char *password, GError **error);
+
+typedef struct {
+	char *salt, *stored_key, *server_key; /* base64; the keys NULL for who may not log on */
+	guint rounds;
+} DirectoryScram;
+void directory_scram_clear (DirectoryScram *s);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (DirectoryScram, directory_scram_clear)
+/* @mechanism: "SCRAM-SHA-1" or "SCRAM-SHA-256". Who is unknown has a salt, always the same one, and no keys (RFC 5802 section 9). */
+gboolean directory_scram (Directory *d, const char *name, const char *mechanism, DirectoryScram *out, GError **error);
+/* After SCRAM: the mailbox, as directory_authenticate. */
+DirectoryMailbox *directory_may_log_on (Directory *d, const char *name, GError **error);

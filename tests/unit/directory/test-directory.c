@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "db.h"
+#include "directory.h"
+#include <glib/gstdio.h>
+#include <gsasl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct {
+	char *folder, *path;
+	Directory *d;
+	guint ids;
+} World;
+
+static void
+must (gboolean ok, GError **error)
+{
+	if (!ok)
+		fail_msg ("failed: %s", *error ? (*error)->message : "no error");
+}
+
+/* Of @ok FALSE: the error has @code. */
+static void
+must_fail (gboolean ok, GError **error, OutpostError code, const char *what)
+{
+	if (ok || !error_is (*error, code))
+		fail_msg ("%s: %s", what, ok ? "succeeded" : (*error)->message);
+	g_clear_error (error);
+}
+
+static int
+set_up (void **state)
+{
+	World *w = g_new0 (World, 1);
+	GError *e = NULL;
+	w->folder = g_dir_make_tmp ("test-directory-XXXXXX", NULL);
+	w->path = g_build_filename (w->folder, "directory.db", NULL);
+	w->d = directory_open (w->path, TRUE, &e);
+	must (w->d != NULL, &e);
+	must (directory_domain_add (w->d, "Example.ORG", &e), &e);
+	*state = w;
+	return 0;
+}
+
+static int
+tear_down (void **state)
+{
+	World *w = *state;
+	directory_free (w->d);
+	for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end; end++) {
+		g_autofree char *file = g_strconcat (w->path, *end, NULL);
+		g_unlink (file);
+	}
+	g_rmdir (w->folder);
+	g_free (w->folder);
+	g_free (w->path);
+	g_free (w);
+	return 0;
+}
+
+static char *
+add (World *w, const char *address)
+{
+	GError *e = NULL;
+	char *id = g_strdup_printf ("%032x", ++w->ids);
+	must (directory_mailbox_add (w->d, id, address, 0, 0, &e), &e);
+	return id;
+}
+
+/* Addresses that @address leads to, with blanks between, and "|detail"; "-": the error's code is NOT_FOUND, "!" CONFLICT, "?" USAGE. */
+static char *
+led_to (Directory *d, const char *address)
+{
+	g_autoptr (GError) e = NULL;
+	g_autofree char *detail = NULL;
+	g_autoptr (GPtrArray) found = directory_resolve (d, address, &detail, &e);
+	if (!found)
+		return g_strdup (error_is (e, ERROR_NOT_FOUND) ? "-" : error_is (e, ERROR_CONFLICT) ? "!" : "?");
+	GString *text = g_string_new (NULL);
+	for (guint i = 0; i < found->len; i++)
+		g_string_append_printf (text, "%s%s", i ? " " : "", ((DirectoryMailbox *) found->pdata[i])->address);
+	if (detail)
+		g_string_append_printf (text, "|%s", detail);
+	return g_string_free (text, FALSE);
+}
+
+static void
+leads (World *w, const char *address, const char *to)
+{
+	g_autofree char *is = led_to (w->d, address);
+	if (strcmp (is, to) != 0)
+		fail_msg ("%s leads to %s, not %s", address, is, to);
+}
+
+static void
+an_address_is_what_mail_knows_as_one (void **state)
+{
+	static const struct {
+		const char *address;
+		gboolean good;
+	} rows[] = {
+		{"a@example.org", TRUE}, {"first.last@example.org", TRUE}, {"o'neil+x@example.org", TRUE}, {"jürgen@example.org", TRUE},
+		{"", FALSE}, {"a", FALSE}, {"@example.org", FALSE}, {"a@", FALSE}, {".a@example.org", FALSE}, {"a.@example.org", FALSE}, {"a..b@example.org", FALSE},
+		{"a b@example.org", FALSE}, {"\"a b\"@example.org", FALSE}, {"a@b@example.org", FALSE}, {"a\n@example.org", FALSE}, {"a@exa mple.org", FALSE},
+		{"a@-example.org", FALSE}, {"a@example-.org", FALSE}, {"a@example..org", FALSE}, {"\xff@example.org", FALSE}, {"a/b@example.org", TRUE},
+	};
+	World *w = *state;
+	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+		GError *e = NULL;
+		g_autofree char *id = g_strdup_printf ("%032x", 1000 + i);
+		gboolean ok = directory_mailbox_add (w->d, id, rows[i].address, 0, 0, &e);
+		if (ok != rows[i].good || (!ok && !error_is (e, ERROR_USAGE)))
+			fail_msg ("'%s': %s", rows[i].address, ok ? "taken" : e->message);
+		g_clear_error (&e);
+	}
+	g_autofree char *local = g_strnfill (65, 'a'), *long_one = g_strconcat (local, "@example.org", NULL);
+	GError *e = NULL;
+	must_fail (directory_mailbox_add (w->d, "x", long_one, 0, 0, &e), &e, ERROR_USAGE, "65 octets before the @");
+	must_fail (directory_domain_add (w->d, "no domain", &e), &e, ERROR_USAGE, "a domain");
+}
+
+static void
+a_name_is_one_mailbox_whatever_its_letters_case (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "Anna@Example.org");
+	must_fail (directory_mailbox_add (w->d, "x", "anna@example.ORG", 0, 0, &e), &e, ERROR_EXISTS, "twice");
+	must_fail (directory_mailbox_add (w->d, "x", "anna@example.com", 0, 0, &e), &e, ERROR_NOT_FOUND, "not our domain");
+	for (const char *const *name = (const char *const[]){"ANNA@EXAMPLE.ORG", "anna", id, NULL}; *name; name++) {
+		g_autoptr (DirectoryMailbox) m = directory_mailbox (w->d, *name, &e);
+		must (m != NULL, &e);
+		assert_string_equal (m->address, "Anna@Example.org");
+		assert_string_equal (m->id, id);
+		assert_true (m->created > 0 && !m->deleted && !m->disabled && !m->has_password);
+	}
+	must (directory_domain_add (w->d, "example.net", &e), &e);
+	must_fail (directory_mailbox (w->d, "anna", &e) != NULL, &e, ERROR_NOT_FOUND, "a local part where there are two domains");
+	must_fail (directory_domain_add (w->d, "EXAMPLE.net", &e), &e, ERROR_EXISTS, "a domain twice");
+	must_fail (directory_domain_remove (w->d, "example.org", &e), &e, ERROR_CONFLICT, "a domain in use");
+	must (directory_domain_remove (w->d, "example.net", &e), &e);
+	must_fail (directory_domain_remove (w->d, "example.net", &e), &e, ERROR_NOT_FOUND, "a domain that there is not");
+}
+
+static void
+an_address_leads_to_mailboxes (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *anna = add (w, "anna@example.org"), *bob = add (w, "bob@example.org"), *plus = add (w, "carl+x@example.org");
+	static const char *const aliases[][2] = {
+		{"info@example.org", "anna@example.org"}, {"info@example.org", "bob@example.org"}, {"all@example.org", "info@example.org"},
+		{"all@example.org", "anna@example.org"}, {"b@example.org", "bob@example.org"}, {"a@example.org", "b@example.org"}, {"b@example.org", "a@example.org"},
+	};
+	for (guint i = 0; i < G_N_ELEMENTS (aliases); i++)
+		must (directory_alias_add (w->d, aliases[i][0], aliases[i][1], &e), &e);
+	leads (w, "Anna@EXAMPLE.org", "anna@example.org");
+	leads (w, "info@example.org", "anna@example.org bob@example.org");
+	leads (w, "all@example.org", "anna@example.org bob@example.org");
+	leads (w, "a@example.org", "bob@example.org"); /* a loop */
+	leads (w, "anna+Some.List@example.org", "anna@example.org|Some.List");
+	leads (w, "info+x+y@example.org", "anna@example.org bob@example.org|x+y");
+	leads (w, "carl+x@example.org", "carl+x@example.org");
+	leads (w, "carl+y@example.org", "-");
+	leads (w, "nobody@example.org", "-");
+	leads (w, "anna@example.com", "-");
+	leads (w, "+x@example.org", "-");
+	leads (w, "no address", "?");
+	must_fail (directory_alias_add (w->d, "anna@example.org", "bob@example.org", &e), &e, ERROR_EXISTS, "an alias that is a mailbox");
+	must_fail (directory_alias_add (w->d, "b@example.org", "bob@example.org", &e), &e, ERROR_EXISTS, "an alias twice");
+	must_fail (directory_alias_add (w->d, "b@example.org", "b@example.org", &e), &e, ERROR_USAGE, "an alias of itself");
+	must_fail (directory_alias_add (w->d, "c@example.org", "nobody@example.org", &e), &e, ERROR_NOT_FOUND, "an alias of nobody");
+	must_fail (directory_alias_add (w->d, "c@example.com", "bob@example.org", &e), &e, ERROR_NOT_FOUND, "an alias elsewhere");
+	must_fail (directory_mailbox_add (w->d, "x", "info@example.org", 0, 0, &e), &e, ERROR_EXISTS, "a mailbox that is an alias");
+	must (directory_alias_remove (w->d, "info@example.org", "anna@example.org", &e), &e);
+	leads (w, "info@example.org", "bob@example.org");
+	must_fail (directory_alias_remove (w->d, "info@example.org", "anna@example.org", &e), &e, ERROR_NOT_FOUND, "no alias");
+	must (directory_alias_remove (w->d, "info@example.org", NULL, &e), &e);
+	leads (w, "info@example.org", "-");
+	g_autoptr (GPtrArray) left = directory_aliases (w->d, &e);
+	must (left != NULL, &e);
+	assert_int_equal (left->len, 5);
+}
+
+static void
+aliases_have_an_end (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "m0@example.org");
+	for (int i = 1; i <= 12; i++) {
+		g_autofree char *alias = g_strdup_printf ("m%d@example.org", i), *target = g_strdup_printf ("m%d@example.org", i - 1);
+		must (directory_alias_add (w->d, alias, target, &e), &e);
+	}
+	leads (w, "m10@example.org", "m0@example.org");
+	leads (w, "m11@example.org", "!");
+	for (int i = 0; i < 101; i++) {
+		g_autofree char *address = g_strdup_printf ("n%d@example.org", i), *other = add (w, address);
+		must (directory_alias_add (w->d, "many@example.org", address, &e), &e);
+	}
+	leads (w, "many@example.org", "!");
+}
+
+static void
+a_renamed_mailbox_is_the_same (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org"), *bob = add (w, "bob@example.org");
+	must (directory_domain_add (w->d, "example.net", &e) && directory_alias_add (w->d, "a@example.org", "anna@example.org", &e), &e);
+	must (directory_set_password (w->d, "anna@example.org", "secret", &e), &e);
+	must_fail (directory_mailbox_rename (w->d, "anna@example.org", "bob@example.org", TRUE, &e), &e, ERROR_EXISTS, "onto another");
+	must (directory_mailbox_rename (w->d, "anna@example.org", "Anna.B@example.net", TRUE, &e), &e);
+	leads (w, "anna@example.org", "Anna.B@example.net");
+	leads (w, "a@example.org", "Anna.B@example.net");
+	g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, "anna.b@example.net", "secret", &e);
+	must (m != NULL, &e);
+	assert_string_equal (m->id, id);
+	must (directory_mailbox_rename (w->d, "anna.b@example.net", "anna@example.org", FALSE, &e), &e); /* back to what is its alias now */
+	leads (w, "anna.b@example.net", "-");
+	leads (w, "anna@example.org", "anna@example.org");
+	must (directory_mailbox_rename (w->d, "anna@example.org", "ANNA@example.org", TRUE, &e), &e); /* another case is no other name */
+	leads (w, "anna@example.org", "ANNA@example.org");
+}
+
+static void
+a_deleted_mailbox_can_come_back_until_it_is_purged (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org");
+	must (directory_set_password (w->d, "anna", "secret", &e) && directory_alias_add (w->d, "a@example.org", "anna@example.org", &e), &e);
+	must (directory_mailbox_delete (w->d, "anna@example.org", &e), &e);
+	leads (w, "anna@example.org", "-");
+	leads (w, "a@example.org", "-");
+	must_fail (directory_authenticate (w->d, "anna@example.org", "secret", &e) != NULL, &e, ERROR_NO_PERMISSION, "deleted");
+	must_fail (directory_authenticate (w->d, id, "secret", &e) != NULL, &e, ERROR_NO_PERMISSION, "deleted, by its id");
+	must_fail (directory_mailbox_delete (w->d, id, &e), &e, ERROR_NOT_FOUND, "twice");
+	g_autofree char *other = add (w, "anna@example.org");
+	must_fail (directory_mailbox_undelete (w->d, id, &e), &e, ERROR_EXISTS, "its address is another's");
+	must (directory_mailbox_rename (w->d, "anna@example.org", "anna2@example.org", FALSE, &e) && directory_mailbox_undelete (w->d, id, &e), &e);
+	g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, "anna@example.org", "secret", &e);
+	must (m != NULL, &e);
+	assert_string_equal (m->id, id);
+	must (directory_mailbox_delete (w->d, "anna@example.org", &e), &e);
+	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
+	g_autoptr (GPtrArray) none = directory_purge (w->d, now - 100, &e);
+	g_autoptr (GPtrArray) purged = directory_purge (w->d, now + 100, &e);
+	must (none && purged, &e);
+	assert_true (none->len == 0 && purged->len == 1);
+	assert_string_equal (purged->pdata[0], id);
+	must_fail (directory_mailbox_undelete (w->d, id, &e), &e, ERROR_NOT_FOUND, "purged");
+	g_autoptr (GPtrArray) left = directory_mailboxes (w->d, FALSE, &e);
+	g_autoptr (GPtrArray) deleted = directory_mailboxes (w->d, TRUE, &e);
+	assert_true (left->len == 1 && deleted->len == 0);
+}
+
+static void
+a_password_is_right_or_nothing_is_said (void **state)
+{
+	static const struct {
+		const char *set, *given;
+		gboolean right;
+	} rows[] = {
+		{"secret", "secret", TRUE}, {"secret", "Secret", FALSE}, {"secret", "secret ", FALSE}, {"secret", "", FALSE}, {"p\xc3\xa4ss", "pa\xcc\x88ss", TRUE},
+		{"a\xc2\xa0" "b", "a b", TRUE}, /* SASLprep: NFKC, a space that does not break is a space */
+		{"secret", "\xff", FALSE}, {"$y$j9T$x", "$y$j9T$x", TRUE}, {"*", "*", TRUE},
+	};
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org");
+	must_fail (directory_authenticate (w->d, "anna@example.org", "x", &e) != NULL, &e, ERROR_NO_PERMISSION, "none was set");
+	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+		must (directory_set_password (w->d, "anna@example.org", rows[i].set, &e), &e);
+		g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, "ANNA@example.org", rows[i].given, &e);
+		if ((m != NULL) != rows[i].right)
+			fail_msg ("'%s' for '%s'", rows[i].given, rows[i].set);
+		if (!m)
+			must_fail (FALSE, &e, ERROR_NO_PERMISSION, rows[i].given);
+	}
+	must (directory_set_password (w->d, "anna", "secret", &e) && directory_mailbox_set_disabled (w->d, "anna", TRUE, &e), &e);
+	must_fail (directory_authenticate (w->d, "anna@example.org", "secret", &e) != NULL, &e, ERROR_NO_PERMISSION, "disabled");
+	leads (w, "anna@example.org", "anna@example.org");
+	must (directory_mailbox_set_disabled (w->d, "anna", FALSE, &e), &e);
+	g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, "anna", "secret", &e);
+	must (m && m->has_password, &e);
+	must_fail (directory_authenticate (w->d, "nobody@example.org", "secret", &e) != NULL, &e, ERROR_NO_PERMISSION, "nobody");
+	g_autofree char *long_one = g_strnfill (1001, 'x');
+	for (const char *const *bad = (const char *const[]){"", "a\nb", "\xff", long_one, NULL}; *bad; bad++)
+		must_fail (directory_set_password (w->d, "anna", *bad, &e), &e, ERROR_USAGE, "a bad password");
+	g_autofree char *octets = NULL;
+	gsize size;
+	must (directory_set_password (w->d, "anna", "unlikely words", &e), &e);
+	directory_free (w->d); /* all is in the file */
+	w->d = NULL;
+	assert_true (g_file_get_contents (w->path, &octets, &size, NULL));
+	assert_null (memmem (octets, size, "unlikely", 8));
+	w->d = directory_open (w->path, FALSE, &e);
+	must (w->d != NULL, &e);
+}
+
+static int
+answer (Gsasl *ctx, Gsasl_session *session, Gsasl_property property)
+{
+	const DirectoryScram *s = gsasl_session_hook_get (session);
+	g_autofree char *rounds = g_strdup_printf ("%u", s->rounds);
+	switch (property) {
+	case GSASL_SCRAM_SALT: return gsasl_property_set (session, property, s->salt);
+	case GSASL_SCRAM_ITER: return gsasl_property_set (session, property, rounds);
+	case GSASL_SCRAM_STOREDKEY: return s->stored_key ? gsasl_property_set (session, property, s->stored_key) : GSASL_NO_CALLBACK;
+	case GSASL_SCRAM_SERVERKEY: return s->server_key ? gsasl_property_set (session, property, s->server_key) : GSASL_NO_CALLBACK;
+	default: return GSASL_NO_CALLBACK;
+	}
+}
+
+/* Whether a client with @password and a server with what is kept come to an end. */
+static gboolean
+scram (const DirectoryScram *kept, const char *mechanism, const char *password)
+{
+	Gsasl *ctx;
+	Gsasl_session *client, *server;
+	assert_int_equal (gsasl_init (&ctx), GSASL_OK);
+	gsasl_callback_set (ctx, answer);
+	assert_int_equal (gsasl_client_start (ctx, mechanism, &client), GSASL_OK);
+	assert_int_equal (gsasl_server_start (ctx, mechanism, &server), GSASL_OK);
+	gsasl_session_hook_set (server, (void *) kept);
+	gsasl_session_hook_set (client, (void *) kept);
+	gsasl_property_set (client, GSASL_AUTHID, "anna@example.org");
+	gsasl_property_set (client, GSASL_PASSWORD, password);
+	char *text = g_strdup (""), *next;
+	int rc = GSASL_NEEDS_MORE, other = GSASL_NEEDS_MORE;
+	for (int turn = 0; turn < 6 && (rc == GSASL_NEEDS_MORE || rc == GSASL_OK) && !(rc == GSASL_OK && other == GSASL_OK); turn++) {
+		other = rc;
+		rc = gsasl_step64 (turn % 2 ? server : client, text, &next);
+		g_free (text);
+		text = rc == GSASL_OK || rc == GSASL_NEEDS_MORE ? g_strdup (next) : g_strdup ("");
+		if (rc == GSASL_OK || rc == GSASL_NEEDS_MORE)
+			gsasl_free (next);
+	}
+	g_free (text);
+	gsasl_finish (client);
+	gsasl_finish (server);
+	gsasl_done (ctx);
+	return rc == GSASL_OK && other == GSASL_OK;
+}
+
+static void
+scram_proves_the_password_by_what_is_kept (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org");
+	must (directory_set_password (w->d, "anna", "pencil", &e), &e);
+	for (const char *const *m = (const char *const[]){"SCRAM-SHA-1", "SCRAM-SHA-256", NULL}; *m; m++) {
+		g_auto (DirectoryScram) kept = {0}, nobody = {0}, again = {0}, other = {0};
+		must (directory_scram (w->d, "anna@example.org", *m, &kept, &e), &e);
+		assert_true (kept.stored_key && kept.rounds >= 4096);
+		assert_true (scram (&kept, *m, "pencil"));
+		assert_false (scram (&kept, *m, "Pencil"));
+		must (directory_scram (w->d, "nobody@example.org", *m, &nobody, &e) && directory_scram (w->d, "NOBODY@example.org", *m, &again, &e) &&
+		      directory_scram (w->d, "nobody2@example.org", *m, &other, &e), &e);
+		assert_true (!nobody.stored_key && nobody.rounds == kept.rounds && strlen (nobody.salt) == strlen (kept.salt));
+		assert_string_equal (nobody.salt, again.salt);
+		assert_string_not_equal (nobody.salt, other.salt);
+		assert_false (scram (&nobody, *m, "pencil"));
+	}
+	must (directory_mailbox_set_disabled (w->d, "anna", TRUE, &e), &e);
+	g_auto (DirectoryScram) disabled = {0};
+	must (directory_scram (w->d, "anna@example.org", "SCRAM-SHA-256", &disabled, &e), &e);
+	assert_null (disabled.stored_key);
+}
+
+static void
+what_is_no_directory_is_refused_and_not_touched (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	struct stat mode;
+	assert_true (stat (w->path, &mode) == 0 && (mode.st_mode & 0777) == 0600);
+	must_fail (directory_open ("/nowhere/at/all", FALSE, &e) != NULL, &e, ERROR_NOT_FOUND, "no file");
+	g_autofree char *other = g_build_filename (w->folder, "other", NULL);
+	assert_true (g_file_set_contents (other, "this is no database, but long enough to look like one\n", -1, NULL));
+	must_fail (directory_open (other, TRUE, &e) != NULL, &e, ERROR_CORRUPT, "a text");
+	g_unlink (other);
+	Db *db = db_open (other, FALSE, TRUE, &e);
+	must (db && db_exec (db, "CREATE TABLE x (y); PRAGMA application_id=7", &e), &e);
+	db_close (db);
+	must_fail (directory_open (other, TRUE, &e) != NULL, &e, ERROR_CORRUPT, "another program's");
+	g_unlink (other);
+	directory_free (w->d);
+	w->d = NULL;
+	db = db_open (w->path, FALSE, FALSE, &e);
+	must (db && db_exec (db, "PRAGMA user_version=99", &e), &e);
+	db_close (db);
+	must_fail (directory_open (w->path, TRUE, &e) != NULL, &e, ERROR_CORRUPT, "a newer version's");
+	for (const char *const *end = (const char *const[]){"-wal", "-shm", NULL}; *end; end++) {
+		g_autofree char *file = g_strconcat (other, *end, NULL);
+		g_unlink (file);
+	}
+}
+
+static void
+two_connections_see_the_same (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autoptr (Directory) second = directory_open (w->path, FALSE, &e);
+	must (second != NULL, &e);
+	g_autofree char *id = add (w, "anna@example.org");
+	must (directory_set_password (second, "anna", "secret", &e), &e);
+	g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, "anna", "secret", &e);
+	must (m != NULL, &e);
+	must (directory_mailbox_set_quota (second, "anna", 1u << 30, &e) && directory_mailbox_set_roles (second, "anna", DIRECTORY_ADMINISTRATOR, &e), &e);
+	g_autoptr (DirectoryMailbox) changed = directory_mailbox (w->d, "anna", &e);
+	assert_true (changed->quota == 1u << 30 && changed->roles == DIRECTORY_ADMINISTRATOR);
+}
+
+#define IN_WORLD(f) cmocka_unit_test_setup_teardown (f, set_up, tear_down)
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_WORLD (an_address_is_what_mail_knows_as_one), IN_WORLD (a_name_is_one_mailbox_whatever_its_letters_case),
+		IN_WORLD (an_address_leads_to_mailboxes), IN_WORLD (aliases_have_an_end), IN_WORLD (a_renamed_mailbox_is_the_same),
+		IN_WORLD (a_deleted_mailbox_can_come_back_until_it_is_purged), IN_WORLD (a_password_is_right_or_nothing_is_said),
+		IN_WORLD (scram_proves_the_password_by_what_is_kept), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
+		IN_WORLD (two_connections_see_the_same),
+	};
+	return cmocka_run_group_tests (tests, NULL, NULL);
+}
