@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A message while it comes: in memory while it is small, then in a file without a name, which the system removes whatever happens. */
+#include "lmtpd-private.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MEMORY_MAX (1u << 20)
+#define LOCAL_NAME "outpost-lmtp-XXXXXX"
+
+struct LmtpdMessage {
+	char *sender, *id, *folder;
+	guint64 max, size; /* without what is put before */
+	GString *memory;   /* what is not in the file */
+	int fd;            /* -1: no file yet */
+	Failure failure;
+	GBytes *octets;    /* at the end */
+};
+
+LmtpdMessage *
+message_new (const char *sender, const char *id, const char *folder, guint64 max)
+{
+	LmtpdMessage *m = g_new (LmtpdMessage, 1);
+	*m = (LmtpdMessage){.sender = g_strdup (sender), .id = g_strdup (id), .folder = g_strdup (folder ? folder : g_get_tmp_dir ()), .max = max,
+	                    .memory = g_string_new (NULL), .fd = -1};
+	return m;
+}
+
+static void
+let_go (LmtpdMessage *m)
+{
+	if (m->memory)
+		g_string_free (g_steal_pointer (&m->memory), TRUE);
+	if (m->fd >= 0)
+		close (m->fd);
+	m->fd = -1;
+}
+
+void
+message_free (LmtpdMessage *m)
+{
+	if (!m)
+		return;
+	let_go (m);
+	g_clear_pointer (&m->octets, g_bytes_unref);
+	g_free (m->sender);
+	g_free (m->id);
+	g_free (m->folder);
+	g_free (m);
+}
+
+const char *
+lmtpd_message_sender (const LmtpdMessage *m)
+{
+	return m->sender;
+}
+
+const char *
+lmtpd_message_id (const LmtpdMessage *m)
+{
+	return m->id;
+}
+
+GBytes *
+lmtpd_message_octets (const LmtpdMessage *m)
+{
+	return m->octets;
+}
+
+Failure
+message_failure (const LmtpdMessage *m)
+{
+	return m->failure;
+}
+
+static void
+fail (LmtpdMessage *m, Failure failure)
+{
+	m->failure = failure;
+	let_go (m);
+}
+
+/* EFBIG is a quota by other means (RLIMIT_FSIZE). */
+static void
+fail_errno (LmtpdMessage *m, int err)
+{
+	g_message ("lmtpd: a message can't be kept in '%s': %s", m->folder, g_strerror (err));
+	fail (m, err == ENOSPC || err == EDQUOT || err == EFBIG ? FAILURE_NO_SPACE : FAILURE_LOCAL);
+}
+
+static int
+open_unnamed (const char *folder)
+{
+	int fd = open (folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	g_autofree char *path = g_build_filename (folder, LOCAL_NAME, NULL);
+	fd = mkostemp (path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink (path);
+	return fd;
+}
+
+static gboolean
+write_all (int fd, const char *octets, gsize size)
+{
+	while (size) {
+		gssize n = write (fd, octets, size);
+		if (n < 0 && errno != EINTR)
+			return FALSE;
+		if (n > 0) {
+			octets += n;
+			size -= (gsize) n;
+		}
+	}
+	return TRUE;
+}
+
+static void
+spill (LmtpdMessage *m)
+{
+	if (m->fd < 0)
+		m->fd = open_unnamed (m->folder);
+	if (m->fd < 0 || !write_all (m->fd, m->memory->str, m->memory->len))
+		fail_errno (m, errno);
+	else
+		g_string_truncate (m->memory, 0);
+}
+
+void
+message_put_before (LmtpdMessage *m, const char *header)
+{
+	g_string_append (m->memory, header);
+}
+
+void
+message_add (LmtpdMessage *m, const char *octets, gsize size)
+{
+	if (m->failure || size == 0)
+		return;
+	if (size > m->max - m->size) {
+		fail (m, FAILURE_TOO_BIG);
+		return;
+	}
+	m->size += size;
+	while (size && !m->failure) {
+		gsize piece = MIN (size, MEMORY_MAX - m->memory->len);
+		g_string_append_len (m->memory, octets, (gssize) piece);
+		octets += piece;
+		size -= piece;
+		if (m->memory->len == MEMORY_MAX)
+			spill (m);
+	}
+}
+
+Failure
+message_end (LmtpdMessage *m)
+{
+	if (!m->failure && m->fd >= 0 && m->memory->len)
+		spill (m);
+	if (m->failure)
+		return m->failure;
+	if (m->fd < 0) {
+		m->octets = g_string_free_to_bytes (g_steal_pointer (&m->memory));
+		return FAILURE_NONE;
+	}
+	g_autoptr (GError) error = NULL;
+	GMappedFile *file = g_mapped_file_new_from_fd (m->fd, FALSE, &error);
+	if (!file) {
+		g_message ("lmtpd: %s", error->message);
+		fail (m, FAILURE_LOCAL);
+		return m->failure;
+	}
+	m->octets = g_mapped_file_get_bytes (file);
+	g_mapped_file_unref (file);
+	let_go (m);
+	return FAILURE_NONE;
+}
+
+guint
+message_count_received (Slice octets)
+{
+	static const char name[] = "received:";
+	guint n = 0;
+	for (const char *at = octets.data, *end = slice_end (octets); at < end;) {
+		const char *line_end = memchr (at, '\n', (gsize) (end - at));
+		gsize size = (gsize) ((line_end ? line_end : end) - at);
+		if (size == 0 || (size == 1 && *at == '\r'))
+			break;
+		n += size >= strlen (name) && g_ascii_strncasecmp (at, name, strlen (name)) == 0;
+		at = line_end ? line_end + 1 : end;
+	}
+	return n;
+}

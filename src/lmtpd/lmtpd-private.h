@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share. */
+#pragma once
+#include "lmtpd.h"
+
+/* ---- A message while it comes (lmtpd-message.c) ---- */
+
+typedef enum { FAILURE_NONE, FAILURE_TOO_BIG, FAILURE_NO_SPACE, FAILURE_LOCAL } Failure;
+
+/* @max counts without what is put before. */
+LmtpdMessage *message_new (const char *sender, const char *id, const char *folder, guint64 max);
+void message_free (LmtpdMessage *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (LmtpdMessage, message_free)
+void message_put_before (LmtpdMessage *m, const char *header);
+/* After a failure, which stays, nothing more is kept. */
+void message_add (LmtpdMessage *m, const char *octets, gsize size);
+/* All of it is there: lmtpd_message_octets may be called if there was no failure. */
+Failure message_end (LmtpdMessage *m);
+Failure message_failure (const LmtpdMessage *m);
+/* "Received:" fields of a header. */
+guint message_count_received (Slice octets);
+
+/* ---- Arguments of MAIL and RCPT (lmtpd-path.c) ---- */
+
+typedef enum {
+	PATH_OK,
+	PATH_BAD,     /* is none */
+	PATH_UTF8,    /* has octets beyond ASCII, but is no UTF-8 or @utf8 is FALSE */
+	PATH_LITERAL, /* good, at an address literal: "a@[192.0.2.1]" */
+} PathResult;
+/* Takes "<...>" from the beginning of *rest. *address_out (owned): "" for "<>", else in the one form of lmtpd.h; a source route is dropped (RFC 5321
+ * appendix C). */
+PathResult path_take (Slice *rest, gboolean utf8, char **address_out);
+/* What a client calls itself: a domain or an address literal. */
+gboolean path_is_host (Slice s);
+/* Takes the next " KEYWORD[=value]" of *rest; value's data NULL: none. FALSE: at the end (*rest is empty) or it is none. */
+gboolean parameter_take (Slice *rest, Slice *keyword_out, Slice *value_out);
+/* Digits only, at most 19 of them. */
+gboolean number_parse (Slice s, guint64 *number_out);
