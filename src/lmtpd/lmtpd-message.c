@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MEMORY_MAX (1u << 20)
+#define MEMORY_MAX ((1u << 20) - 1) /* and its NUL */
 #define LOCAL_NAME "outpost-lmtp-XXXXXX"
 
 struct LmtpdMessage {

@@ -23,14 +23,16 @@ guint message_count_received (Slice octets);
 /* ---- Arguments of MAIL and RCPT (lmtpd-path.c) ---- */
 
 typedef enum {
-	PATH_OK,
-	PATH_BAD,     /* is none */
-	PATH_UTF8,    /* has octets beyond ASCII, but is no UTF-8 or @utf8 is FALSE */
-	PATH_LITERAL, /* good, at an address literal: "a@[192.0.2.1]" */
-} PathResult;
-/* Takes "<...>" from the beginning of *rest. *address_out (owned): "" for "<>", else in the one form of lmtpd.h; a source route is dropped (RFC 5321
- * appendix C). */
-PathResult path_take (Slice *rest, gboolean utf8, char **address_out);
+	PATH_BAD,
+	PATH_NULL,    /* "<>" */
+	PATH_MAILBOX,
+	PATH_LITERAL, /* a mailbox at an address literal: "a@[192.0.2.1]" */
+	PATH_LOCAL,   /* without a domain */
+} PathKind;
+/* Takes "<...>" from the beginning of *rest. *address_out (owned; unless PATH_BAD) is in the one form of lmtpd.h, "" for "<>", valid UTF-8 without
+ * control characters, of at most ADDRESS_MAX octets; a source route is dropped (RFC 5321 appendix C). */
+#define ADDRESS_MAX 400u
+PathKind path_take (Slice *rest, char **address_out);
 /* What a client calls itself: a domain or an address literal. */
 gboolean path_is_host (Slice s);
 /* Takes the next " KEYWORD[=value]" of *rest; value's data NULL: none. FALSE: at the end (*rest is empty) or it is none. */

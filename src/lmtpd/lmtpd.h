@@ -4,7 +4,11 @@
  * is to get is handed to a function that may block (as in imapd.h).
  *
  * Lines end with CRLF and with nothing else, so that nobody upstream can see an end of a message elsewhere: of a message, a CR or LF that stands
- * alone is kept as it is and ends nothing ("\n.\n", "\n.\r\n", "\r.\r\n" are content); a command with one is refused.
+ * alone is kept as it is and ends nothing ("\n.\n", "\n.\r\n", "\r.\r\n" are content); a command with a CR within is refused, one with a LF alone
+ * ends the session, as a BDAT does that can't be read: what follows could be a message as well as commands.
+ *
+ * DSN (RFC 3461) is not offered, its parameters are taken and ignored: reports are made by who speaks to us. Mail from an address literal is taken,
+ * to one refused (550 5.1.2).
  *
  * Limits: a command of 4096 octets, an address of 400, 1000 recipients a message, 100 commands in a row without RCPT, 20 bad commands without a
  * delivery between (421), the message's size (552, the rest of it is read and thrown away), 100 Received fields (554: a loop). A client that begins with what
@@ -18,7 +22,7 @@
 
 /* One message on its way in; belongs to the session and lives for one call of deliver. */
 typedef struct LmtpdMessage LmtpdMessage;
-const char *lmtpd_message_sender (const LmtpdMessage *m); /* "" for a bounce; form as find's @address */
+const char *lmtpd_message_sender (const LmtpdMessage *m); /* "" for a bounce; in the form of find's @address */
 const char *lmtpd_message_id (const LmtpdMessage *m);     /* the Received line's, for logs: hexadecimal, made anew for each message */
 /* What is to be stored: as it came, dots unstuffed, with "Return-Path: <sender>" and one Received field put before. In memory up to 1 MiB, mapped from
  * an unlinked file beyond. Borrowed; a reference may be kept, beyond the session too. */
