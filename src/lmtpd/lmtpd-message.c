@@ -90,14 +90,12 @@ fail_errno (LmtpdMessage *m, int err)
 	fail (m, err == ENOSPC || err == EDQUOT || err == EFBIG ? FAILURE_NO_SPACE : FAILURE_LOCAL);
 }
 
+/* Not O_TMPFILE, which some file systems lack. */
 static int
 open_unnamed (const char *folder)
 {
-	int fd = open (folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-		return fd;
 	g_autofree char *path = g_build_filename (folder, LOCAL_NAME, NULL);
-	fd = mkostemp (path, O_CLOEXEC);
+	int fd = mkostemp (path, O_CLOEXEC);
 	if (fd >= 0)
 		unlink (path);
 	return fd;

@@ -108,7 +108,7 @@ static const Conversation conversations[] = {
 	{"what is no sender (RFC 5321 4.1.2)",
 	 "C: MAIL\nS: 501 5\\.1\\.7 .*\nC: MAIL FROM:\nS: 501 .*\nC: MAIL FROM:a@b\nS: 501 .*\nC: MAIL FROM:<a@b\nS: 501 .*\nC: MAIL FROM:<a>\nS: 501 .*\nC: MAIL FROM:<a@>\nS: 501 .*\n"
 	 "C: MAIL FROM:<a@b.>\nS: 501 .*\nC: MAIL FROM:<a@@b>\nS: 501 .*\nC: MAIL FROM:<\"a@b>\nS: 501 .*\nC: MAIL FROM:<\"a\tb\"@b>\nS: 501 .*\n"
-	 "C: MAIL TO:<a@b>\nS: 501 .*\nC: MAIL FROM:<a@b>x\nS: 501 5\\.5\\.4 .*\nC: MAIL FROM:<@a>\nS: 501 .*\nC: MAIL FROM:<a@[]>\nS: 501 .*\n"
+	 "C: MAIL TO:<a@b>\nS: 501 .*\nC: MAIL FROM:<a@b>x\nS: 501 5\\.5\\.4 .*\nC: MAIL FROM:<@a>\nS: 501 .*\nC: MAIL FROM:<@a,b:c@d>\nS: 501 .*\nC: MAIL FROM:<@:c@d>\nS: 501 .*\nC: MAIL FROM:<a@[]>\nS: 501 .*\n"
 	 "C: MAIL FROM:<\\*\\*\\*\\*\\*@b.example>\nS: 501 .*\nC: MAIL FROM:<a@\\*\\*\\*>\nS: 501 .*\nC: mail from:<a@b> \nS: 250 .*"},
 	{"what is no recipient", MAIL "C: RCPT TO:<>\nS: 501 5\\.1\\.3 .*\nC: RCPT FROM:<a@b>\nS: 501 .*\nC: RCPT TO:<a b@c>\nS: 501 .*\nC: RCPT TO: <a@b>\nS: 501 .*"},
 	{"addresses beyond ASCII need SMTPUTF8, and are UTF-8 (RFC 6531 3.3, 3.5)",
@@ -140,6 +140,8 @@ static const Conversation conversations[] = {
 	 "C: x\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\nx\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\n"
 	 "S: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nS: 500 .*\nC: NOOP\nS: 250 .*\nC: x\n"
 	 "S: 421 4\\.3\\.2 mx\\.example\\.org too many bad commands\nC: NOOP"},
+	{"twenty between two deliveries, that is", TEN ("C: x\nS: 500 .*\n") MAIL RCPT ("bob") "C: BDAT 0 LAST\n" DONE ("bob") TEN ("C: x\nS: 500 .*\n")
+	 "D: a@b.example > bob@example.org: "},
 	{"a hundred commands in a row without a recipient end it", TEN (TEN ("C: NOOP\nS: 250 .*\n")) "C: NOOP\nS: 421 4\\.3\\.2 .*\nC: NOOP", NULL, TRUE},
 	{"DATA of more than there may be is read and refused for each recipient; what follows is not (RFC 1870 6.1)",
 	 MAIL RCPT ("bob") RCPT ("carl") DATA "R: " TEN ("\\*") TEN ("\\*") "\\n.\\n\nS: 552 5\\.3\\.4 <bob@.*\nS: 552 5\\.3\\.4 <carl@.*\n"
@@ -356,6 +358,23 @@ test_a_thousand_recipients (void **state)
 	talk_free (t);
 }
 
+/* A flight whose answers are more than is kept back. */
+static void
+test_a_large_flight (void **state)
+{
+	Talk *t = talk_new (0, NULL);
+	g_autoptr (GString) flight = g_string_new (NULL);
+	for (guint i = 0; i < 5000; i++)
+		g_string_append (flight, "RCPT TO:<unknown@example.org>\r\n");
+	g_string_append (flight, "BDAT 1 LAST\r\nx");
+	say (t, flight->str, G_MAXSIZE);
+	g_auto (GStrv) lines = g_strsplit (t->r.out->str, "\r\n", -1);
+	assert_int_equal (g_strv_length (lines), 5002);
+	assert_string_equal (lines[0], "550 5.1.1 there is no such mailbox");
+	assert_string_equal (lines[5000], "250 2.0.0 <bob@example.org> delivered");
+	talk_free (t);
+}
+
 static void
 test_many_chunks_are_no_flood (void **state)
 {
@@ -490,7 +509,8 @@ main (void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (test_conversations), cmocka_unit_test (test_large), cmocka_unit_test (test_one_octet_too_many),
 		cmocka_unit_test (test_no_folder_for_large_ones), cmocka_unit_test (test_no_space), cmocka_unit_test (test_loop),
-		cmocka_unit_test (test_a_thousand_recipients), cmocka_unit_test (test_many_chunks_are_no_flood), cmocka_unit_test (test_client_gone),
+		cmocka_unit_test (test_a_thousand_recipients), cmocka_unit_test (test_a_large_flight),
+		cmocka_unit_test (test_many_chunks_are_no_flood), cmocka_unit_test (test_client_gone),
 		cmocka_unit_test (test_bye), cmocka_unit_test (test_what_is_stuffed_comes_out), cmocka_unit_test (test_pieces_make_no_difference),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
