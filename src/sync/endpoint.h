@@ -64,6 +64,7 @@ typedef struct {
 
 	/* answers */
 	guint32 uidvalidity_now, uidnext_now, messages_now;
+	guint32 removed_since;     /* removals told after messages_now was; they are among the answers, too */
 	guint64 highestmodseq_now; /* 0 none */
 	char *id_now;
 	gboolean keywords_told; /* `keywords_now` is every keyword that a message of the folder may have */
@@ -74,6 +75,7 @@ typedef struct {
 	gboolean has_all_uids;     /* `all_uids` is the complete set; otherwise `vanished` tells the removals */
 	UidSet all_uids, vanished;
 	GArray *canary_evidence; /* RemoteEvidence (EVIDENCE_SIZE) of the canaries that are there; NULL without any */
+	gboolean canaries_told;  /* all that are there are in it */
 	GError *error;
 } FolderQuery;
 void folder_query_done (FolderQuery *q);

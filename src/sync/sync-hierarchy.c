@@ -569,7 +569,7 @@ has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **e
 		ok = FALSE, g_propagate_error (error, g_steal_pointer (&q.error));
 	else if (ok && !q.error) {
 		uid_set_remove_set (&q.all_uids, &bound);
-		*only_known_out = q.has_all_uids && uid_set_is_empty (&q.all_uids) && sync_suspicion (run, f, &q) == SUSPICION_NONE;
+		*only_known_out = q.has_all_uids && uid_set_is_empty (&q.all_uids) && sync_suspicion (run, f, &q, NULL) == SUSPICION_NONE;
 	}
 	folder_query_done (&q);
 	return ok;

@@ -67,7 +67,7 @@ match_headers (SyncRun *run, FolderRun *f, GArray *here, GArray *there, GArray *
 /* ---- Moved at the home ---- */
 
 gboolean
-sync_find_moved (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GError **error)
+sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error)
 {
 	guint64 wanted = uid_set_count (&f->wanted);
 	gboolean awaits;
@@ -76,7 +76,7 @@ sync_find_moved (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GEr
 		return TRUE;
 	if (!awaits_something (run, f, &awaits, error))
 		return FALSE;
-	if (awaits)
+	if (awaits && !also_awaiting)
 		return TRUE;
 	EvidenceLevel level = wanted > (guint64) here->len * PAYS_BY_HEADER ? EVIDENCE_SIZE : EVIDENCE_HEADER;
 	if (!sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &f->wanted, level, &there, error) || (there && !match_headers (run, f, here, there, arrivals, error)))

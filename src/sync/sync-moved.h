@@ -18,8 +18,9 @@ GArray *arrivals_new (void); /* of Arrival; frees what they own */
 
 /* What the home no longer has in one folder, and has as new in another, in the same run: @here (MatchHere) are those that went; which of
  * them are among f->wanted goes to @arrivals, and out of @here. Size, date, Message-ID and header must agree. Asks nothing when it would
- * cost more than fetching. A folder the home can't tell about now is left out. */
-gboolean sync_find_moved (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GError **error);
+ * cost more than fetching, or, unless @also_awaiting, in a folder where something pending or awaited is to be looked for first. A folder the
+ * home can't tell about now is left out. */
+gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error);
 /* Of @f, which has what all other folders have (role "all"), what is here already is placed and bound, and taken out of f->wanted. */
 gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);
 /* Places and binds @arrivals in @f, and takes them out of f->wanted. Inside a transaction, after the removals. */

@@ -112,8 +112,11 @@ typedef enum {
 	SUSPICION_MODSEQ,      /* went back */
 	SUSPICION_ID,          /* MAILBOXID changed */
 	SUSPICION_MESSAGES,    /* known UIDs stand for other messages: the order of UIDs proves nothing then */
+	SUSPICION_NUMBERS,     /* known UIDs are missing though no removal was told, unused ones are used, or they are too few or too many: evidence
+	                        * may refute it */
 } Suspicion;
-Suspicion sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q);
+/* @bound: all UIDs that are bound; NULL: not looked at. */
+Suspicion sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *bound);
 /* Finds out by evidence which message is which, and binds anew, in one transaction; what the home has not (yet) is awaited and put on
  * hold, nothing is removed. Afterwards f->wanted holds what is new at home. f->held and f->failed where the evidence is not enough. */
 gboolean sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error);

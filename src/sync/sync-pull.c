@@ -177,8 +177,6 @@ keep_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
 static gboolean
 find_removed (SyncRun *run, Question *q, GError **error)
 {
-	if (!store_bound_uids (run->store, q->f->binding->folder, &q->bound, error))
-		return FALSE;
 	const FolderQuery *whole = q->uids && q->uids->has_all_uids ? q->uids : q->changes && q->changes->has_all_uids ? q->changes : NULL;
 	if (whole) {
 		uid_set_copy (&q->removed, &q->bound);
@@ -305,9 +303,11 @@ weigh (SyncRun *run, Question *q, GError **error)
 {
 	if (error_of (q))
 		return TRUE;
-	q->why = q->uids ? sync_suspicion (run, q->f, q->uids) : SUSPICION_NONE;
+	if (!store_bound_uids (run->store, q->f->binding->folder, &q->bound, error))
+		return FALSE;
+	q->why = q->uids ? sync_suspicion (run, q->f, q->uids, &q->bound) : SUSPICION_NONE;
 	if (q->why == SUSPICION_NONE && q->changes)
-		q->why = sync_suspicion (run, q->f, q->changes);
+		q->why = sync_suspicion (run, q->f, q->changes, &q->bound);
 	if (q->why != SUSPICION_NONE)
 		return TRUE; /* nothing will be removed */
 	if (!find_removed (run, q, error) || !find_gone (run, q, error))
@@ -329,9 +329,9 @@ count_lost (SyncRun *run, const Question *q, GError **error)
 
 /* ---- Moved from folder to folder ---- */
 
-/* Those that went; @from tells the question of each. */
+/* Those that went, @all: also what was removed here, too; @from (may be NULL) tells the question of each. */
 static gboolean
-add_gone (SyncRun *run, Question *q, GArray *here, GHashTable *from, GError **error)
+add_gone (SyncRun *run, Question *q, gboolean all, GArray *here, GHashTable *from, GError **error)
 {
 	UidIter it = {0};
 	guint32 uid;
@@ -342,9 +342,10 @@ add_gone (SyncRun *run, Question *q, GArray *here, GHashTable *from, GError **er
 			return FALSE;
 		if (!found)
 			continue;
-		if (!k.gone && !k.awaited) {
+		if ((all || !k.gone) && !k.awaited) {
 			gathered_take_known (here, &k);
-			g_hash_table_insert (from, g_memdup2 (&k.placement, sizeof k.placement), q);
+			if (from)
+				g_hash_table_insert (from, g_memdup2 (&k.placement, sizeof k.placement), q);
 		}
 		g_free (k.message_id);
 		g_free (k.keywords);
@@ -362,6 +363,22 @@ note_moved (const GArray *arrivals, GHashTable *from)
 	}
 }
 
+/* Where most of what went came again in the same folder, all numbers may be others: one by one, what was removed here would come back. */
+static gboolean
+find_renumbered (SyncRun *run, Question *q, GError **error)
+{
+	guint64 told = q->changes && q->changes->canary_evidence ? q->changes->canary_evidence->len : 0;
+	if (!is_sound (q) || !q->changes || 2 * told > uid_set_count (&q->canaries) || uid_set_is_empty (&q->removed))
+		return TRUE;
+	g_autoptr (GArray) here = match_here_new ();
+	g_autoptr (GArray) arrivals = arrivals_new ();
+	if (!add_gone (run, q, TRUE, here, NULL, error) || !sync_find_moved (run, q->f, TRUE, here, arrivals, error))
+		return FALSE;
+	if (2 * (guint64) arrivals->len > uid_set_count (&q->removed))
+		q->why = SUSPICION_MESSAGES;
+	return TRUE;
+}
+
 static gboolean
 find_moved (SyncRun *run, GArray *questions, GError **error)
 {
@@ -369,7 +386,7 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 	g_autoptr (GHashTable) from = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
 	for (guint i = 0; i < questions->len; i++) {
 		Question *q = &g_array_index (questions, Question, i);
-		if (is_sound (q) && !add_gone (run, q, here, from, error))
+		if (is_sound (q) && !add_gone (run, q, FALSE, here, from, error))
 			return FALSE;
 	}
 	for (guint i = 0; i < questions->len && here->len; i++) {
@@ -377,7 +394,7 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 		if (!is_sound (q))
 			continue;
 		q->arrivals = arrivals_new ();
-		if (!sync_find_moved (run, q->f, here, q->arrivals, error))
+		if (!sync_find_moved (run, q->f, FALSE, here, q->arrivals, error))
 			return FALSE;
 		note_moved (q->arrivals, from);
 	}
@@ -605,6 +622,8 @@ answer_all (SyncRun *run, GArray *questions, GError **error)
 	gboolean ok = TRUE;
 	for (guint i = 0; ok && i < questions->len; i++)
 		ok = weigh (run, &g_array_index (questions, Question, i), error);
+	for (guint i = 0; ok && i < questions->len; i++)
+		ok = find_renumbered (run, &g_array_index (questions, Question, i), error);
 	ok = ok && find_moved (run, questions, error);
 	for (guint i = 0; ok && i < questions->len; i++)
 		ok = count_lost (run, &g_array_index (questions, Question, i), error);

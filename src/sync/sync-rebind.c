@@ -43,8 +43,58 @@ canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
 	return TRUE;
 }
 
+/* A home that numbers from elsewhere may have nothing at any number that is looked at, and, as it never removed any, no removal to tell. */
+static gboolean
+canaries_are_missing (SyncRun *run, const FolderRun *f, const FolderQuery *q)
+{
+	UidIter it = {0};
+	guint32 uid;
+	g_auto (UidSet) missing = UID_SET_INIT, there = UID_SET_INIT;
+	if (!q->canaries || !q->canaries_told || q->has_all_uids)
+		return FALSE;
+	uid_set_copy (&missing, q->canaries);
+	uid_set_remove_set (&missing, &q->vanished);
+	for (guint i = 0; q->canary_evidence && i < q->canary_evidence->len; i++)
+		uid_set_add (&there, g_array_index (q->canary_evidence, RemoteEvidence, i).uid);
+	uid_set_remove_set (&missing, &there);
+	while (uid_set_next (&missing, &it, &uid)) {
+		PlacementBinding b;
+		gboolean found;
+		if (store_binding_by_uid (run->store, f->binding->folder, uid, &b, &found, NULL) && found) {
+			placement_binding_done (&b);
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/* UIDs only rise (RFC 9051 section 2.3.1.1): where all was known, what is new is at UIDNEXT or above; and with what is new and without what is
+ * gone it is as many as the home says. */
+static gboolean
+numbers_are_odd (const FolderRun *f, const FolderQuery *q, const UidSet *bound)
+{
+	const FolderBinding *b = f->binding;
+	if (!bound || !b->complete || !b->uidnext)
+		return FALSE;
+	g_auto (UidSet) fresh = UID_SET_INIT, left = UID_SET_INIT;
+	if (q->has_all_uids)
+		uid_set_copy (&fresh, &q->all_uids);
+	else
+		for (guint i = 0; q->states && i < q->states->len; i++)
+			uid_set_add (&fresh, g_array_index (q->states, RemoteState, i).uid);
+	uid_set_remove_set (&fresh, bound);
+	uid_set_remove_set (&fresh, &q->vanished);
+	if (!uid_set_is_empty (&fresh) && fresh.ranges[0].lo < b->uidnext)
+		return TRUE;
+	if (q->has_all_uids)
+		return FALSE;
+	uid_set_copy (&left, bound);
+	uid_set_remove_set (&left, &q->vanished);
+	return uid_set_count (&left) + uid_set_count (&fresh) + q->removed_since != q->messages_now;
+}
+
 Suspicion
-sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q)
+sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *bound)
 {
 	const FolderBinding *b = f->binding;
 	if (!b->uidvalidity)
@@ -60,6 +110,8 @@ sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q)
 		return SUSPICION_ID;
 	if (!canaries_sing (run, f, q->canary_evidence))
 		return SUSPICION_MESSAGES;
+	if (canaries_are_missing (run, f, q) || numbers_are_odd (f, q, bound))
+		return SUSPICION_NUMBERS;
 	return SUSPICION_NONE;
 }
 
@@ -304,21 +356,49 @@ tolerated (SyncRun *run, FolderRun *f, GError *e, GError **error)
 	return TRUE;
 }
 
+/* What was found again has the number that it had. */
+static gboolean
+numbers_are_as_they_were (const Gathered *g)
+{
+	for (guint i = 0; i < g->here->len; i++) {
+		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		if (h->there >= 0 && h->known.remote_uid && g_array_index (g->there, RemoteEvidence, h->there).uid != h->known.remote_uid)
+			return FALSE;
+	}
+	return g->match->matched > 0;
+}
+
+/* Changes whose history the home has lost, or a number that we had lost: all UIDs and flags are compared, and what is not there any more is
+ * removed as ever. */
+static gboolean
+compare_all (SyncRun *run, FolderRun *f, GError **error)
+{
+	sync_log_detail (run, "the UIDs stand for what they stood for: all of them are compared");
+	f->binding->complete = FALSE;
+	f->binding->highestmodseq = 0;
+	f->again = TRUE;
+	gboolean ok = sync_begin (run, error) && store_bind_folder (run->store, f->binding, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
 gboolean
 sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 {
 	static const char *const reasons[] = {"", "the server's UIDVALIDITY changed", "the server's UIDNEXT went back",
 	                                      "the server's HIGHESTMODSEQ went back", "the server's MAILBOXID changed",
-	                                      "known UIDs stand for other messages now"};
+	                                      "known UIDs stand for other messages now", "the server's UIDs can't be what they were"};
 	GError *e = NULL;
 	gpointer key = NULL, value = NULL;
 	sync_log (run, "Re-binding to folder '%s': %s", f->folder->path, reasons[why]);
 	if (run->gathered)
 		g_hash_table_steal_extended (run->gathered, &f->binding->folder, &key, &value);
 	g_free (key);
-	g_autoptr (Gathered) g = value ? value : sync_gather (run, f->binding->folder, f->binding->remote_name, why != SUSPICION_MESSAGES, &e);
+	g_autoptr (Gathered) g = value ? value : sync_gather (run, f->binding->folder, f->binding->remote_name, why < SUSPICION_MESSAGES, &e);
 	if (!g)
 		return tolerated (run, f, e, error);
+	if (why == SUSPICION_NUMBERS && numbers_are_as_they_were (g))
+		return compare_all (run, f, error);
 	if (gathered_is_other_mail (g))
 		return hold_other_mail (run, f, g, error);
 	if (!gathered_flags (run, f->binding->remote_name, g, &e))

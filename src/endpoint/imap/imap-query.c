@@ -37,12 +37,15 @@ struct Inquiry {
 	Asked *open; /* whose SELECT was the last that was sent */
 };
 
+/* What was told belongs to another folder, or to a moment that is past. Evidence of canaries has a command of its own, and stays. */
 static void
 asked_reset (Asked *a)
 {
 	FolderQuery *q = a->q;
+	GArray *canaries = g_steal_pointer (&q->canary_evidence);
 	folder_query_done (q);
-	q->uidvalidity_now = q->uidnext_now = q->messages_now = 0;
+	q->canary_evidence = canaries;
+	q->uidvalidity_now = q->uidnext_now = q->messages_now = q->removed_since = 0;
 	q->highestmodseq_now = 0;
 	q->changed_identity = q->all_states = q->has_all_uids = q->keywords_told = FALSE;
 	q->states = remote_states_new ();
@@ -224,6 +227,14 @@ canary_hear (gpointer data, const ImapResponse *r, GError **error)
 	return IMAP_TAKEN;
 }
 
+/* A refusal tells nothing; SELECT's own answer does. */
+static gboolean
+canary_answered (gpointer data, const ImapAnswer *answer, GError **error)
+{
+	((Asked *) data)->q->canaries_told = answer->outcome == IMAP_OK;
+	return TRUE;
+}
+
 static void
 asked_send_canaries (Asked *a)
 {
@@ -232,8 +243,7 @@ asked_send_canaries (Asked *a)
 	g_autoptr (GString) text = g_string_new ("UID FETCH ");
 	uid_set_format (a->q->canaries, text);
 	g_string_append (text, " (UID FLAGS INTERNALDATE RFC822.SIZE)");
-	/* a refusal tells nothing; SELECT's own answer does */
-	imap_session_send (a->inquiry->s, text->str, canary_hear, NULL, a);
+	imap_session_send (a->inquiry->s, text->str, canary_hear, canary_answered, a);
 }
 
 static void
@@ -318,6 +328,7 @@ asked_finish (Asked *a)
 		return;
 	}
 	states_sort (q->states);
+	q->removed_since = a->expunged;
 	q->has_all_uids = a->all_uids;
 	q->all_states = a->all_states;
 	if (q->all_states)
@@ -373,6 +384,8 @@ inquiry_select (Inquiry *all, GError **error)
 		if (a->done)
 			continue;
 		asked_reset (a);
+		g_clear_pointer (&a->q->canary_evidence, g_array_unref);
+		a->q->canaries_told = FALSE;
 		a->all_uids = a->all_states = FALSE;
 		asked_send_select (a);
 		asked_send_canaries (a);
@@ -391,9 +404,7 @@ inquiry_second_look (Inquiry *all, GError **error)
 		Asked *a = &all->asked[i];
 		if (a->done || !asked_is_short (a))
 			continue;
-		GArray *canaries = g_steal_pointer (&a->q->canary_evidence);
 		asked_reset (a);
-		a->q->canary_evidence = canaries;
 		asked_send_select (a);
 		if (!imap_session_settle (all->s, 0, error))
 			return FALSE;

@@ -274,6 +274,7 @@ answer (Home *h, FolderQuery *q)
 	q->has_all_uids = q->kind == QUERY_UIDS || !(h->abilities & ENDPOINT_VANISHED) || !since;
 	q->states = remote_states_new ();
 	q->canary_evidence = remote_evidence_new ();
+	q->canaries_told = TRUE;
 	for (int i = 0; i < HOME_MESSAGES; i++) {
 		HomeMessage *m = &f->messages[i];
 		if (!m->uid)
