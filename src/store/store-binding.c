@@ -86,6 +86,13 @@ store_bind_folder (Store *s, const FolderBinding *b, GError **error)
 }
 
 gboolean
+store_doubt_folders (Store *s, gint64 folder, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE folder_binding SET complete = 0, highestmodseq = 0 WHERE folder != ?1 AND uidvalidity > 0", error, "i", folder);
+}
+
+gboolean
 store_unbind_folder (Store *s, gint64 folder, GError **error)
 {
 	g_assert (store_in_transaction (s));

@@ -20,6 +20,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (FolderBinding, folder_binding_free)
 GPtrArray *store_folder_bindings (Store *s, GError **error);                              /* of FolderBinding, by remote name */
 FolderBinding *store_folder_binding (Store *s, gint64 folder, GError **error);            /* NULL without error: unbound */
 gboolean store_bind_folder (Store *s, const FolderBinding *b, GError **error);            /* insert or replace */
+/* All folders but @folder are to be looked into, all flags included: what the home says of their state is not believed. */
+gboolean store_doubt_folders (Store *s, gint64 folder, GError **error);
 gboolean store_unbind_folder (Store *s, gint64 folder, GError **error);                   /* with its placement bindings and pendings */
 
 typedef struct {

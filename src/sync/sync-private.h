@@ -19,6 +19,7 @@ typedef struct {
 	gboolean hold_told; /* its re-binding hold was counted and logged in this run */
 	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
 	guint64 recognised; /* of added_here: not fetched, being here already */
+	gboolean rebound; /* in this run */
 	guint64 hinted_total; /* messages_now of the last query */
 } FolderRun;
 void folder_run_free (FolderRun *f);
@@ -45,6 +46,7 @@ typedef struct {
 	struct {
 		guint64 removals, messages;
 	} sums[2]; /* [TRUE] here, [FALSE] at home: what would go without being asked about folder by folder, of how many */
+	gboolean doubted;     /* a folder's numbers were the old ones and wrong: those of the others prove nothing */
 	GHashTable *gathered; /* folder id -> evidence that sync_check_mailbox read already; NULL */
 } SyncRun;
 

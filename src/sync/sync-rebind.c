@@ -68,29 +68,29 @@ canaries_are_missing (SyncRun *run, const FolderRun *f, const FolderQuery *q)
 	return FALSE;
 }
 
-/* UIDs only rise (RFC 9051 section 2.3.1.1): where all was known, what is new is at UIDNEXT or above; and with what is new and without what is
- * gone it is as many as the home says. */
+/* UIDs only rise (RFC 9051 section 2.3.1.1): where all was known, what is new is at UIDNEXT or above. What is new has changed (RFC 7162 section
+ * 3.1.4). And with what is new and without what is gone it is as many as the home says. */
 static gboolean
 numbers_are_odd (const FolderRun *f, const FolderQuery *q, const UidSet *bound)
 {
 	const FolderBinding *b = f->binding;
 	if (!bound || !b->complete || !b->uidnext)
 		return FALSE;
-	g_auto (UidSet) fresh = UID_SET_INIT, left = UID_SET_INIT;
-	if (q->has_all_uids)
-		uid_set_copy (&fresh, &q->all_uids);
-	else
-		for (guint i = 0; q->states && i < q->states->len; i++)
-			uid_set_add (&fresh, g_array_index (q->states, RemoteState, i).uid);
+	g_auto (UidSet) fresh = UID_SET_INIT, left = UID_SET_INIT, changed = UID_SET_INIT;
+	for (guint i = 0; q->states && i < q->states->len; i++)
+		uid_set_add (&changed, g_array_index (q->states, RemoteState, i).uid);
+	uid_set_copy (&fresh, q->has_all_uids ? &q->all_uids : &changed);
 	uid_set_remove_set (&fresh, bound);
 	uid_set_remove_set (&fresh, &q->vanished);
 	if (!uid_set_is_empty (&fresh) && fresh.ranges[0].lo < b->uidnext)
 		return TRUE;
-	if (q->has_all_uids)
-		return FALSE;
 	uid_set_copy (&left, bound);
 	uid_set_remove_set (&left, &q->vanished);
-	return uid_set_count (&left) + uid_set_count (&fresh) + q->removed_since != q->messages_now;
+	guint64 count = uid_set_count (&left) + uid_set_count (&fresh) + q->removed_since;
+	uid_set_remove_set (&fresh, &changed);
+	if (!q->has_all_uids)
+		return count != q->messages_now;
+	return q->kind == QUERY_CHANGES && q->highestmodseq && !q->all_states && !uid_set_is_empty (&fresh) && fresh.ranges[0].lo < q->uidnext_now;
 }
 
 Suspicion
@@ -376,8 +376,9 @@ compare_all (SyncRun *run, FolderRun *f, GError **error)
 	sync_log_detail (run, "the UIDs stand for what they stood for: all of them are compared");
 	f->binding->complete = FALSE;
 	f->binding->highestmodseq = 0;
-	f->again = TRUE;
-	gboolean ok = sync_begin (run, error) && store_bind_folder (run->store, f->binding, error) && sync_commit (run, error);
+	f->again = f->rebound = run->doubted = TRUE;
+	gboolean ok = sync_begin (run, error) && store_doubt_folders (run->store, f->binding->folder, error) &&
+	              store_bind_folder (run->store, f->binding, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
 }
@@ -405,8 +406,12 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 		return tolerated (run, f, e, error);
 	log_match (run, g);
 	run->result->relinked += g->match->matched;
-	gboolean ok = sync_begin (run, error) && write_bindings (run, f, g, error) && sync_commit (run, error);
+	gboolean doubt = why != SUSPICION_UIDVALIDITY && why != SUSPICION_ID;
+	gboolean ok = sync_begin (run, error) && (!doubt || store_doubt_folders (run->store, f->binding->folder, error)) &&
+	              write_bindings (run, f, g, error) && sync_commit (run, error);
 	store_rollback (run->store);
+	f->rebound = ok;
+	run->doubted |= doubt;
 	return ok;
 }
 

@@ -78,11 +78,28 @@ folders_to_pull (SyncRun *run)
 	return list;
 }
 
+/* One folder's numbers were the old ones and meant others: no folder is what it was only because its numbers are. */
+static gboolean
+pull_doubted (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) list = g_ptr_array_new ();
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		if (f->failed || f->held || f->rebound || !f->binding->uidvalidity || (f->remote && !f->remote->selectable))
+			continue;
+		uid_set_clear (&f->wanted);
+		f->binding->complete = FALSE;
+		f->binding->highestmodseq = 0;
+		g_ptr_array_add (list, f);
+	}
+	return sync_pull (run, list, error);
+}
+
 static gboolean
 pull_changed (SyncRun *run, GError **error)
 {
 	g_autoptr (GPtrArray) list = folders_to_pull (run);
-	return sync_pull (run, list, error);
+	return sync_pull (run, list, error) && (!run->doubted || pull_doubted (run, error));
 }
 
 /* After a push; only folders whose token moved by it. Their holds were told already. */

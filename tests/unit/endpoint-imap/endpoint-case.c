@@ -116,6 +116,12 @@ call_query (Endpoint *e, FolderQuery *q, guint n)
 				tell_set (text, "all", &q[i].all_uids);
 			if (!uid_set_is_empty (&q[i].vanished))
 				tell_set (text, "vanished", &q[i].vanished);
+			for (guint k = 0; q[i].canary_evidence && k < q[i].canary_evidence->len; k++) {
+				const RemoteEvidence *v = &g_array_index (q[i].canary_evidence, RemoteEvidence, k);
+				g_string_append_printf (text, " canary=%u:%" G_GUINT64_FORMAT, v->uid, v->size);
+			}
+			if (q[i].canaries && !q[i].canaries_told)
+				g_string_append (text, " canaries unknown");
 		}
 		folder_query_done (&q[i]);
 	}
@@ -151,6 +157,16 @@ call_query_three (Endpoint *e)
 	for (guint i = 0; i < 3; i++)
 		q[i] = (FolderQuery) {.name = names[i], .kind = QUERY_CHANGES, .uidvalidity = 7, .highestmodseq = 10};
 	return call_query (e, q, 3);
+}
+
+char *
+call_query_canaries (Endpoint *e)
+{
+	g_auto (UidSet) canaries = UID_SET_INIT;
+	uid_set_add_range (&canaries, 1, 2);
+	FolderQuery q[] = {{.name = "INBOX", .kind = QUERY_CHANGES, .uidvalidity = 7, .highestmodseq = 10, .canaries = &canaries},
+	                   {.name = "A", .kind = QUERY_CHANGES, .uidvalidity = 7, .highestmodseq = 10, .canaries = &canaries}};
+	return call_query (e, q, 2);
 }
 
 static gboolean

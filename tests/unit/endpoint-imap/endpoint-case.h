@@ -60,6 +60,7 @@ char *call_list_who (Endpoint *e);       /* and what the server is */
 char *call_query_uids (Endpoint *e);     /* of INBOX, never seen */
 char *call_query_changes (Endpoint *e);  /* of INBOX: validity 7, since 10 */
 char *call_query_plain (Endpoint *e);    /* of INBOX: validity 7, no modseq known */
+char *call_query_canaries (Endpoint *e); /* of INBOX and A: the same, with UIDs 1 and 2 as canaries */
 char *call_query_three (Endpoint *e);    /* of INBOX, A, B: validity 7, since 10 */
 char *call_fetch (Endpoint *e);          /* INBOX, validity 7, UIDs 1:3 */
 char *call_evidence (Endpoint *e);       /* INBOX, validity 7, UIDs from 2 */

@@ -11,6 +11,8 @@ three_hundred (int fd)
 		dprintf (fd, "* %u FETCH (FLAGS (\\Seen) INTERNALDATE \"17-Jul-2020 02:44:25 -0700\" RFC822.SIZE %u)\r\n", i, 100 + i);
 }
 
+#define SELECT_WITH(folder, exists, uidnext, modseq) {"^SELECT \"" folder "\" \\(CONDSTORE\\)$", "* OK [CLOSED] left\r\n* " exists " EXISTS\r\n" \
+	"* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT " uidnext "] n\r\n* OK [HIGHESTMODSEQ " modseq "] h\r\n" OK}
 static const EndpointCase list_cases[] = {
 	{"one flight lists all with their state", call_list,
 	 "INBOX<\\|INBOX\\|inbox sub 3/4/5/6 id M1; A<\\|A\\| noselect; A/k&AOQ-<A\\|kä\\|sent 0/1/2/0",
@@ -164,6 +166,13 @@ static const EndpointCase query_cases[] = {
 	        {"^SELECT \"B\"", "* 7 FETCH (UID 99 FLAGS () MODSEQ (21))\r\n* OK [CLOSED] left\r\n* 2 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 3] n\r\n"
 	        "* OK [HIGHESTMODSEQ 30] h\r\n* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (25))\r\n" OK})},
 	 1},
+	{"what canaries told stays when a folder is selected again behind CLOSED", call_query_canaries,
+	 "INBOX 1/3/7/20 all=2 canary=2:50; A 1/2/7/30 all=1 canaries unknown",
+	 {TALK (LOG_ON ("CONDSTORE"), SELECT_WITH ("INBOX", "1", "3", "20"), {"^UID FETCH 1:2 \\(UID FLAGS INTERNALDATE RFC822.SIZE\\)$",
+	         "* 1 FETCH (UID 2 FLAGS () INTERNALDATE \"17-Jul-2020 02:44:25 -0700\" RFC822.SIZE 50)\r\n" OK},
+	        SELECT_WITH ("A", "1", "2", "30"), {"^UID FETCH 1:2 \\(UID FLAGS INTERNALDATE RFC822.SIZE\\)$", "%T NO not now\r\n"},
+	        {"^UID FETCH 1:\\* \\(FLAGS\\) \\(CHANGEDSINCE 10\\)$", OK}, {"^UID SEARCH ALL$", "* SEARCH 1\r\n" OK},
+	        SELECT_WITH ("INBOX", "1", "3", "20"), {"^UID FETCH 1:\\* \\(FLAGS\\) \\(CHANGEDSINCE 10\\)$", OK}, {"^UID SEARCH ALL$", "* SEARCH 2\r\n" OK})}},
 	{"behind a folder that can't be opened none is", call_query_three, "INBOX 1/9/7/0 8\\(0 0\\) all-states all=8; A 0/1/7/0 all-states all=; B error NO_PERMISSION",
 	 {TALK (LOG_ON (""), {"^SELECT \"INBOX\"", "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 9] n\r\n" OK},
 	        {"^SELECT \"A\"", "* 0 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 1] n\r\n" OK}, {"^SELECT \"B\"", "%T NO [NOPERM] no\r\n"},
@@ -175,6 +184,7 @@ static const EndpointCase query_cases[] = {
 };
 
 
+#undef SELECT_WITH
 static const EndpointCase fetch_cases[] = {
 	{"messages with flags, date and size, in one flight", call_fetch, "got 3\\(1 a 4/4 @1594979065-420\\) 1\\(1 a 2/2 @1594979065-420\\) missing=2",
 	 {TALK (LOG_ON (""), EXAMINE_INBOX, {"^UID FETCH 1:3 \\(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK\\[\\]\\)$", BODY (3, "abcd", 4) BODY (1, "ab", 2) OK})}, 1},

@@ -670,7 +670,7 @@ home_change (Home *h, HomeFolder *f, const HomeChange *c)
 	for (guint i = 0; i < n; i++) {
 		guint at = c->order == ORDER_REVERSED ? n - 1 - i : c->order == ORDER_SHUFFLED ? (i * 7 + 3) % n : i;
 		HomeMessage m = g_array_index (all, HomeMessage, at);
-		m.uid = c->order == ORDER_SAME_UIDS ? m.uid : i + 1;
+		m.uid = c->order == ORDER_SAME_UIDS || (c->order == ORDER_ABOVE && i == 0) ? m.uid : c->order == ORDER_ABOVE ? uidnext + i : i + 1;
 		m.modseq = ++h->modseq;
 		alter (&m, c);
 		f->messages[i] = m;

@@ -74,10 +74,10 @@ char *home_text (guint32 n);
 gint64 home_date (guint32 n);
 
 /* What a migration, a restored backup or another server makes of a folder. */
-typedef enum { ORDER_SAME_UIDS, ORDER_KEPT, ORDER_REVERSED, ORDER_SHUFFLED } HomeOrder;
+typedef enum { ORDER_SAME_UIDS, ORDER_KEPT, ORDER_REVERSED, ORDER_SHUFFLED, ORDER_ABOVE } HomeOrder;
 typedef struct {
 	gboolean new_validity;
-	HomeOrder order;    /* of the new UIDs; all but the first begin at 1 */
+	HomeOrder order;    /* of the new UIDs, from 1 on; ORDER_ABOVE: kept, and all but the first have numbers that were never used */
 	guint keep;         /* only the first so many; 0: all */
 	gboolean empty;
 	gboolean add_header, lose_dates, lose_flags;
