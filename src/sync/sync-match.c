@@ -279,6 +279,13 @@ word_at_home (const Match *m, const char *word)
 	return FALSE;
 }
 
+/* The home had it, whether it has it now or is to have it again; not what only waits to be sent. */
+static gboolean
+was_bound (const MatchHere *h)
+{
+	return h->known.remote_uid || h->known.awaited;
+}
+
 static char *
 lost_keywords (const Match *m, guint least)
 {
@@ -287,7 +294,7 @@ lost_keywords (const Match *m, guint least)
 	GHashTableIter it;
 	gpointer word, n;
 	for (guint i = 0; i < m->here->len; i++)
-		if (here_at (m, i)->there >= 0 && here_at (m, i)->known.remote_uid)
+		if (here_at (m, i)->there >= 0 && was_bound (here_at (m, i)))
 			count_words (counts, here_at (m, i)->known.keywords);
 	g_hash_table_iter_init (&it, counts);
 	while (g_hash_table_iter_next (&it, &word, &n))
@@ -306,7 +313,7 @@ match_lost_flags (const Match *m, guint least, char **keywords_out)
 			const MatchHere *h = here_at (m, i);
 			if (h->there < 0)
 				continue;
-			had += h->known.remote_uid && (h->known.flags & flag);
+			had += was_bound (h) && (h->known.flags & flag);
 			has += (there_at (m, (guint) h->there)->flags & flag) != 0;
 		}
 		if (had >= least && has == 0)

@@ -93,7 +93,7 @@ remote_after_migration (Planner *p, const FolderBinding *b)
 {
 	const Folder *f = g_hash_table_lookup (p->folder_by_id, &b->folder);
 	const RemoteFolder *by_role = NULL;
-	if (!f || !b->uidvalidity)
+	if (!f || (!b->uidvalidity && b->selectable)) /* a mere parent has no numbers */
 		return NULL;
 	const char *path = g_ascii_strncasecmp (f->path, "INBOX/", 6) == 0 ? f->path + 6 : f->path;
 	for (guint i = 0; i < p->remotes->len; i++) {
@@ -285,12 +285,17 @@ plan_needs_query (const FolderBinding *b, const RemoteFolder *r)
 	return r->highestmodseq == 0 || r->highestmodseq != b->highestmodseq;
 }
 
+typedef enum { BY_SIZE, BY_HEADER_AND_DATE, BY_HEADER, WAYS } PushedBy;
+
+/* What the home moved or copied itself has the home's date and size, which a migration may have changed: its header decides. */
 static gboolean
-is_pushed (const PushedMessage *p, const RemoteEvidence *e, gboolean sized)
+is_pushed (const PushedMessage *p, const RemoteEvidence *e, PushedBy by)
 {
+	if (by == BY_HEADER)
+		return p->copied && e->has_header && e->digest == p->digest;
 	if (e->received != p->received)
 		return FALSE;
-	return sized ? e->size == p->size && g_strcmp0 (e->message_id, p->message_id) == 0 : e->has_header && e->digest == p->digest;
+	return by == BY_SIZE ? e->size == p->size && g_strcmp0 (e->message_id, p->message_id) == 0 : e->has_header && e->digest == p->digest;
 }
 
 void
@@ -298,10 +303,10 @@ plan_match_pushed (const PushedMessage *pushed, guint n, const RemoteEvidence *e
 {
 	g_autofree gboolean *used = g_new0 (gboolean, m + 1);
 	memset (uids_out, 0, n * sizeof *uids_out);
-	for (int sized = TRUE; sized >= FALSE; sized--)
+	for (PushedBy by = BY_SIZE; by < WAYS; by++)
 		for (guint i = 0; i < n; i++)
 			for (guint j = 0; j < m && !uids_out[i]; j++) {
-				if (used[j] || !is_pushed (&pushed[i], &evidence[j], sized))
+				if (used[j] || !is_pushed (&pushed[i], &evidence[j], by))
 					continue;
 				used[j] = TRUE;
 				uids_out[i] = evidence[j].uid;

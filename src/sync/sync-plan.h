@@ -58,7 +58,8 @@ typedef struct {
 	gint64 received;
 	const char *message_id; /* NULL none */
 	guint64 digest;
+	gboolean copied; /* by the home itself, from another folder */
 } PushedMessage;
-/* Pairs pushed messages with remote evidence: equal Message-ID, date and size; then, for homes that say wrong sizes, equal digest and date.
- * True duplicates in order of UID. uids_out[i] is 0 where nothing fits. */
+/* Pairs pushed messages with remote evidence: equal Message-ID, date and size; then, for homes that say wrong sizes, equal digest and date; what
+ * the home copied, by its digest alone. True duplicates in order of UID. uids_out[i] is 0 where nothing fits. */
 void plan_match_pushed (const PushedMessage *pushed, guint n, const RemoteEvidence *evidence, guint m, guint32 *uids_out);

@@ -88,7 +88,7 @@ match_sent (SyncRun *run, FolderRun *f, GPtrArray *sent, GArray *evidence, UidSe
 		if (!m)
 			return FALSE;
 		g_ptr_array_add (messages, m);
-		pushed[i] = (PushedMessage){p->placement, m->size, m->received, m->message_id, m->digest};
+		pushed[i] = (PushedMessage){p->placement, m->size, m->received, m->message_id, m->digest, p->origin != 0};
 	}
 	plan_match_pushed (pushed, sent->len, (RemoteEvidence *) evidence->data, evidence->len, uids);
 	gboolean ok = sync_begin (run, error) && bind_matches (run, f, sent, evidence, uids, candidates, error) && sync_commit (run, error);
@@ -483,10 +483,12 @@ note_flags (SyncRun *run, FolderRun *f, FlagPush *push, guint64 seen_modseq, GEr
 		if (!store_bind_placement (run->store, b, error))
 			return FALSE;
 	}
+	/* What waits to be sent, or for its message to arrive, may have changed before. */
+	guint awaited;
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
-	if (!pendings)
+	if (!pendings || !store_count_awaited (run->store, f->binding->folder, &awaited, error))
 		return FALSE;
-	if (all && pendings->len == 0)
+	if (all && pendings->len == 0 && awaited == 0)
 		f->binding->pushed_modseq = seen_modseq;
 	return store_bind_folder (run->store, f->binding, error);
 }

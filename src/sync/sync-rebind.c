@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LOST_FLAGS_SETTING "flags-lost-%" G_GINT64_FORMAT /* of a folder that awaits messages: what those that came had lost */
 #define LOST_FLAGS_FROM 3     /* so many messages must have lost a flag before it counts as lost by the move */
 
 /* ---- Suspicion ---- */
@@ -130,12 +131,30 @@ bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *
 	return store_bind_placement (run->store, &b, error) && store_rebind (run->store, h->known.placement, e->uid, e->size, e->received, error);
 }
 
+/* What one part of the mail has lost, the parts that are still to arrive will have lost, too, be they as small as they may. */
+static gboolean
+remember_lost_flags (SyncRun *run, gint64 folder, guint *lost, char **words, GError **error)
+{
+	g_autofree char *name = g_strdup_printf (LOST_FLAGS_SETTING, folder), *known = store_setting (run->store, name);
+	if (known) {
+		char *rest, *all;
+		*lost |= (guint) g_ascii_strtoull (known, &rest, 10);
+		all = keywords_merge (NULL, *words, *rest && rest[1] ? rest + 1 : NULL);
+		g_free (*words);
+		*words = all;
+	}
+	g_autofree char *now = *lost || *words ? g_strdup_printf ("%u %s", *lost, *words ? *words : "") : NULL;
+	return g_strcmp0 (known, now) == 0 || store_set_setting (run->store, name, now, error);
+}
+
 /* A flag that no message at home has any more was lost on the way: in the base it never was, so that the push sets it again. */
 static gboolean
 restore_lost_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 {
 	g_autofree char *words = NULL;
 	guint lost = match_lost_flags (g->match, LOST_FLAGS_FROM, &words), n = 0;
+	if (!remember_lost_flags (run, f->binding->folder, &lost, &words, error))
+		return FALSE;
 	if (!lost && !words)
 		return TRUE;
 	for (guint i = 0; i < g->here->len; i++) {
@@ -214,8 +233,10 @@ update_hold (SyncRun *run, FolderRun *f, GError **error)
 	guint n;
 	if (!store_count_awaited (run->store, f->binding->folder, &n, error))
 		return FALSE;
-	if (n == 0)
-		return release (run, f->binding->folder, "rebind", error);
+	if (n == 0) {
+		g_autofree char *name = g_strdup_printf (LOST_FLAGS_SETTING, f->binding->folder);
+		return store_set_setting (run->store, name, NULL, error) && release (run, f->binding->folder, "rebind", error);
+	}
 	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server since it changed: they may still "
 	                                           "arrive, and nothing was removed", n, f->folder->path);
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
@@ -437,7 +458,7 @@ bind_arrivals (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 		run->result->relinked += g->match->matched;
 	}
 	f->awaiting = TRUE;
-	return apply_evidence_flags (run, f, g, error);
+	return restore_lost_flags (run, f, g, error) && store_bind_folder (run->store, f->binding, error) && apply_evidence_flags (run, f, g, error);
 }
 
 static gboolean

@@ -42,6 +42,7 @@ static const Row rows[] = {
 	{"M4 empty, new UIDVALIDITY", {TRUE, .empty = TRUE}, 0, 0, TRUE},
 	{"M5 empty, the same UIDVALIDITY", {FALSE, .empty = TRUE}, 0, 0, TRUE},
 	{"M6 half migrated so far", {TRUE, ORDER_SHUFFLED, .keep = 50}, 0, 50, TRUE},
+	{"M6 the same, flags lost", {TRUE, ORDER_SHUFFLED, .keep = 50, .lose_flags = TRUE}, 0, 50, TRUE},
 	{"M9 a header added", {TRUE, ORDER_SHUFFLED, .add_header = TRUE}, 0, MESSAGES, FALSE},
 	{"M9 dates lost", {TRUE, ORDER_SHUFFLED, .lose_dates = TRUE}, 0, MESSAGES, FALSE},
 	{"M9 flags lost", {TRUE, ORDER_SHUFFLED, .lose_flags = TRUE}, 0, MESSAGES, FALSE},
@@ -132,6 +133,9 @@ placement_of (World *w, Store *s, guint body)
 	return scan->found;
 }
 
+/* On both sides of what has arrived of a half migrated mailbox. */
+static const guint flagged_bodies[] = {11, 12, 113};
+
 static void
 edit_offline (World *w)
 {
@@ -141,14 +145,14 @@ edit_offline (World *w)
 	char *text = home_text (LOCAL);
 	g_autoptr (GBytes) octets = g_bytes_new_take (text, strlen (text));
 	g_autoptr (Prepared) p = prepare_bytes (octets, home_date (LOCAL), 0);
-	gint64 flagged[3], removed[2];
-	for (guint i = 0; i < 3; i++)
-		flagged[i] = placement_of (w, s, 11 + i);
+	gint64 flagged[G_N_ELEMENTS (flagged_bodies)], removed[2];
+	for (guint i = 0; i < G_N_ELEMENTS (flagged); i++)
+		flagged[i] = placement_of (w, s, flagged_bodies[i]);
 	for (guint i = 0; i < 2; i++)
 		removed[i] = placement_of (w, s, 21 + i);
 	assert_true (store_begin (s, NULL));
-	for (guint i = 0; i < 3; i++)
-		assert_true (store_set_flags (s, flagged[i], flags_of (11 + i) ^ FLAG_ANSWERED, NULL, NULL));
+	for (guint i = 0; i < G_N_ELEMENTS (flagged); i++)
+		assert_true (store_set_flags (s, flagged[i], flags_of (flagged_bodies[i]) ^ FLAG_ANSWERED, NULL, NULL));
 	for (guint i = 0; i < 2; i++)
 		assert_true (store_remove (s, removed[i], "here", NULL));
 	assert_true (store_add_message (s, p, f->id, &message, NULL));
@@ -205,7 +209,10 @@ count_home (World *w, guint count[1000], guint flags[1000])
 static guint
 expected_flags (guint body)
 {
-	return body >= 11 && body <= 13 ? flags_of (body) ^ FLAG_ANSWERED : flags_of (body);
+	for (guint i = 0; i < G_N_ELEMENTS (flagged_bodies); i++)
+		if (flagged_bodies[i] == body)
+			return flags_of (body) ^ FLAG_ANSWERED;
+	return flags_of (body);
 }
 
 #define CHECK(ok, ...)                                  \
@@ -250,10 +257,10 @@ check_here (World *w, const char *what, guint added)
 
 /* The rest of the mail arrives at the half-migrated home. */
 static void
-arrive (World *w, guint there)
+arrive (World *w, const Row *row, guint there)
 {
 	for (guint i = there; i < MESSAGES; i++)
-		home_add (w->home, home_folder (w->home, w->folder), i, flags_of (i), NULL);
+		home_add (w->home, home_folder (w->home, w->folder), i, row->change.lose_flags ? 0 : flags_of (i), NULL);
 }
 
 static void
@@ -270,7 +277,7 @@ finish (World *w, const Row *row, const char *what)
 	CHECK ((r.held > 0) == row->held, "held is %d", (int) r.held);
 	if (!row->held)
 		return;
-	arrive (w, row->change.empty ? 0 : row->linked);
+	arrive (w, row, row->change.empty ? 0 : row->linked);
 	fetched = w->home->fetched;
 	r = run (w);
 	r = run (w);

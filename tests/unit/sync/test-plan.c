@@ -70,6 +70,9 @@ unanswered_pushes_are_matched_as_a_multiset_in_order (void **state)
 	assert_int_equal (uids[2], 8);
 	assert_int_equal (uids[3], 0); /* another date */
 	assert_int_equal (uids[4], 11); /* a wrong size */
+	pushed[3].copied = TRUE;        /* it has the home's date */
+	plan_match_pushed (pushed, 5, evidence, 5, uids);
+	assert_int_equal (uids[3], 10);
 }
 
 /* ---- Folder plans: a row tells what was agreed, what is here, what is at home, and the steps that follow. ---- */
@@ -165,6 +168,33 @@ parents_are_made_before_children_and_removed_after_them (void **state)
 	assert_ptr_equal (g_array_index (steps, FolderStep, 3).folder, &fx);
 }
 
+static void
+a_mere_parent_is_recognised_behind_another_prefix (void **state)
+{
+	g_autoptr (GPtrArray) folders = g_ptr_array_new (), remotes = g_ptr_array_new (), bindings = g_ptr_array_new ();
+	RemoteFolder inbox = {.name = (char *) "INBOX", .leaf = (char *) "INBOX", .delimiter = '.', .selectable = TRUE};
+	RemoteFolder parent = {.name = (char *) "INBOX.A", .leaf = (char *) "A", .delimiter = '.'};
+	RemoteFolder child = {.name = (char *) "INBOX.A.B", .parent = (char *) "INBOX.A", .leaf = (char *) "B", .delimiter = '.', .selectable = TRUE};
+	Folder fa = {.id = 8, .name = (char *) "A", .path = (char *) "A"}, fb = {.id = 9, .parent = 8, .name = (char *) "B", .path = (char *) "A/B"};
+	FolderBinding ba = {.folder = 8, .base_name = (char *) "A", .remote_name = (char *) "A", .delimiter = '/'};
+	FolderBinding bb = {.folder = 9, .base_parent = 8, .base_name = (char *) "B", .remote_name = (char *) "A/B", .delimiter = '/', .uidvalidity = 3, .selectable = TRUE};
+	g_ptr_array_add (remotes, &inbox);
+	g_ptr_array_add (remotes, &parent);
+	g_ptr_array_add (remotes, &child);
+	g_ptr_array_add (folders, &fa);
+	g_ptr_array_add (folders, &fb);
+	g_ptr_array_add (bindings, &ba);
+	g_ptr_array_add (bindings, &bb);
+	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL, NULL);
+	guint followed = 0;
+	for (guint i = 0; i < steps->len; i++) {
+		const FolderStep *step = &g_array_index (steps, FolderStep, i);
+		assert_int_not_equal (step->kind, PLAN_REMOVE_HERE);
+		followed += step->kind == PLAN_RENAME_HERE && ((step->folder == &fa && step->remote == &parent) || (step->folder == &fb && step->remote == &child));
+	}
+	assert_int_equal (followed, 2);
+}
+
 int
 main (void)
 {
@@ -176,6 +206,7 @@ main (void)
 		cmocka_unit_test (folder_rows),
 		cmocka_unit_test (a_folder_removed_here_comes_back_when_home_has_news_in_it),
 		cmocka_unit_test (parents_are_made_before_children_and_removed_after_them),
+		cmocka_unit_test (a_mere_parent_is_recognised_behind_another_prefix),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
