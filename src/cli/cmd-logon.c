@@ -231,6 +231,9 @@ cmd_logon (Cli *cli, char **args, GError **error)
 		                   "imaps://mail.example.org, and no password; it is asked for or comes from --password-command");
 	if (!strchr (args[0], '@') || strpbrk (args[0], " \t\r\n"))
 		return error_fail (error, ERROR_USAGE, "'%s' is no mail address: say for example outpost logon you@example.org", args[0]);
+	StalePolicy policy; /* a wrong word is told before a password is asked for */
+	if (stale_option && !stale_policy_parse (stale_option, &policy, error))
+		return FALSE;
 	Profile *p = cli->profile = wanted_profile (cli, args[0], error);
 	if (!p)
 		return FALSE;

@@ -62,10 +62,10 @@ print_status_json (Cli *cli, const Standing *s)
 	json_t *holds = json_array ();
 	for (guint i = 0; i < s->holds->len; i++)
 		json_array_append_new (holds, cli_json_hold (s->holds->pdata[i]));
-	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
+	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
 	                           cli_json_text (cli->profile->name), "address", cli_json_text (cli->profile->address), "server",
 	                           cli_json_text (location), "user", cli_json_text (cli->profile->user), "software", cli_json_text (software),
-	                           "store", cli_json_text (cli->profile->store), "folders", (json_int_t) s->sizes.folders, "messages",
+	                           "store", cli_json_text (cli->profile->store), "reportedStale", stale_is_reported (cli), "folders", (json_int_t) s->sizes.folders, "messages",
 	                           (json_int_t) s->sizes.placements, "unread", (json_int_t) s->unread, "octets",
 	                           (json_int_t) s->sizes.content_octets, "fileOctets", (json_int_t) s->sizes.file_octets, "contents",
 	                           (json_int_t) s->sizes.contents, "pending", "new", (json_int_t) s->appends, "flags", (json_int_t) s->flags,
@@ -108,6 +108,8 @@ print_status (Cli *cli, const Standing *s)
 	cli_print ("Server     %s as %s%s%s%s", location, cli->profile->user, software ? " (" : "", software ? software : "", software ? ")" : "");
 	cli_print ("Store      %s (%s for %s of mail)", cli->profile->store, file, mail);
 	cli_print ("Mail       %s messages in %" G_GUINT64_FORMAT " folders, %s unread", messages, s->sizes.folders, unread);
+	if (stale_is_reported (cli))
+		cli_print ("Stale      left by an earlier profile; each run reports that and does nothing else: outpost sync --stale-store=adopt takes it over");
 	if (s->runs->len)
 		print_last_run (s->runs->pdata[0]);
 	else

@@ -48,7 +48,7 @@ list_one (Cli *cli, JsonArray *array, const char *path, const char *profile)
 	if (cli->json)
 		cli_json_item (array, json_store (path, profile, account, (guint64) st.st_size, local ? local->message : NULL));
 	else
-		cli_print ("%-30s %9s  %s%s%s", account ? account : "?", size, path, profile ? "" : "  (no profile: a log-on takes it over)",
+		cli_print ("%-30s %9s  %s%s%s", account ? account : "?", size, path, profile ? "" : strstr (path, ".archived-") ? "  (archived: may be removed when nothing in it is missed)" : "  (no profile: a log-on takes it over)",
 		           s ? "" : error_is (local, ERROR_NOT_FOUND) ? "  (is not there)" : "  (can't be opened: outpost store check)");
 }
 

@@ -352,9 +352,16 @@ def test_the_old_failure_is_shown_to_the_letter_when_asked_for(ready, server):
                             r"\d{1,2}:\d\d:\d\d {7}\d+ folder\(s\) added to offline store\n"
                             r"\d{1,2}:\d\d:\d\d {7}\d+ folder\(s\) updated in offline store\n"
                             r"\d{1,2}:\d\d:\d\d Done\n)\n?", text) for text in texts), texts
+    assert ready.json("status")["reportedStale"] and b"outpost sync --stale-store=adopt" in ready.ok("status")
     server.start()
     ready.ok("sync", "--stale-store=adopt")
+    assert not ready.json("status")["reportedStale"]
     assert differences(ready, dump(server, True), sample=3) == []
+
+
+def test_a_wrong_word_for_a_stale_store_is_told_before_anything_is_asked(program):
+    code, _, err = program.run("logon", program.ADDRESS, "--server", "imap://127.0.0.1:1", "--stale-store=foo")
+    assert (code, err) == (2, "outpost: --stale-store is adopt, report or replace, not 'foo'\n")
 
 
 def test_a_stale_store_is_archived_when_it_is_replaced(ready, server):
@@ -362,6 +369,7 @@ def test_a_stale_store_is_archived_when_it_is_replaced(ready, server):
     assert code == 0
     archive = re.search(r"archived, .*: (\S+)", err).group(1)
     assert os.path.getsize(archive) > 10000
+    assert f"{archive}  (archived: " in ready.ok("store", "list").decode()
     assert differences(ready, dump(server, True), sample=3) == []
 
 
