@@ -14,28 +14,35 @@ directory_alias_free (DirectoryAlias *a)
 	g_free (a);
 }
 
+/* That @alias may lead to @target. */
 static gboolean
-leads_somewhere (Directory *d, const char *key, const char *target, GError **error)
+may_lead (Directory *d, const DirectoryAlias *shown, const char *key, const char *target_key, GError **error)
 {
-	return db_number (d->db, "SELECT 1 FROM mailbox WHERE key = ?1 UNION ALL SELECT 1 FROM alias WHERE key = ?1", 0, "s", key) ||
-	       error_fail (error, ERROR_NOT_FOUND, "there is no mailbox or alias %s", target);
+	gint64 target, mailbox, there;
+	if (!find_number (d, "SELECT 1 FROM mailbox WHERE key = ?1 UNION ALL SELECT 1 FROM alias WHERE key = ?1", target_key, NULL, &target, error) ||
+	    !find_number (d, "SELECT 1 FROM mailbox WHERE key = ?1", key, NULL, &mailbox, error) ||
+	    !find_number (d, "SELECT 1 FROM alias WHERE key = ?1 AND target_key = ?2", key, target_key, &there, error))
+		return FALSE;
+	if (!target)
+		return error_fail (error, ERROR_NOT_FOUND, "there is no mailbox or alias %s", shown->target);
+	if (strcmp (key, target_key) == 0)
+		return error_fail (error, ERROR_USAGE, "%s can't be an alias of itself", shown->alias);
+	if (mailbox)
+		return error_fail (error, ERROR_EXISTS, "there is a mailbox %s already", shown->alias);
+	return !there || error_fail (error, ERROR_EXISTS, "%s is an alias of %s already", shown->alias, shown->target);
 }
 
 gboolean
 directory_alias_add (Directory *d, const char *alias, const char *target, GError **error)
 {
+	const DirectoryAlias shown = {(char *) alias, (char *) target};
 	g_autofree char *key = NULL, *domain = NULL, *target_key = NULL, *target_domain = NULL;
 	if (!address_split (alias, &key, &domain, error) || !address_split (target, &target_key, &target_domain, error) || !db_begin (d->db, error))
 		return FALSE;
-	gboolean ok = domain_is_ours (d, domain, error) && leads_somewhere (d, target_key, target, error);
-	if (ok && strcmp (key, target_key) == 0)
-		ok = error_fail (error, ERROR_USAGE, "%s can't be an alias of itself", alias);
-	if (ok && db_number (d->db, "SELECT 1 FROM mailbox WHERE key = ?1", 0, "s", key))
-		ok = error_fail (error, ERROR_EXISTS, "there is a mailbox %s already", alias);
-	if (ok && db_number (d->db, "SELECT 1 FROM alias WHERE key = ?1 AND target_key = ?2", 0, "ss", key, target_key))
-		ok = error_fail (error, ERROR_EXISTS, "%s is an alias of %s already", alias, target);
-	ok = ok && db_run (d->db, "INSERT INTO alias (key, alias, domain, target_key, target) VALUES (?1, ?2, ?3, ?4, ?5)", error, "sssss", key, alias, domain,
-	                   target_key, target) && db_commit (d->db, error);
+	gboolean ok = domain_is_ours (d, domain, error) && may_lead (d, &shown, key, target_key, error) &&
+	              db_run (d->db, "INSERT INTO alias (key, alias, domain, target_key, target) VALUES (?1, ?2, ?3, ?4, ?5)", error, "sssss", key, alias, domain,
+	                      target_key, target) &&
+	              db_commit (d->db, error);
 	db_rollback (d->db);
 	return ok;
 }
@@ -99,7 +106,9 @@ follow (Directory *d, Walk *w, const char *key, guint depth, GError **error)
 	if (depth > DEPTH_MAX || g_hash_table_size (w->seen) > TARGETS_MAX)
 		return error_fail (error, ERROR_CONFLICT, "the aliases behind %s are more than %d, or one behind another more than %d times", key, TARGETS_MAX,
 		                   DEPTH_MAX);
-	gint64 number = db_number (d->db, "SELECT number FROM mailbox WHERE key = ?1", 0, "s", key);
+	gint64 number;
+	if (!find_number (d, "SELECT number FROM mailbox WHERE key = ?1", key, NULL, &number, error))
+		return FALSE;
 	if (number)
 		return keep_mailbox (d, w, number, error);
 	g_autoptr (GPtrArray) targets = targets_of (d, key, error);
@@ -122,27 +131,35 @@ without_detail (const char *key, const char *address, char **detail_out)
 	return g_strconcat (local, at, NULL);
 }
 
+static gboolean
+walk (Directory *d, Walk *w, const char *address, char **detail_out, GError **error)
+{
+	g_autofree char *key = NULL, *domain = NULL, *detail = NULL;
+	if (!address_split (address, &key, &domain, error) || !domain_is_ours (d, domain, error) || !follow (d, w, key, 0, error))
+		return FALSE;
+	g_autofree char *plain = w->found->len == 0 ? without_detail (key, address, &detail) : NULL;
+	if (plain && !follow (d, w, plain, 0, error))
+		return FALSE;
+	if (w->found->len == 0)
+		return error_fail (error, ERROR_NOT_FOUND, "there is no mailbox %s", address);
+	*detail_out = g_steal_pointer (&detail);
+	return TRUE;
+}
+
 GPtrArray *
 directory_resolve (Directory *d, const char *address, char **detail_out, GError **error)
 {
-	g_autofree char *key = NULL, *domain = NULL, *detail = NULL;
 	*detail_out = NULL;
-	if (!address_split (address, &key, &domain, error) || !domain_is_ours (d, domain, error))
+	/* One state of the directory: somebody who is being renamed is always there. */
+	if (!db_run (d->db, "BEGIN", error, ""))
 		return NULL;
 	Walk w = {g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
 	          g_ptr_array_new_with_free_func ((GDestroyNotify) directory_mailbox_free)};
-	g_autofree char *plain = without_detail (key, address, &detail);
-	gboolean ok = follow (d, &w, key, 0, error);
-	if (ok && w.found->len == 0 && plain) {
-		ok = follow (d, &w, plain, 0, error);
-		if (ok && w.found->len > 0)
-			*detail_out = g_steal_pointer (&detail);
-	}
+	gboolean ok = walk (d, &w, address, detail_out, error);
+	db_run (d->db, "ROLLBACK", NULL, "");
 	g_hash_table_unref (w.seen);
-	if (ok && w.found->len > 0)
-		return w.found;
 	if (ok)
-		error_fail (error, ERROR_NOT_FOUND, "there is no mailbox %s", address);
+		return w.found;
 	g_ptr_array_unref (w.found);
 	return NULL;
 }

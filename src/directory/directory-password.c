@@ -73,9 +73,9 @@ keep_scram (Directory *d, gint64 number, const char *kind, Gsasl_hash hash, cons
 gboolean
 directory_set_password (Directory *d, const char *name, const char *password, GError **error)
 {
-	gint64 number = mailbox_number (d, name);
+	gint64 number = need_mailbox (d, name, error);
 	if (!number)
-		return error_fail (error, ERROR_NOT_FOUND, "there is no mailbox %s", name);
+		return FALSE;
 	char *prepared = prepare (password);
 	if (!prepared)
 		return error_fail (error, ERROR_USAGE, "a password must have 1 to %d octets of UTF-8 without control characters", PASSWORD_MAX);
@@ -89,13 +89,15 @@ directory_set_password (Directory *d, const char *name, const char *password, GE
 
 /* ---- Asking ---- */
 
-static char *
-verifier (Directory *d, gint64 number, const char *kind)
+/* NULL: none. FALSE for what can't be read. */
+static gboolean
+verifier (Directory *d, gint64 number, const char *kind, char **value_out, GError **error)
 {
 	DbQuery *q = db_query (d->db, "SELECT value FROM verifier WHERE mailbox = ?1 AND kind = ?2", "is", number, kind);
-	char *value = db_step (d->db, q, NULL) > 0 ? db_dup (q, 0) : NULL;
+	int row = db_step (d->db, q, error);
+	*value_out = row > 0 ? db_dup (q, 0) : NULL;
 	db_reset (q);
-	return value;
+	return row >= 0;
 }
 
 static gboolean
@@ -109,10 +111,9 @@ matches (const char *prepared, const char *hash)
 	return same;
 }
 
-DirectoryMailbox *
-directory_may_log_on (Directory *d, const char *name, GError **error)
+static DirectoryMailbox *
+may_log_on (Directory *d, const char *name, gint64 number, GError **error)
 {
-	gint64 number = mailbox_number (d, name);
 	g_autoptr (DirectoryMailbox) m = number ? mailbox_by_number (d, number, error) : NULL;
 	if (!number)
 		error_fail (error, ERROR_NO_PERMISSION, "there is no mailbox %s", name);
@@ -126,14 +127,24 @@ directory_may_log_on (Directory *d, const char *name, GError **error)
 }
 
 DirectoryMailbox *
+directory_may_log_on (Directory *d, const char *name, GError **error)
+{
+	gint64 number;
+	return mailbox_number (d, name, &number, error) ? may_log_on (d, name, number, error) : NULL;
+}
+
+DirectoryMailbox *
 directory_authenticate (Directory *d, const char *name, const char *password, GError **error)
 {
-	gint64 number = mailbox_number (d, name);
-	g_autofree char *hash = number ? verifier (d, number, "crypt") : NULL;
+	gint64 number;
+	g_autofree char *hash = NULL;
+	if (!mailbox_number (d, name, &number, error) || !verifier (d, number, "crypt", &hash, error))
+		return NULL;
 	char *prepared = prepare (password);
 	gboolean right = matches (prepared ? prepared : "x", hash ? hash : NOBODY) && hash && prepared;
 	wipe (prepared);
-	g_autoptr (DirectoryMailbox) m = directory_may_log_on (d, name, error);
+	/* By the number: the name may be another's by now. */
+	g_autoptr (DirectoryMailbox) m = may_log_on (d, name, number, error);
 	if (!m || right)
 		return g_steal_pointer (&m);
 	error_fail (error, ERROR_NO_PERMISSION, hash ? "the password for %s is wrong" : "the mailbox %s has no password: `outpostctl mailbox passwd` sets one", name);
@@ -150,35 +161,46 @@ directory_scram_clear (DirectoryScram *s)
 }
 
 static char *
-made_up_salt (Directory *d, const char *name)
+made_up_salt (Directory *d, const char *name, GError **error)
 {
 	guint8 digest[32];
 	gsize size;
-	g_autofree char *salt = NULL;
+	char *salt = NULL;
+	g_autofree char *text = g_utf8_casefold (name, -1);
 	DbQuery *q = db_query (d->db, "SELECT secret FROM meta", "");
-	if (db_step (d->db, q, NULL) > 0) {
+	int row = db_step (d->db, q, error);
+	if (row > 0) {
 		const void *secret = db_blob (q, 0, &size);
-		g_autofree char *lower = g_utf8_casefold (name, -1);
-		if (gnutls_hmac_fast (GNUTLS_MAC_SHA256, secret, size, lower, strlen (lower), digest) == 0)
+		if (gnutls_hmac_fast (GNUTLS_MAC_SHA256, secret, size, text, strlen (text), digest) == 0)
 			salt = g_base64_encode (digest, SALT_SIZE);
 	}
 	db_reset (q);
-	return g_steal_pointer (&salt);
+	if (row >= 0 && !salt)
+		error_fail (error, ERROR_CORRUPT, "the directory %s has lost its secret", db_path (d->db));
+	return salt;
 }
 
 gboolean
 directory_scram (Directory *d, const char *name, const char *mechanism, DirectoryScram *out, GError **error)
 {
+	gint64 number;
+	g_autofree char *value = NULL;
 	*out = (DirectoryScram){0};
 	if (!g_utf8_validate (name, -1, NULL))
 		return error_fail (error, ERROR_NO_PERMISSION, "this is no name");
-	g_autoptr (DirectoryMailbox) m = directory_may_log_on (d, name, NULL);
-	g_autofree char *value = m ? verifier (d, mailbox_number (d, name), mechanism) : NULL;
-	g_auto (GStrv) parts = value ? g_strsplit (value, " ", 4) : NULL;
+	if (!mailbox_number (d, name, &number, error) || !verifier (d, number, mechanism, &value, error))
+		return FALSE;
+	g_autoptr (GError) no = NULL;
+	g_autoptr (DirectoryMailbox) m = may_log_on (d, name, number, &no);
+	if (!m && !error_is (no, ERROR_NO_PERMISSION)) {
+		g_propagate_error (error, g_steal_pointer (&no));
+		return FALSE;
+	}
+	g_auto (GStrv) parts = m && value ? g_strsplit (value, " ", 4) : NULL;
 	if (parts && g_strv_length (parts) == 4) {
 		*out = (DirectoryScram){g_strdup (parts[1]), g_strdup (parts[2]), g_strdup (parts[3]), (guint) g_ascii_strtoull (parts[0], NULL, 10)};
 		return TRUE;
 	}
-	*out = (DirectoryScram){.salt = made_up_salt (d, name), .rounds = ROUNDS};
-	return out->salt || error_fail (error, ERROR_IO, "the directory can't be read");
+	*out = (DirectoryScram){.salt = made_up_salt (d, name, error), .rounds = ROUNDS};
+	return out->salt != NULL;
 }

@@ -54,33 +54,60 @@ fold (const char *text)
 	return normal ? g_utf8_casefold (normal, -1) : NULL;
 }
 
+/* NULL: it is none. */
+static char *
+domain_key (const char *domain)
+{
+	return is_domain (domain) ? fold (domain) : NULL;
+}
+
+static char *
+address_key (const char *local, const char *domain)
+{
+	g_autofree char *folded = fold (local);
+	return g_strconcat (folded, "@", domain, NULL);
+}
+
 gboolean
 address_split (const char *address, char **key_out, char **domain_out, GError **error)
 {
 	const char *at = strrchr (address, '@');
 	g_autofree char *local = at ? g_strndup (address, (gsize) (at - address)) : NULL;
-	if (!at || strlen (address) > ADDRESS_MAX || !is_local (local) || !is_domain (at + 1))
+	g_autofree char *domain = at && strlen (address) <= ADDRESS_MAX && is_local (local) ? domain_key (at + 1) : NULL;
+	if (!domain)
 		return error_fail (error, ERROR_USAGE, "'%s' is no address: it must look like user@example.org", address);
-	*key_out = fold (address);
-	*domain_out = fold (at + 1);
+	*key_out = address_key (local, domain);
+	*domain_out = g_steal_pointer (&domain);
 	return TRUE;
+}
+
+gboolean
+find_number (Directory *d, const char *sql, const char *one, const char *two, gint64 *number_out, GError **error)
+{
+	DbQuery *q = db_query (d->db, sql, two ? "ss" : one ? "s" : "", one, two);
+	int row = db_step (d->db, q, error);
+	*number_out = row > 0 ? db_int (q, 0) : 0;
+	db_reset (q);
+	return row >= 0;
 }
 
 gboolean
 domain_is_ours (Directory *d, const char *domain, GError **error)
 {
-	return db_number (d->db, "SELECT 1 FROM domain WHERE name = ?1", 0, "s", domain) ||
-	       error_fail (error, ERROR_NOT_FOUND, "the domain %s is not one of this server: `outpostctl domain add %s` makes it one", domain, domain);
+	gint64 there;
+	if (!find_number (d, "SELECT 1 FROM domain WHERE name = ?1", domain, NULL, &there, error))
+		return FALSE;
+	return there || error_fail (error, ERROR_NOT_FOUND, "the domain %s is not one of this server: `outpostctl domain add %s` makes it one", domain, domain);
 }
 
 gboolean
 address_is_free (Directory *d, const char *key, const char *address, GError **error)
 {
-	if (db_number (d->db, "SELECT 1 FROM mailbox WHERE key = ?1", 0, "s", key))
-		return error_fail (error, ERROR_EXISTS, "there is a mailbox %s already", address);
-	if (db_number (d->db, "SELECT 1 FROM alias WHERE key = ?1", 0, "s", key))
-		return error_fail (error, ERROR_EXISTS, "there is an alias %s already", address);
-	return TRUE;
+	gint64 mailbox, alias;
+	if (!find_number (d, "SELECT 1 FROM mailbox WHERE key = ?1", key, NULL, &mailbox, error) ||
+	    !find_number (d, "SELECT 1 FROM alias WHERE key = ?1", key, NULL, &alias, error))
+		return FALSE;
+	return (!mailbox && !alias) || error_fail (error, ERROR_EXISTS, "there is %s %s already", mailbox ? "a mailbox" : "an alias", address);
 }
 
 /* ---- Domains ---- */
@@ -88,25 +115,35 @@ address_is_free (Directory *d, const char *key, const char *address, GError **er
 gboolean
 directory_domain_add (Directory *d, const char *domain, GError **error)
 {
-	if (!is_domain (domain))
+	g_autofree char *name = domain_key (domain);
+	gint64 there = 0;
+	if (!name)
 		return error_fail (error, ERROR_USAGE, "'%s' is no domain", domain);
-	g_autofree char *name = fold (domain);
-	if (db_number (d->db, "SELECT 1 FROM domain WHERE name = ?1", 0, "s", name))
-		return error_fail (error, ERROR_EXISTS, "the domain %s is there already", name);
-	return db_run (d->db, "INSERT INTO domain (name) VALUES (?1)", error, "s", name);
+	if (!db_begin (d->db, error))
+		return FALSE;
+	gboolean ok = find_number (d, "SELECT 1 FROM domain WHERE name = ?1", name, NULL, &there, error) &&
+	              (!there || error_fail (error, ERROR_EXISTS, "the domain %s is there already", name)) &&
+	              db_run (d->db, "INSERT INTO domain (name) VALUES (?1)", error, "s", name) && db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok;
 }
 
 gboolean
 directory_domain_remove (Directory *d, const char *domain, GError **error)
 {
-	g_autofree char *name = g_utf8_validate (domain, -1, NULL) ? fold (domain) : NULL;
-	if (!name || !domain_is_ours (d, name, error))
-		return name ? FALSE : error_fail (error, ERROR_USAGE, "this is no domain");
-	gint64 n = db_number (d->db, "SELECT (SELECT COUNT (*) FROM mailbox WHERE domain = ?1 AND key IS NOT NULL) +"
-	                      " (SELECT COUNT (*) FROM alias WHERE domain = ?1)", 0, "s", name);
-	if (n > 0)
-		return error_fail (error, ERROR_CONFLICT, "%" G_GINT64_FORMAT " mailbox(es) and aliases are in %s: delete or rename them first", n, name);
-	return db_run (d->db, "DELETE FROM domain WHERE name = ?1", error, "s", name);
+	static const char users[] = "SELECT (SELECT COUNT (*) FROM mailbox WHERE domain = ?1 AND key IS NOT NULL) + (SELECT COUNT (*) FROM alias WHERE domain = ?1)";
+	g_autofree char *name = domain_key (domain);
+	gint64 n = 0;
+	if (!name)
+		return error_fail (error, ERROR_USAGE, "'%s' is no domain", domain);
+	if (!db_begin (d->db, error))
+		return FALSE;
+	gboolean ok = domain_is_ours (d, name, error) && find_number (d, users, name, NULL, &n, error) &&
+	              (n == 0 || error_fail (error, ERROR_CONFLICT, "%" G_GINT64_FORMAT " mailbox(es) and aliases are in %s: delete or rename them first", n,
+	                                     name)) &&
+	              db_run (d->db, "DELETE FROM domain WHERE name = ?1", error, "s", name) && db_commit (d->db, error);
+	db_rollback (d->db);
+	return ok;
 }
 
 GPtrArray *
@@ -149,34 +186,51 @@ mailbox_of_row (DbQuery *q)
 	return m;
 }
 
-gint64
-mailbox_number (Directory *d, const char *name)
+char *
+name_key (Directory *d, const char *name, GError **error)
 {
+	const char *at = strrchr (name, '@');
+	g_autofree char *local = at ? g_strndup (name, (gsize) (at - name)) : g_strdup (name), *domain = at ? domain_key (at + 1) : NULL;
+	if (domain)
+		return address_key (local, domain);
+	if (at)
+		return fold (name);
+	DbQuery *q = db_query (d->db, "SELECT MIN (name) FROM domain HAVING COUNT (*) = 1", "");
+	int row = db_step (d->db, q, error);
+	char *key = row > 0 ? address_key (local, db_text (q, 0)) : row == 0 ? fold (name) : NULL;
+	db_reset (q);
+	return key;
+}
+
+gboolean
+mailbox_number (Directory *d, const char *name, gint64 *number_out, GError **error)
+{
+	*number_out = 0;
 	if (!g_utf8_validate (name, -1, NULL) || strlen (name) > ADDRESS_MAX)
-		return 0;
-	g_autofree char *key = fold (name);
-	if (strchr (name, '@'))
-		return db_number (d->db, "SELECT number FROM mailbox WHERE key = ?1", 0, "s", key);
-	gint64 by_id = db_number (d->db, "SELECT number FROM mailbox WHERE id = ?1", 0, "s", name);
-	return by_id ? by_id : db_number (d->db, "SELECT number FROM mailbox WHERE key = ?1 || '@' || (SELECT MIN (name) FROM domain)"
-	                                  " AND (SELECT COUNT (*) FROM domain) = 1", 0, "s", key);
+		return TRUE;
+	if (!strchr (name, '@') && !find_number (d, "SELECT number FROM mailbox WHERE id = ?1", name, NULL, number_out, error))
+		return FALSE;
+	g_autofree char *key = *number_out ? NULL : name_key (d, name, error);
+	return *number_out || (key && find_number (d, "SELECT number FROM mailbox WHERE key = ?1", key, NULL, number_out, error));
 }
 
 DirectoryMailbox *
 mailbox_by_number (Directory *d, gint64 number, GError **error)
 {
 	DbQuery *q = db_query (d->db, "SELECT " MAILBOX_COLUMNS " FROM mailbox WHERE number = ?1", "i", number);
-	DirectoryMailbox *m = db_step (d->db, q, error) > 0 ? mailbox_of_row (q) : NULL;
+	int row = db_step (d->db, q, error);
+	DirectoryMailbox *m = row > 0 ? mailbox_of_row (q) : NULL;
 	db_reset (q);
+	if (row == 0)
+		error_fail (error, ERROR_NOT_FOUND, "the mailbox was purged at this moment");
 	return m;
 }
 
-/* 0 with NOT_FOUND. */
-static gint64
+gint64
 need_mailbox (Directory *d, const char *name, GError **error)
 {
-	gint64 number = mailbox_number (d, name);
-	if (!number)
+	gint64 number;
+	if (mailbox_number (d, name, &number, error) && !number)
 		error_fail (error, ERROR_NOT_FOUND, "there is no mailbox %s", name);
 	return number;
 }
@@ -260,15 +314,14 @@ directory_mailbox_set_roles (Directory *d, const char *name, guint roles, GError
 gboolean
 directory_mailbox_delete (Directory *d, const char *name, GError **error)
 {
+	g_autofree char *key = NULL, *domain = NULL;
 	if (!db_begin (d->db, error))
 		return FALSE;
-	gint64 number = need_mailbox (d, name, error);
-	if (number && db_number (d->db, "SELECT deleted FROM mailbox WHERE number = ?1", 0, "i", number)) {
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (d, name, error);
+	if (m && m->deleted)
 		error_fail (error, ERROR_NOT_FOUND, "the mailbox %s is deleted already", name);
-		number = 0;
-	}
-	gboolean ok = number && db_run (d->db, "DELETE FROM alias WHERE target_key = (SELECT key FROM mailbox WHERE number = ?1)", error, "i", number) &&
-	              db_run (d->db, "UPDATE mailbox SET key = NULL, deleted = ?2 WHERE number = ?1", error, "ii", number,
+	gboolean ok = m && !m->deleted && address_split (m->address, &key, &domain, error) && db_run (d->db, "DELETE FROM alias WHERE target_key = ?1", error, "s", key) &&
+	              db_run (d->db, "UPDATE mailbox SET key = NULL, deleted = ?2 WHERE id = ?1", error, "si", m->id,
 	                      (gint64) (g_get_real_time () / G_USEC_PER_SEC)) &&
 	              db_commit (d->db, error);
 	db_rollback (d->db);
@@ -279,15 +332,15 @@ gboolean
 directory_mailbox_undelete (Directory *d, const char *id, GError **error)
 {
 	g_autofree char *key = NULL, *domain = NULL;
+	gint64 number;
 	if (!db_begin (d->db, error))
 		return FALSE;
-	gint64 number = db_number (d->db, "SELECT number FROM mailbox WHERE id = ?1 AND deleted > 0", 0, "s", id);
-	g_autoptr (DirectoryMailbox) m = number ? mailbox_by_number (d, number, error) : NULL;
-	if (!number)
-		error_fail (error, ERROR_NOT_FOUND, "there is no deleted mailbox with the id %s: `outpostctl mailbox list --deleted` names them", id);
-	gboolean ok = m && address_split (m->address, &key, &domain, error) && domain_is_ours (d, domain, error) &&
-	              address_is_free (d, key, m->address, error) &&
-	              db_run (d->db, "UPDATE mailbox SET key = ?2, deleted = 0 WHERE number = ?1", error, "is", number, key) && db_commit (d->db, error);
+	gboolean ok = find_number (d, "SELECT number FROM mailbox WHERE id = ?1 AND deleted > 0", id, NULL, &number, error) &&
+	              (number || error_fail (error, ERROR_NOT_FOUND, "there is no deleted mailbox with the id %s: `outpostctl mailbox list --deleted` names them",
+	                                     id));
+	g_autoptr (DirectoryMailbox) m = ok ? mailbox_by_number (d, number, error) : NULL;
+	ok = m && address_split (m->address, &key, &domain, error) && domain_is_ours (d, domain, error) && address_is_free (d, key, m->address, error) &&
+	     db_run (d->db, "UPDATE mailbox SET key = ?2, deleted = 0 WHERE number = ?1", error, "is", number, key) && db_commit (d->db, error);
 	db_rollback (d->db);
 	return ok;
 }

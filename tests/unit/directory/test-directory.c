@@ -420,6 +420,80 @@ two_connections_see_the_same (void **state)
 	assert_true (changed->quota == 1u << 30 && changed->roles == DIRECTORY_ADMINISTRATOR);
 }
 
+/* Pages that SQLite can't read. */
+static void
+damage (const char *path)
+{
+	g_autofree char *octets = NULL;
+	gsize size;
+	assert_true (g_file_get_contents (path, &octets, &size, NULL));
+	assert_true (size > 32768);
+	memset (octets + 16384, 0xa5, size - 16384); /* all but the schema */
+	GError *e = NULL;
+	must (g_file_set_contents_full (path, octets, (gssize) size, G_FILE_SET_CONTENTS_NONE, 0600, &e), &e);
+}
+
+/* A server would tell the sender for good that there is no such mailbox. */
+static void
+a_damaged_directory_is_not_an_empty_one (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org"), *detail = NULL;
+	must (directory_set_password (w->d, "anna", "secret", &e) && directory_alias_add (w->d, "a@example.org", "anna@example.org", &e), &e);
+	directory_free (w->d);
+	damage (w->path);
+	w->d = directory_open (w->path, FALSE, &e);
+	must (w->d != NULL, &e);
+	g_auto (DirectoryScram) kept = {0};
+	must_fail (directory_resolve (w->d, "anna@example.org", &detail, &e) != NULL, &e, ERROR_CORRUPT, "resolve");
+	must_fail (directory_mailbox (w->d, "anna@example.org", &e) != NULL, &e, ERROR_CORRUPT, "by address");
+	must_fail (directory_mailbox (w->d, id, &e) != NULL, &e, ERROR_CORRUPT, "by id");
+	must_fail (directory_authenticate (w->d, "anna@example.org", "secret", &e) != NULL, &e, ERROR_CORRUPT, "log-on");
+	must_fail (directory_may_log_on (w->d, "anna@example.org", &e) != NULL, &e, ERROR_CORRUPT, "after SCRAM");
+	must_fail (directory_scram (w->d, "anna@example.org", "SCRAM-SHA-256", &kept, &e), &e, ERROR_CORRUPT, "SCRAM");
+	must_fail (directory_set_password (w->d, "anna@example.org", "x", &e), &e, ERROR_CORRUPT, "a password");
+	must_fail (directory_mailbox_set_quota (w->d, "anna@example.org", 1, &e), &e, ERROR_CORRUPT, "a quota");
+	must_fail (directory_mailbox_delete (w->d, "anna@example.org", &e), &e, ERROR_CORRUPT, "delete");
+	must_fail (directory_mailbox_undelete (w->d, id, &e), &e, ERROR_CORRUPT, "undelete");
+	must_fail (directory_mailbox_rename (w->d, "anna@example.org", "b@example.org", TRUE, &e), &e, ERROR_CORRUPT, "rename");
+	must_fail (directory_mailbox_add (w->d, "x", "b@example.org", 0, 0, &e), &e, ERROR_CORRUPT, "add");
+	must_fail (directory_alias_add (w->d, "b@example.org", "anna@example.org", &e), &e, ERROR_CORRUPT, "an alias");
+	must_fail (directory_domain_add (w->d, "example.net", &e), &e, ERROR_CORRUPT, "a domain");
+	must_fail (directory_domain_remove (w->d, "example.org", &e), &e, ERROR_CORRUPT, "no domain");
+}
+
+static void *
+rename_to_and_fro (void *path)
+{
+	GError *e = NULL;
+	g_autoptr (Directory) d = directory_open (path, FALSE, &e);
+	gboolean ok = d != NULL;
+	for (int i = 0; ok && i < 400; i++)
+		ok = directory_mailbox_rename (d, i % 2 ? "b@example.org" : "a@example.org", i % 2 ? "a@example.org" : "b@example.org", TRUE, &e);
+	return e;
+}
+
+/* Both addresses are hers all the time: the mailbox's one and the alias change places. */
+static void
+who_is_being_renamed_is_always_there (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "a@example.org");
+	must (directory_alias_add (w->d, "b@example.org", "a@example.org", &e), &e);
+	GThread *other = g_thread_new ("renames", rename_to_and_fro, w->path);
+	guint lost = 0;
+	for (int i = 0; i < 20000; i++) {
+		g_autofree char *detail = NULL;
+		g_autoptr (GPtrArray) found = directory_resolve (w->d, i % 2 ? "b@example.org" : "a@example.org", &detail, NULL);
+		lost += !found || found->len != 1 || strcmp (((DirectoryMailbox *) found->pdata[0])->id, id) != 0;
+	}
+	e = g_thread_join (other);
+	must (e == NULL, &e);
+	assert_int_equal (lost, 0);
+}
+
 #define IN_WORLD(f) cmocka_unit_test_setup_teardown (f, set_up, tear_down)
 
 int
@@ -430,7 +504,8 @@ main (void)
 		IN_WORLD (an_address_leads_to_mailboxes), IN_WORLD (aliases_have_an_end), IN_WORLD (a_renamed_mailbox_is_the_same),
 		IN_WORLD (a_deleted_mailbox_can_come_back_until_it_is_purged), IN_WORLD (a_password_is_right_or_nothing_is_said),
 		IN_WORLD (scram_proves_the_password_by_what_is_kept), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
-		IN_WORLD (two_connections_see_the_same),
+		IN_WORLD (two_connections_see_the_same), IN_WORLD (a_damaged_directory_is_not_an_empty_one),
+		IN_WORLD (who_is_being_renamed_is_always_there),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
