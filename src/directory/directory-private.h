@@ -7,7 +7,7 @@ struct Directory {
 	Db *db;
 };
 
-/* The key of @address, and its domain (lower case). FALSE with USAGE. */
+/* The key of @address, and its domain (lower case, U-labels). FALSE with USAGE. */
 gboolean address_split (const char *address, char **key_out, char **domain_out, GError **error);
 /* What @name, valid UTF-8, is compared by: an address, or (one domain) a local part. NULL only for what can't be read. */
 char *name_key (Directory *d, const char *name, GError **error);

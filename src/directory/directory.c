@@ -54,11 +54,12 @@ fold (const char *text)
 	return normal ? g_utf8_casefold (normal, -1) : NULL;
 }
 
-/* NULL: it is none. */
+/* NULL: it is none. Mail comes with U-labels or with A-labels ("xn--..."). */
 static char *
 domain_key (const char *domain)
 {
-	return is_domain (domain) ? fold (domain) : NULL;
+	g_autofree char *unicode = is_domain (domain) ? g_hostname_to_unicode (domain) : NULL;
+	return unicode ? fold (unicode) : NULL;
 }
 
 static char *

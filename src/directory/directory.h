@@ -3,7 +3,7 @@
  * their place in the schema and no meaning yet.
  *
  * A Directory is used by one thread at a time; others may have theirs on the same file. Addresses are "local@domain" in UTF-8, at most 254 octets,
- * compared without letters' case and shown as they were given. Errors: USAGE for what can't be an address, domain or
+ * compared without letters' case, A-labels as U-labels, and shown as they were given. Errors: USAGE for what can't be an address, domain or
  * password; what can't be read is never NOT_FOUND or NO_PERMISSION, but CORRUPT, TEMPORARY, IO. */
 #pragma once
 #include <glib.h>

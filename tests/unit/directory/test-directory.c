@@ -463,6 +463,24 @@ a_damaged_directory_is_not_an_empty_one (void **state)
 	must_fail (directory_domain_remove (w->d, "example.org", &e), &e, ERROR_CORRUPT, "no domain");
 }
 
+/* Mail comes with either (RFC 5890 2.3.2.1). */
+static void
+a_domain_is_one_in_letters_and_in_ascii (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	must (directory_domain_add (w->d, "B\xc3\xbc" "cher.example", &e), &e);
+	must_fail (directory_domain_add (w->d, "XN--bcher-kva.example", &e), &e, ERROR_EXISTS, "the same");
+	g_autofree char *id = add (w, "anna@xn--bcher-kva.example");
+	leads (w, "anna@b\xc3\xbc" "cher.example", "anna@xn--bcher-kva.example");
+	leads (w, "anna+x@BU\xcc\x88" "CHER.example", "anna@xn--bcher-kva.example|x");
+	leads (w, "anna@xn--bcher-kvb.example", "-");
+	must_fail (directory_domain_add (w->d, "xn--\xc3\xbc.example", &e), &e, ERROR_USAGE, "neither");
+	g_autoptr (GPtrArray) domains = directory_domains (w->d, &e);
+	assert_string_equal (domains->pdata[0], "b\xc3\xbc" "cher.example");
+	must_fail (directory_domain_remove (w->d, "xn--bcher-kva.example", &e), &e, ERROR_CONFLICT, "in use");
+}
+
 static void *
 rename_to_and_fro (void *path)
 {
@@ -505,6 +523,7 @@ main (void)
 		IN_WORLD (a_deleted_mailbox_can_come_back_until_it_is_purged), IN_WORLD (a_password_is_right_or_nothing_is_said),
 		IN_WORLD (scram_proves_the_password_by_what_is_kept), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
 		IN_WORLD (two_connections_see_the_same), IN_WORLD (a_damaged_directory_is_not_an_empty_one),
+		IN_WORLD (a_domain_is_one_in_letters_and_in_ascii),
 		IN_WORLD (who_is_being_renamed_is_always_there),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
