@@ -282,7 +282,7 @@ directory_mailbox_rename (Directory *d, const char *name, const char *address, g
 	ok = ok && db_run (d->db, "DELETE FROM alias WHERE key = ?1 AND target_key = ?2", error, "ss", key, old_key);
 	ok = ok && (strcmp (key, old_key) == 0 || address_is_free (d, key, address, error)) &&
 	     db_run (d->db, "UPDATE mailbox SET address = ?2, key = ?3, domain = ?4 WHERE id = ?1", error, "ssss", m->id, address, key, domain) &&
-	     db_run (d->db, "UPDATE alias SET target = ?2, target_key = ?3 WHERE target_key = ?1", error, "sss", old_key, address, key);
+	     db_run (d->db, "UPDATE OR REPLACE alias SET target = ?2, target_key = ?3 WHERE target_key = ?1", error, "sss", old_key, address, key);
 	if (ok && keep && strcmp (key, old_key) != 0)
 		ok = db_run (d->db, "INSERT INTO alias (key, alias, domain, target_key, target) VALUES (?1, ?2, ?3, ?4, ?5)", error, "sssss", old_key, m->address,
 		             old_domain, key, address);
@@ -312,6 +312,24 @@ directory_mailbox_set_roles (Directory *d, const char *name, guint roles, GError
 	return number && db_run (d->db, "UPDATE mailbox SET roles = ?2 WHERE number = ?1", error, "iI", number, roles);
 }
 
+/* Aliases of @key, and aliases that led to those only. */
+static gboolean
+delete_aliases (Directory *d, const char *key, GError **error)
+{
+	g_autoptr (GPtrArray) gone = g_ptr_array_new_with_free_func (g_free);
+	g_ptr_array_add (gone, g_strdup (key));
+	for (guint i = 0; i < gone->len; i++) {
+		const char *target = gone->pdata[i];
+		DbQuery *q = db_query (d->db, "SELECT key FROM alias WHERE target_key = ?1 AND (SELECT COUNT (*) FROM alias a WHERE a.key = alias.key) = 1", "s", target);
+		int row;
+		while ((row = db_step (d->db, q, error)) > 0)
+			g_ptr_array_add (gone, db_dup (q, 0));
+		if (row < 0 || !db_run (d->db, "DELETE FROM alias WHERE target_key = ?1", error, "s", target))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 gboolean
 directory_mailbox_delete (Directory *d, const char *name, GError **error)
 {
@@ -321,7 +339,7 @@ directory_mailbox_delete (Directory *d, const char *name, GError **error)
 	g_autoptr (DirectoryMailbox) m = directory_mailbox (d, name, error);
 	if (m && m->deleted)
 		error_fail (error, ERROR_NOT_FOUND, "the mailbox %s is deleted already", name);
-	gboolean ok = m && !m->deleted && address_split (m->address, &key, &domain, error) && db_run (d->db, "DELETE FROM alias WHERE target_key = ?1", error, "s", key) &&
+	gboolean ok = m && !m->deleted && address_split (m->address, &key, &domain, error) && delete_aliases (d, key, error) &&
 	              db_run (d->db, "UPDATE mailbox SET key = NULL, deleted = ?2 WHERE id = ?1", error, "si", m->id,
 	                      (gint64) (g_get_real_time () / G_USEC_PER_SEC)) &&
 	              db_commit (d->db, error);

@@ -48,7 +48,7 @@ gboolean directory_mailbox_rename (Directory *d, const char *name, const char *a
 gboolean directory_mailbox_set_disabled (Directory *d, const char *name, gboolean disabled, GError **error);
 gboolean directory_mailbox_set_quota (Directory *d, const char *name, guint64 quota, GError **error);
 gboolean directory_mailbox_set_roles (Directory *d, const char *name, guint roles, GError **error);
-/* Frees its address and those of its aliases that lead nowhere else; id, password and store stay until directory_purge. */
+/* Frees its address and those of aliases that lead, even through others, nowhere else; id, password and store stay until directory_purge. */
 gboolean directory_mailbox_delete (Directory *d, const char *name, GError **error);
 /* EXISTS if the address is another's by now. */
 gboolean directory_mailbox_undelete (Directory *d, const char *id, GError **error);

@@ -481,6 +481,30 @@ a_domain_is_one_in_letters_and_in_ascii (void **state)
 	must_fail (directory_domain_remove (w->d, "xn--bcher-kva.example", &e), &e, ERROR_CONFLICT, "in use");
 }
 
+static void
+aliases_follow_what_they_lead_to (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *anna = add (w, "anna@example.org"), *bob = add (w, "bob@example.org");
+	static const char *const aliases[][2] = {
+		{"n@example.org", "anna@example.org"}, {"x@example.org", "n@example.org"}, {"x@example.org", "anna@example.org"},
+		{"info@example.org", "n@example.org"}, {"all@example.org", "info@example.org"}, {"all@example.org", "bob@example.org"},
+		{"top@example.org", "x@example.org"}, {"empty@example.org", "bob@example.org"},
+	};
+	for (guint i = 0; i < G_N_ELEMENTS (aliases); i++)
+		must (directory_alias_add (w->d, aliases[i][0], aliases[i][1], &e), &e);
+	must (directory_mailbox_rename (w->d, "anna@example.org", "n@example.org", FALSE, &e), &e); /* x led to both */
+	leads (w, "x@example.org", "n@example.org");
+	must (directory_mailbox_delete (w->d, "n@example.org", &e), &e);
+	leads (w, "all@example.org", "bob@example.org");
+	for (const char *const *free_now = (const char *const[]){"x@example.org", "info@example.org", "top@example.org", NULL}; *free_now; free_now++)
+		g_free (add (w, *free_now));
+	g_autoptr (GPtrArray) left = directory_aliases (w->d, &e);
+	must (left != NULL, &e);
+	assert_int_equal (left->len, 2);
+}
+
 static void *
 rename_to_and_fro (void *path)
 {
@@ -523,7 +547,7 @@ main (void)
 		IN_WORLD (a_deleted_mailbox_can_come_back_until_it_is_purged), IN_WORLD (a_password_is_right_or_nothing_is_said),
 		IN_WORLD (scram_proves_the_password_by_what_is_kept), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
 		IN_WORLD (two_connections_see_the_same), IN_WORLD (a_damaged_directory_is_not_an_empty_one),
-		IN_WORLD (a_domain_is_one_in_letters_and_in_ascii),
+		IN_WORLD (a_domain_is_one_in_letters_and_in_ascii), IN_WORLD (aliases_follow_what_they_lead_to),
 		IN_WORLD (who_is_being_renamed_is_always_there),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
