@@ -6,7 +6,7 @@
 #include <gsasl.h>
 #include <string.h>
 
-#define PASSWORD_MAX 1000
+#define PASSWORD_MAX (CRYPT_MAX_PASSPHRASE_SIZE - 1)
 #define SALT_SIZE 16
 #define ROUNDS 10000
 /* Of nobody: what a wrong name is compared with, so that it takes as long. */
@@ -26,7 +26,8 @@ prepare (const char *password)
 {
 	char *out = NULL;
 	gboolean right = *password && strlen (password) <= PASSWORD_MAX && g_utf8_validate (password, -1, NULL) &&
-	                 gsasl_saslprep (password, GSASL_ALLOW_UNASSIGNED, &out, NULL) == GSASL_OK && *out;
+	                 gsasl_saslprep (password, GSASL_ALLOW_UNASSIGNED, &out, NULL) == GSASL_OK && *out &&
+	                 strlen (out) <= PASSWORD_MAX;
 	if (right)
 		return out;
 	wipe (out);
@@ -160,15 +161,16 @@ directory_scram_clear (DirectoryScram *s)
 	*s = (DirectoryScram){0};
 }
 
+/* One for all that a name can be written as, another for the other mechanism: as if it were kept. */
 static char *
-made_up_salt (Directory *d, const char *name, GError **error)
+made_up_salt (Directory *d, const char *name, const char *mechanism, GError **error)
 {
 	guint8 digest[32];
 	gsize size;
 	char *salt = NULL;
-	g_autofree char *text = g_utf8_casefold (name, -1);
+	g_autofree char *key = name_key (d, name, error), *text = key ? g_strconcat (mechanism, " ", key, NULL) : NULL;
 	DbQuery *q = db_query (d->db, "SELECT secret FROM meta", "");
-	int row = db_step (d->db, q, error);
+	int row = text ? db_step (d->db, q, error) : -1;
 	if (row > 0) {
 		const void *secret = db_blob (q, 0, &size);
 		if (gnutls_hmac_fast (GNUTLS_MAC_SHA256, secret, size, text, strlen (text), digest) == 0)
@@ -201,6 +203,6 @@ directory_scram (Directory *d, const char *name, const char *mechanism, Director
 		*out = (DirectoryScram){g_strdup (parts[1]), g_strdup (parts[2]), g_strdup (parts[3]), (guint) g_ascii_strtoull (parts[0], NULL, 10)};
 		return TRUE;
 	}
-	*out = (DirectoryScram){.salt = made_up_salt (d, name, error), .rounds = ROUNDS};
+	*out = (DirectoryScram){.salt = made_up_salt (d, name, mechanism, error), .rounds = ROUNDS};
 	return out->salt != NULL;
 }

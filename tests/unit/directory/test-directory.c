@@ -290,9 +290,17 @@ a_password_is_right_or_nothing_is_said (void **state)
 	g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, "anna", "secret", &e);
 	must (m && m->has_password, &e);
 	must_fail (directory_authenticate (w->d, "nobody@example.org", "secret", &e) != NULL, &e, ERROR_NO_PERMISSION, "nobody");
-	g_autofree char *long_one = g_strnfill (1001, 'x');
-	for (const char *const *bad = (const char *const[]){"", "a\nb", "\xff", long_one, NULL}; *bad; bad++)
+	/* U+FDFA: 3 octets that SASLprep makes 33 */
+	g_autofree char *ligature = g_strnfill (20, 'F'), *grows = NULL;
+	g_auto (GStrv) apart = g_strsplit (ligature, "F", -1);
+	grows = g_strjoinv ("\xef\xb7\xba", apart);
+	g_autofree char *long_one = g_strnfill (512, 'x'), *longest = g_strnfill (511, 'x');
+	for (const char *const *bad = (const char *const[]){"", "a\nb", "\xff", long_one, grows, NULL}; *bad; bad++)
 		must_fail (directory_set_password (w->d, "anna", *bad, &e), &e, ERROR_USAGE, "a bad password");
+	must (directory_set_password (w->d, "anna", longest, &e), &e);
+	g_autoptr (DirectoryMailbox) long_one_right = directory_authenticate (w->d, "anna", longest, &e);
+	must (long_one_right != NULL, &e);
+	must_fail (directory_authenticate (w->d, "anna", long_one, &e) != NULL, &e, ERROR_NO_PERMISSION, "one octet more");
 	g_autofree char *octets = NULL;
 	gsize size;
 	must (directory_set_password (w->d, "anna", "unlikely words", &e), &e);
@@ -505,6 +513,31 @@ aliases_follow_what_they_lead_to (void **state)
 	assert_int_equal (left->len, 2);
 }
 
+/* RFC 5802 section 9: what is answered for nobody looks like what is answered for somebody. */
+static void
+a_made_up_salt_is_like_a_kept_one (void **state)
+{
+	static const char *const names[] = {"%s@example.org", "%s", "%s@EXAMPLE.org"};
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "r\xc3\xb6@example.org");
+	must (directory_set_password (w->d, "r\xc3\xb6", "pencil", &e), &e);
+	for (const char *const *who = (const char *const[]){"r\xc3\xb6", "n\xc3\xb6", NULL}; *who; who++) {
+		g_auto (DirectoryScram) first = {0}, sha_1 = {0};
+		g_autofree char *plain = g_strdup_printf ("%s@example.org", *who);
+		must (directory_scram (w->d, plain, "SCRAM-SHA-256", &first, &e) && directory_scram (w->d, plain, "SCRAM-SHA-1", &sha_1, &e), &e);
+		assert_string_not_equal (first.salt, sha_1.salt);
+		g_autofree char *apart = g_utf8_normalize (*who, -1, G_NORMALIZE_NFD);
+		for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+			g_auto (DirectoryScram) other = {0};
+			g_auto (GStrv) around = g_strsplit (names[i], "%s", 2);
+			g_autofree char *name = g_strconcat (around[0], apart, around[1], NULL);
+			must (directory_scram (w->d, name, "SCRAM-SHA-256", &other, &e), &e);
+			assert_string_equal (other.salt, first.salt);
+		}
+	}
+}
+
 static void *
 rename_to_and_fro (void *path)
 {
@@ -548,7 +581,7 @@ main (void)
 		IN_WORLD (scram_proves_the_password_by_what_is_kept), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
 		IN_WORLD (two_connections_see_the_same), IN_WORLD (a_damaged_directory_is_not_an_empty_one),
 		IN_WORLD (a_domain_is_one_in_letters_and_in_ascii), IN_WORLD (aliases_follow_what_they_lead_to),
-		IN_WORLD (who_is_being_renamed_is_always_there),
+		IN_WORLD (a_made_up_salt_is_like_a_kept_one), IN_WORLD (who_is_being_renamed_is_always_there),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
