@@ -51,7 +51,7 @@ canaries_are_missing (SyncRun *run, const FolderRun *f, const FolderQuery *q)
 	UidIter it = {0};
 	guint32 uid;
 	g_auto (UidSet) missing = UID_SET_INIT, there = UID_SET_INIT;
-	if (!q->canaries || !q->canaries_told || q->has_all_uids)
+	if (!q->canaries || !q->canaries_told || q->has_all_uids || !f->binding->complete) /* else all UIDs are compared */
 		return FALSE;
 	uid_set_copy (&missing, q->canaries);
 	uid_set_remove_set (&missing, &q->vanished);
