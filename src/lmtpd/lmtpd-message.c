@@ -39,7 +39,7 @@ let_go (LmtpdMessage *m)
 }
 
 void
-message_free (LmtpdMessage *m)
+lmtpd_message_free (LmtpdMessage *m)
 {
 	if (!m)
 		return;

@@ -9,8 +9,8 @@ typedef enum { FAILURE_NONE, FAILURE_TOO_BIG, FAILURE_NO_SPACE, FAILURE_LOCAL } 
 
 /* @max counts without what is put before. */
 LmtpdMessage *message_new (const char *sender, const char *id, const char *folder, guint64 max);
-void message_free (LmtpdMessage *m);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (LmtpdMessage, message_free)
+void lmtpd_message_free (LmtpdMessage *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (LmtpdMessage, lmtpd_message_free)
 void message_put_before (LmtpdMessage *m, const char *header);
 /* After a failure, which stays, nothing more is kept. */
 void message_add (LmtpdMessage *m, const char *octets, gsize size);

@@ -74,7 +74,7 @@ static void
 forget_message (LmtpdSession *s)
 {
 	g_clear_pointer (&s->sender, g_free);
-	g_clear_pointer (&s->message, message_free);
+	g_clear_pointer (&s->message, lmtpd_message_free);
 	for (guint i = 0; i < s->recipients->len; i++)
 		if (s->recipients->pdata[i] && s->settings->recipient_free)
 			s->settings->recipient_free (s->recipients->pdata[i]);

@@ -72,7 +72,7 @@ store_place (Store *s, gint64 folder, gint64 message, guint flags, const char *k
 	d->total++;
 	d->unread += !(flags & FLAG_SEEN);
 	d->changed_modseq = modseq;
-	return !pending || db_run (s->db, "INSERT INTO pending (placement, folder, origin) VALUES (?1, ?2, NULLIF (?3, 0))", error, "iii", id, folder,
+	return !pending || s->home || db_run (s->db, "INSERT INTO pending (placement, folder, origin) VALUES (?1, ?2, NULLIF (?3, 0))", error, "iii", id, folder,
 	                           origin);
 }
 

@@ -41,6 +41,7 @@ struct Store {
 	Db *db;
 	char *path;
 	Id128 mailbox_id;
+	gboolean home; /* role */
 	gboolean reading, for_repair;
 	int lock_fd; /* -1: no synchronisation lock */
 

@@ -29,13 +29,13 @@ store_mailbox_id (const Store *s)
 /* ---- Schema ---- */
 
 static gboolean
-create_schema (Store *s, GError **error)
+create_schema (Store *s, gboolean home, GError **error)
 {
 	Id128 id = id128_random ();
 	g_autofree char *pragmas = g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", STORE_APPLICATION_ID, STORE_SCHEMA_VERSION);
 	return db_exec (s->db, schema_text, error) && db_exec (s->db, pragmas, error) &&
-	       db_run (s->db, "INSERT INTO meta (id, mailbox_id, role, created, modseq, indexed_message) VALUES (1, ?1, 'replica', ?2, 1, 0)", error, "bi", id.bytes, (gsize) ID_SIZE,
-	               (gint64) (g_get_real_time () / G_USEC_PER_SEC));
+	       db_run (s->db, "INSERT INTO meta (id, mailbox_id, role, created, modseq, indexed_message) VALUES (1, ?1, ?3, ?2, 1, 0)", error, "bis", id.bytes, (gsize) ID_SIZE,
+	               (gint64) (g_get_real_time () / G_USEC_PER_SEC), home ? "home" : "replica");
 }
 
 /* Version n is reached from n - 1 by the SQL at index n; 1 is schema.sql itself. */
@@ -97,7 +97,7 @@ read_marks (Store *s, Marks *m, GError **error)
 }
 
 static gboolean
-bring_up_to_date (Store *s, gboolean read_only, gboolean create, GError **error)
+bring_up_to_date (Store *s, gboolean read_only, gboolean create, gboolean home, GError **error)
 {
 	Marks m;
 	if (!read_marks (s, &m, error))
@@ -117,7 +117,7 @@ bring_up_to_date (Store *s, gboolean read_only, gboolean create, GError **error)
 		return error_fail (error, ERROR_CONFLICT, "the store %s is of an older version: open it for writing once", s->path);
 	gboolean ok = db_begin (s->db, error) &&
 	              (db_number (s->db, "PRAGMA user_version", -1, "") == STORE_SCHEMA_VERSION || /* another process was faster */
-	               (version == 0 ? create_schema (s, error) : migrate_from (s, version, error))) &&
+	               (version == 0 ? create_schema (s, home, error) : migrate_from (s, version, error))) &&
 	              db_commit (s->db, error);
 	db_rollback (s->db);
 	return ok;
@@ -132,13 +132,14 @@ damaged_identity (const Store *s, GError **error)
 static gboolean
 read_meta (Store *s, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT mailbox_id FROM meta WHERE length (mailbox_id) = ?1", "I", ID_SIZE);
+	DbQuery *q = db_query (s->db, "SELECT mailbox_id, role = 'home' FROM meta WHERE length (mailbox_id) = ?1", "I", ID_SIZE);
 	int r = db_step (s->db, q, error);
 	if (r == 0)
 		damaged_identity (s, error);
 	gsize size = 0;
 	const void *id = r > 0 ? db_blob (q, 0, &size) : NULL;
 	memcpy (s->mailbox_id.bytes, id ? id : "", size);
+	s->home = r > 0 && db_int (q, 1);
 	db_reset (q);
 	return r > 0;
 }
@@ -183,7 +184,7 @@ store_open (const char *path, StoreOpen flags, GError **error)
 	s->deltas = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) delta_free);
 	g_mutex_init (&s->dictionary_lock);
 	s->ddicts = g_hash_table_new_full (NULL, NULL, NULL, free_ddict);
-	if (!bring_up_to_date (s, read_only, (flags & STORE_CREATE) != 0, error) || !read_identity (s, read_only || (flags & STORE_FOR_REPAIR), error)) {
+	if (!bring_up_to_date (s, read_only, (flags & STORE_CREATE) != 0, (flags & STORE_HOME) != 0, error) || !read_identity (s, read_only || (flags & STORE_FOR_REPAIR), error)) {
 		store_close (s);
 		return NULL;
 	}

@@ -19,11 +19,12 @@ typedef struct Store Store;
 typedef enum {
 	STORE_READ_ONLY = 1 << 0,
 	STORE_CREATE = 1 << 1, /* make it if absent or empty; EXISTS is no error */
+	STORE_HOME = 1 << 3,   /* a new one is a mailbox's home: nothing in it is ever pending */
 	STORE_FOR_REPAIR = 1 << 2, /* also with a damaged identity (else only for reading): for store_check */
 } StoreOpen;
 
 /* Opens the store at @path; migrates an older schema (unless read-only: then an older one is CONFLICT); refuses a newer one. A file
- * that is empty is CORRUPT without STORE_CREATE: something was in it. A new store gets a fresh mailbox id and role 'replica'. File mode 0600. */
+ * that is empty is CORRUPT without STORE_CREATE: something was in it. A new store gets a fresh mailbox id and role 'replica' (STORE_HOME: 'home'). File mode 0600. */
 Store *store_open (const char *path, StoreOpen flags, GError **error);
 void store_close (Store *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Store, store_close)

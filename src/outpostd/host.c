@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CERTIFICATE_DAYS 3650
+#define MESSAGE_MAX (G_GUINT64_CONSTANT (64) << 20)
+#define CONNECTIONS 10000
+#define PER_ADDRESS 100
+
+/* ---- Configuration ---- */
+
+static const char *const known[][2] = {
+	{"server", "name"}, {"server", "user"}, {"server", "connections"}, {"server", "connections-per-address"}, {"server", "message-max"},
+	{"imap", "listen"}, {"imaps", "listen"}, {"lmtp", "listen"}, {"tls", "certificate"}, {"tls", "key"},
+};
+
+static gboolean
+is_known (const char *group, const char *key)
+{
+	for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+		if (strcmp (known[i][0], group) == 0 && (!key || strcmp (known[i][1], key) == 0))
+			return TRUE;
+	return FALSE;
+}
+
+static gboolean
+check_names (GKeyFile *file, const char *path, GError **error)
+{
+	g_auto (GStrv) groups = g_key_file_get_groups (file, NULL);
+	for (char **g = groups; *g; g++) {
+		if (!is_known (*g, NULL))
+			return error_fail (error, ERROR_USAGE, "%s: there is no section [%s]", path, *g);
+		g_auto (GStrv) keys = g_key_file_get_keys (file, *g, NULL, NULL);
+		for (char **k = keys; *k; k++)
+			if (!is_known (*g, *k))
+				return error_fail (error, ERROR_USAGE, "%s: section [%s] knows no '%s'", path, *g, *k);
+	}
+	return TRUE;
+}
+
+/* NULL for none, and for an empty one. */
+static char *
+text_of (GKeyFile *file, const char *group, const char *key)
+{
+	char *text = g_key_file_get_string (file, group, key, NULL);
+	if (text && !*g_strstrip (text))
+		g_clear_pointer (&text, g_free);
+	return text;
+}
+
+static gboolean
+number_of (GKeyFile *file, const char *path, const char *key, guint64 otherwise, guint64 max, guint64 *out, GError **error)
+{
+	g_autofree char *text = text_of (file, "server", key);
+	*out = otherwise;
+	return !text || g_ascii_string_to_unsigned (text, 10, 1, max, out, NULL) ||
+	       error_fail (error, ERROR_USAGE, "%s: %s must be a number from 1 to %" G_GUINT64_FORMAT ", not '%s'", path, key, max, text);
+}
+
+/* Relative to the folder. */
+static char *
+path_of (const Host *h, char *given, const char *otherwise)
+{
+	g_autofree char *path = given ? given : g_strdup (otherwise);
+	return g_path_is_absolute (path) ? g_steal_pointer (&path) : g_build_filename (h->folder, path, NULL);
+}
+
+static gboolean
+read_configuration (Host *h, GError **error)
+{
+	g_autofree char *path = g_build_filename (h->folder, "outpostd.conf", NULL);
+	g_autoptr (GKeyFile) file = g_key_file_new ();
+	g_autoptr (GError) local = NULL;
+	guint64 connections, per_address;
+	if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)) {
+		if (g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+			return error_fail (error, ERROR_NOT_FOUND, "there is no %s: `outpostd init --dir %s --domain DOMAIN` makes a server there", path, h->folder);
+		return error_fail (error, ERROR_USAGE, "%s: %s", path, local->message);
+	}
+	if (!check_names (file, path, error) || !number_of (file, path, "connections", CONNECTIONS, 1000000, &connections, error) ||
+	    !number_of (file, path, "connections-per-address", PER_ADDRESS, 1000000, &per_address, error) ||
+	    !number_of (file, path, "message-max", MESSAGE_MAX, G_GUINT64_CONSTANT (2) << 30, &h->message_max, error))
+		return FALSE;
+	h->connections = (guint) connections;
+	h->per_address = (guint) per_address;
+	h->name = text_of (file, "server", "name");
+	h->user = text_of (file, "server", "user");
+	h->imap = text_of (file, "imap", "listen");
+	h->imaps = text_of (file, "imaps", "listen");
+	h->lmtp = text_of (file, "lmtp", "listen");
+	h->certificate = path_of (h, text_of (file, "tls", "certificate"), "tls/certificate.pem");
+	h->key = path_of (h, text_of (file, "tls", "key"), "tls/key.pem");
+	return h->name || error_fail (error, ERROR_USAGE, "%s: [server] must say its name", path);
+}
+
+Host *
+host_open (const char *folder, GError **error)
+{
+	g_autoptr (Host) h = g_new0 (Host, 1);
+	h->folder = g_canonicalize_filename (folder, NULL);
+	return read_configuration (h, error) ? g_steal_pointer (&h) : NULL;
+}
+
+void
+host_free (Host *h)
+{
+	if (!h)
+		return;
+	char *const texts[] = {h->folder, h->name, h->imap, h->imaps, h->lmtp, h->certificate, h->key, h->user};
+	for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+		g_free (texts[i]);
+	g_free (h);
+}
+
+gboolean
+host_become_user (const Host *h, GError **error)
+{
+	if (!h->user || geteuid () != 0)
+		return TRUE;
+	const struct passwd *p = getpwnam (h->user);
+	if (!p)
+		return error_fail (error, ERROR_USAGE, "%s/outpostd.conf: there is no user %s", h->folder, h->user);
+	return (initgroups (h->user, p->pw_gid) == 0 && setgid (p->pw_gid) == 0 && setuid (p->pw_uid) == 0) ||
+	       error_set_errno (error, errno, "becoming %s", h->user);
+}
+
+/* ---- The directory ---- */
+
+static void
+close_directory (gpointer d)
+{
+	directory_free (d);
+}
+
+Directory *
+host_directory (Host *h, GError **error)
+{
+	static GPrivate mine = G_PRIVATE_INIT (close_directory); /* a process serves one host */
+	Directory *d = g_private_get (&mine);
+	if (!d) {
+		g_autofree char *path = g_build_filename (h->folder, "directory.db", NULL);
+		d = directory_open (path, FALSE, error);
+		g_private_set (&mine, d);
+	}
+	return d;
+}
+
+char *
+host_store_path (const Host *h, const char *id)
+{
+	return g_build_filename (h->folder, "mail", id, NULL);
+}
+
+/* ---- Mailboxes ---- */
+
+static gboolean
+make_folders (Store *s, GError **error)
+{
+	static const NewFolder folders[] = {
+		{.name = "INBOX", .role = "inbox"}, {.name = "Drafts", .role = "drafts"}, {.name = "Sent Items", .role = "sent"},
+		{.name = "Deleted Items", .role = "trash"}, {.name = "Junk", .role = "junk"}, {.name = "Archive", .role = "archive"},
+	};
+	gboolean ok = store_begin (s, error);
+	for (guint i = 0; ok && i < G_N_ELEMENTS (folders); i++) {
+		NewFolder n = folders[i];
+		gint64 id;
+		n.subscribed = n.selectable = TRUE;
+		ok = store_folder_create (s, &n, &id, error);
+	}
+	ok = ok && store_commit (s, error);
+	store_rollback (s);
+	return ok;
+}
+
+static void
+remove_store (const char *path)
+{
+	for (const char *const *end = (const char *const[]){"", "-wal", "-shm", ".lock", NULL}; *end; end++) {
+		g_autofree char *file = g_strconcat (path, *end, NULL);
+		g_unlink (file);
+	}
+}
+
+/* The store first: a row of the directory without one would be a mailbox that can't be opened, one without a row is nobody's. */
+gboolean
+host_create_mailbox (Host *h, const char *address, guint64 quota, guint roles, GError **error)
+{
+	Directory *d = host_directory (h, error);
+	g_autofree char *fresh = host_store_path (h, "new-XXXXXX");
+	int fd = d ? g_mkstemp_full (fresh, O_RDWR | O_CLOEXEC, 0600) : -1;
+	if (fd < 0)
+		return d ? error_set_errno (error, errno, "making a store in %s/mail", h->folder) : FALSE;
+	close (fd);
+	g_autoptr (Store) s = store_open (fresh, STORE_CREATE | STORE_HOME, error);
+	if (!s || !make_folders (s, error)) {
+		g_clear_pointer (&s, store_close);
+		remove_store (fresh);
+		return FALSE;
+	}
+	char id[ID_TEXT_SIZE];
+	Id128 mailbox = store_mailbox_id (s);
+	id128_text (&mailbox, id);
+	g_clear_pointer (&s, store_close);
+	g_autofree char *path = host_store_path (h, id);
+	gboolean ok = rename (fresh, path) == 0 || error_set_errno (error, errno, "making the store %s", path);
+	ok = ok && directory_mailbox_add (d, id, address, quota, roles, error);
+	if (!ok) {
+		remove_store (path);
+		remove_store (fresh);
+	}
+	return ok;
+}
+
+/* ---- The first set-up ---- */
+
+static gboolean
+tls_failed (int code, GError **error)
+{
+	return code >= 0 || error_fail (error, ERROR_IO, "making a certificate: %s", gnutls_strerror (code));
+}
+
+static gboolean
+write_pem (const char *folder, const char *name, gnutls_datum_t *pem, guint mode, GError **error)
+{
+	g_autofree char *path = g_build_filename (folder, name, NULL);
+	g_autoptr (GError) local = NULL;
+	gboolean ok = g_file_set_contents_full (path, (const char *) pem->data, pem->size, G_FILE_SET_CONTENTS_CONSISTENT, (int) mode, &local);
+	gnutls_free (pem->data);
+	return ok || error_fail (error, ERROR_IO, "%s", local->message);
+}
+
+static gboolean
+sign (gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char *name, GError **error)
+{
+	guint8 serial[16];
+	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
+	gnutls_rnd (GNUTLS_RND_NONCE, serial, sizeof serial);
+	serial[0] &= 0x7f;
+	return tls_failed (gnutls_x509_privkey_generate (key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS (GNUTLS_ECC_CURVE_SECP256R1), 0), error) &&
+	       tls_failed (gnutls_x509_crt_set_version (crt, 3), error) && tls_failed (gnutls_x509_crt_set_serial (crt, serial, sizeof serial), error) &&
+	       tls_failed (gnutls_x509_crt_set_activation_time (crt, now - 3600), error) &&
+	       tls_failed (gnutls_x509_crt_set_expiration_time (crt, now + CERTIFICATE_DAYS * G_GINT64_CONSTANT (86400)), error) &&
+	       tls_failed (gnutls_x509_crt_set_dn_by_oid (crt, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned) strlen (name)), error) &&
+	       tls_failed (gnutls_x509_crt_set_subject_alt_name (crt, GNUTLS_SAN_DNSNAME, name, (unsigned) strlen (name), GNUTLS_FSAN_SET), error) &&
+	       tls_failed (gnutls_x509_crt_set_basic_constraints (crt, 0, -1), error) &&
+	       tls_failed (gnutls_x509_crt_set_key_purpose_oid (crt, GNUTLS_KP_TLS_WWW_SERVER, 0), error) &&
+	       tls_failed (gnutls_x509_crt_set_key (crt, key), error) && tls_failed (gnutls_x509_crt_sign2 (crt, crt, key, GNUTLS_DIG_SHA256, 0), error);
+}
+
+static gboolean
+make_certificate (const char *folder, const char *name, GError **error)
+{
+	gnutls_x509_privkey_t key;
+	gnutls_x509_crt_t crt;
+	gnutls_datum_t key_pem = {0}, crt_pem = {0};
+	if (gnutls_x509_privkey_init (&key) < 0 || gnutls_x509_crt_init (&crt) < 0)
+		return error_fail (error, ERROR_IO, "no memory for a certificate");
+	gboolean ok = sign (crt, key, name, error) && tls_failed (gnutls_x509_privkey_export2_pkcs8 (key, GNUTLS_X509_FMT_PEM, NULL, 0, &key_pem), error) &&
+	              tls_failed (gnutls_x509_crt_export2 (crt, GNUTLS_X509_FMT_PEM, &crt_pem), error) &&
+	              write_pem (folder, "key.pem", &key_pem, 0600, error) && write_pem (folder, "certificate.pem", &crt_pem, 0644, error);
+	gnutls_x509_crt_deinit (crt);
+	gnutls_x509_privkey_deinit (key);
+	return ok;
+}
+
+static gboolean
+write_configuration (const char *folder, const char *name, const char *user, GError **error)
+{
+	g_autoptr (GError) local = NULL;
+	g_autofree char *path = g_build_filename (folder, "outpostd.conf", NULL);
+	g_autofree char *text = g_strdup_printf (
+		"# The configuration of outpostd(8). A relative path is below this folder.\n\n"
+		"[server]\n# As in the certificate, and as mail servers see it.\nname = %s\n"
+		"# Who the server becomes after its sockets are open, when root starts it.\n%suser = %s\n\n"
+		"# With STARTTLS; a password is taken in plain from this machine only.\n[imap]\nlisten = 0.0.0.0:143\n\n"
+		"[imaps]\nlisten = 0.0.0.0:993\n\n"
+		"# Where the mail transfer agent delivers: a socket, or an address of this machine.\n[lmtp]\nlisten = lmtp.sock\n\n"
+		"[tls]\ncertificate = tls/certificate.pem\nkey = tls/key.pem\n",
+		name, user ? "" : "#", user ? user : "outpostd");
+	return g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0640, &local) || error_fail (error, ERROR_IO, "%s", local->message);
+}
+
+static gboolean
+give_to (const char *folder, const struct passwd *owner, GError **error)
+{
+	static const char *const names[] = {"", "outpostd.conf", "directory.db", "directory.db-wal", "directory.db-shm", "tls", "tls/key.pem",
+	                                    "tls/certificate.pem", "mail"};
+	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+		g_autofree char *path = g_build_filename (folder, names[i], NULL);
+		if (chown (path, owner->pw_uid, owner->pw_gid) != 0 && errno != ENOENT)
+			return error_set_errno (error, errno, "giving %s to %s", path, owner->pw_name);
+	}
+	return TRUE;
+}
+
+gboolean
+host_init (const char *folder, const char *domain, const char *name, const char *user, GError **error)
+{
+	g_autofree char *tls = g_build_filename (folder, "tls", NULL), *mail = g_build_filename (folder, "mail", NULL);
+	g_autofree char *conf = g_build_filename (folder, "outpostd.conf", NULL), *path = g_build_filename (folder, "directory.db", NULL);
+	const struct passwd *owner = user ? getpwnam (user) : NULL;
+	if (user && !owner)
+		return error_fail (error, ERROR_USAGE, "there is no user %s: `adduser --system --group %s` makes one", user, user);
+	if (g_file_test (conf, G_FILE_TEST_EXISTS))
+		return error_fail (error, ERROR_EXISTS, "there is a server in %s already", folder);
+	if (g_mkdir_with_parents (folder, 0750) != 0 || g_mkdir_with_parents (tls, 0700) != 0 || g_mkdir_with_parents (mail, 0700) != 0)
+		return error_set_errno (error, errno, "making the folder %s", folder);
+	g_autoptr (Directory) d = directory_open (path, TRUE, error);
+	g_autoptr (GError) local = NULL;
+	if (!d || (!directory_domain_add (d, domain, &local) && !error_is (local, ERROR_EXISTS))) {
+		if (local)
+			g_propagate_error (error, g_steal_pointer (&local));
+		return FALSE;
+	}
+	/* the configuration last: with it, it is a server */
+	return make_certificate (tls, name, error) && write_configuration (folder, name, user, error) && (!owner || give_to (folder, owner, error));
+}

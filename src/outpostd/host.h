@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A mailbox server's folder on disk: outpostd.conf, directory.db, tls/, mail/ID (a store for each mailbox). Used by the server and by outpostctl,
+ * at the same time.
+ *
+ * A Host is used by any number of threads; each has a connection to the directory of its own. */
+#pragma once
+#include "directory.h"
+#include "store.h"
+
+typedef struct {
+	char *folder, *name;  /* name: the server's, for greetings and Received fields */
+	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; NULL: not served */
+	char *certificate, *key;
+	char *user; /* to become after the sockets are open; NULL: stay */
+	guint64 message_max;
+	guint connections, per_address;
+} Host;
+
+/* Reads @folder/outpostd.conf. NOT_FOUND names `outpostd init`; USAGE names the file and what is wrong in it. */
+Host *host_open (const char *folder, GError **error);
+void host_free (Host *h);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Host, host_free)
+/* Makes @folder with a configuration, a directory with @domain, and a certificate for @name that it signs itself. EXISTS if it is there. */
+gboolean host_init (const char *folder, const char *domain, const char *name, const char *user, GError **error);
+
+/* Root becomes whom the mail belongs to, for good; nobody else changes. */
+gboolean host_become_user (const Host *h, GError **error);
+/* The calling thread's. Borrowed. */
+Directory *host_directory (Host *h, GError **error);
+char *host_store_path (const Host *h, const char *id);
+/* A mailbox with a store and the folders that people expect. */
+gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint roles, GError **error);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outpostctl: mailboxes, aliases and domains of a mailbox server, while it runs or not. */
+#include "host.h"
+#include "secret.h"
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KEPT_DAYS 30
+
+static char *folder, *quota_option, *password_command;
+static gboolean admin, deleted_too, keep_alias, version;
+
+static const GOptionEntry options[] = {
+	{"dir", 'd', 0, G_OPTION_ARG_FILENAME, &folder, "The server's folder (/srv/mail)", "DIR"},
+	{"quota", 0, 0, G_OPTION_ARG_STRING, &quota_option, "mailbox create: how much it may hold", "10G"},
+	{"password-command", 0, 0, G_OPTION_ARG_STRING, &password_command, "mailbox create, passwd: a command that prints the password, instead of asking", "COMMAND"},
+	{"admin", 0, 0, G_OPTION_ARG_NONE, &admin, "mailbox create: of an administrator", NULL},
+	{"deleted", 0, 0, G_OPTION_ARG_NONE, &deleted_too, "mailbox list: the deleted ones, which are kept for 30 days", NULL},
+	{"keep-alias", 0, 0, G_OPTION_ARG_NONE, &keep_alias, "mailbox rename: mail to the old address still arrives", NULL},
+	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
+	{NULL},
+};
+
+typedef struct {
+	Host *host;
+	Directory *d;
+	char **args;
+} Ctl;
+
+/* "10G", "500M", "100k", "0" for none. */
+static gboolean
+parse_quota (const char *text, guint64 *out, GError **error)
+{
+	static const char units[] = "kMGT";
+	char *end;
+	guint64 n = text ? g_ascii_strtoull (text, &end, 10) : 0;
+	const char *unit = text && *end ? strchr (units, *end) : NULL;
+	*out = n;
+	if (!text)
+		return TRUE;
+	for (const char *u = units; unit && u <= unit && *out < G_MAXINT64 / 1024; u++)
+		*out *= 1024;
+	return (end != text && g_ascii_isdigit (*text) && n < G_MAXINT64 / 1024 && (!*end || (unit && !end[1]))) ||
+	       error_fail (error, ERROR_USAGE, "'%s' is no size: say for example 10G or 500M, or 0 for no limit", text);
+}
+
+static gboolean
+set_password (Ctl *c, const char *name, GError **error)
+{
+	g_autofree char *question = g_strdup_printf ("Password for %s: ", name);
+	char *first = password_command ? secret_from_command (password_command, 60000, NULL, error) : secret_from_prompt (question, NULL, error);
+	char *second = first && !password_command ? secret_from_prompt ("Once more: ", NULL, error) : NULL;
+	gboolean ok = first && (password_command || second);
+	if (ok && second && strcmp (first, second) != 0)
+		ok = error_fail (error, ERROR_USAGE, "these are two different passwords; nothing was changed");
+	ok = ok && directory_set_password (c->d, name, first, error);
+	secret_free (first);
+	secret_free (second);
+	return ok;
+}
+
+static gboolean
+mailbox_create (Ctl *c, GError **error)
+{
+	guint64 quota;
+	if (!parse_quota (quota_option, &quota, error) || !host_create_mailbox (c->host, c->args[0], quota, admin ? DIRECTORY_ADMINISTRATOR : 0, error))
+		return FALSE;
+	if (set_password (c, c->args[0], error)) {
+		printf ("The mailbox %s is made.\n", c->args[0]);
+		return TRUE;
+	}
+	g_prefix_error (error, "the mailbox %s is made, but has no password (outpostctl mailbox passwd %s): ", c->args[0], c->args[0]);
+	return FALSE;
+}
+
+static void
+print_mailbox (const DirectoryMailbox *m)
+{
+	g_autofree char *quota = m->quota ? g_format_size_full (m->quota, G_FORMAT_SIZE_IEC_UNITS) : g_strdup ("no limit");
+	printf ("%-40s %12s  %s%s%s%s\n", m->address, quota, m->id, m->disabled ? " disabled" : "", m->roles & DIRECTORY_ADMINISTRATOR ? " administrator" : "",
+	        m->has_password ? "" : " without password");
+}
+
+static gboolean
+mailbox_list (Ctl *c, GError **error)
+{
+	g_autoptr (GPtrArray) all = directory_mailboxes (c->d, deleted_too, error);
+	for (guint i = 0; all && i < all->len; i++)
+		print_mailbox (all->pdata[i]);
+	return all != NULL;
+}
+
+static gboolean
+mailbox_show (Ctl *c, GError **error)
+{
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
+	g_autofree char *path = m ? host_store_path (c->host, m->id) : NULL;
+	g_autoptr (Store) s = m ? store_open (path, STORE_READ_ONLY, error) : NULL;
+	StoreStatistics now;
+	if (!s || !store_statistics (s, &now, error))
+		return FALSE;
+	g_autofree char *size = g_format_size_full (now.content_octets, G_FORMAT_SIZE_IEC_UNITS);
+	print_mailbox (m);
+	printf ("%" G_GUINT64_FORMAT " messages in %" G_GUINT64_FORMAT " folders, %s; %s\n", now.placements, now.folders, size, path);
+	return TRUE;
+}
+
+static gboolean
+mailbox_passwd (Ctl *c, GError **error)
+{
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error); /* before anything is asked */
+	return m && set_password (c, c->args[0], error);
+}
+
+static gboolean
+mailbox_disable (Ctl *c, GError **error)
+{
+	return directory_mailbox_set_disabled (c->d, c->args[0], TRUE, error);
+}
+
+static gboolean
+mailbox_enable (Ctl *c, GError **error)
+{
+	return directory_mailbox_set_disabled (c->d, c->args[0], FALSE, error);
+}
+
+static gboolean
+mailbox_quota (Ctl *c, GError **error)
+{
+	guint64 quota;
+	return parse_quota (c->args[1], &quota, error) && directory_mailbox_set_quota (c->d, c->args[0], quota, error);
+}
+
+static gboolean
+mailbox_rename (Ctl *c, GError **error)
+{
+	return directory_mailbox_rename (c->d, c->args[0], c->args[1], keep_alias, error);
+}
+
+static gboolean
+mailbox_delete (Ctl *c, GError **error)
+{
+	if (!directory_mailbox_delete (c->d, c->args[0], error))
+		return FALSE;
+	printf ("The mailbox %s takes no mail and no log-on any more; it is kept for %d days: outpostctl mailbox list --deleted\n", c->args[0], KEPT_DAYS);
+	return TRUE;
+}
+
+static gboolean
+mailbox_undelete (Ctl *c, GError **error)
+{
+	return directory_mailbox_undelete (c->d, c->args[0], error);
+}
+
+static gboolean
+domain_add (Ctl *c, GError **error)
+{
+	return directory_domain_add (c->d, c->args[0], error);
+}
+
+static gboolean
+domain_remove (Ctl *c, GError **error)
+{
+	return directory_domain_remove (c->d, c->args[0], error);
+}
+
+static gboolean
+domain_list (Ctl *c, GError **error)
+{
+	g_autoptr (GPtrArray) all = directory_domains (c->d, error);
+	for (guint i = 0; all && i < all->len; i++)
+		printf ("%s\n", (const char *) all->pdata[i]);
+	return all != NULL;
+}
+
+static gboolean
+alias_add (Ctl *c, GError **error)
+{
+	return directory_alias_add (c->d, c->args[0], c->args[1], error);
+}
+
+static gboolean
+alias_remove (Ctl *c, GError **error)
+{
+	return directory_alias_remove (c->d, c->args[0], c->args[1], error);
+}
+
+static gboolean
+alias_list (Ctl *c, GError **error)
+{
+	g_autoptr (GPtrArray) all = directory_aliases (c->d, error);
+	for (guint i = 0; all && i < all->len; i++)
+		printf ("%-40s %s\n", ((DirectoryAlias *) all->pdata[i])->alias, ((DirectoryAlias *) all->pdata[i])->target);
+	return all != NULL;
+}
+
+static const struct {
+	const char *noun, *verb, *arguments, *what;
+	guint min, max;
+	gboolean (*run) (Ctl *c, GError **error);
+} verbs[] = {
+	{"mailbox", "create", "ADDRESS", "make a mailbox; asks for its password", 1, 1, mailbox_create},
+	{"mailbox", "list", "", "all mailboxes", 0, 0, mailbox_list},
+	{"mailbox", "show", "ADDRESS", "one of them, with what it holds", 1, 1, mailbox_show},
+	{"mailbox", "passwd", "ADDRESS", "another password", 1, 1, mailbox_passwd},
+	{"mailbox", "quota", "ADDRESS SIZE", "how much it may hold; 0: no limit", 2, 2, mailbox_quota},
+	{"mailbox", "disable", "ADDRESS", "no log-on; mail still arrives", 1, 1, mailbox_disable},
+	{"mailbox", "enable", "ADDRESS", "the opposite", 1, 1, mailbox_enable},
+	{"mailbox", "rename", "ADDRESS NEW", "another address; mail programs notice nothing else", 2, 2, mailbox_rename},
+	{"mailbox", "delete", "ADDRESS", "kept for 30 days", 1, 1, mailbox_delete},
+	{"mailbox", "undelete", "ID", "back again", 1, 1, mailbox_undelete},
+	{"domain", "add", "DOMAIN", "addresses in it are of this server", 1, 1, domain_add},
+	{"domain", "remove", "DOMAIN", "one without mailboxes", 1, 1, domain_remove},
+	{"domain", "list", "", "all domains", 0, 0, domain_list},
+	{"alias", "add", "ALIAS TARGET", "mail to ALIAS goes to TARGET; several are possible", 2, 2, alias_add},
+	{"alias", "remove", "ALIAS [TARGET]", "one of them, or all", 1, 2, alias_remove},
+	{"alias", "list", "", "all aliases", 0, 0, alias_list},
+};
+
+static char *
+summary (void)
+{
+	GString *text = g_string_new ("Commands:");
+	for (guint i = 0; i < G_N_ELEMENTS (verbs); i++) {
+		g_autofree char *words = g_strdup_printf ("%s %s %s", verbs[i].noun, verbs[i].verb, verbs[i].arguments);
+		g_string_append_printf (text, "\n  %-32s %s", words, verbs[i].what);
+	}
+	return g_string_free (text, FALSE);
+}
+
+static gboolean
+run (char **words, GError **error)
+{
+	guint n = g_strv_length (words);
+	for (guint i = 0; n >= 2 && i < G_N_ELEMENTS (verbs); i++) {
+		if (strcmp (verbs[i].noun, words[0]) != 0 || strcmp (verbs[i].verb, words[1]) != 0)
+			continue;
+		if (n - 2 < verbs[i].min || n - 2 > verbs[i].max)
+			return error_fail (error, ERROR_USAGE, "say: outpostctl %s %s %s", verbs[i].noun, verbs[i].verb, verbs[i].arguments);
+		g_autoptr (Host) h = host_open (folder ? folder : "/srv/mail", error);
+		Directory *d = h && host_become_user (h, error) ? host_directory (h, error) : NULL;
+		Ctl c = {h, d, words + 2};
+		return d && verbs[i].run (&c, error);
+	}
+	return error_fail (error, ERROR_USAGE, "there is no such command: outpostctl --help lists them");
+}
+
+int
+main (int argc, char **argv)
+{
+	g_autoptr (GError) error = NULL;
+	g_autoptr (GOptionContext) context = g_option_context_new ("COMMAND - mailboxes, aliases and domains of a mailbox server");
+	g_autofree char *text = summary ();
+	setlocale (LC_ALL, "");
+	g_option_context_add_main_entries (context, options, NULL);
+	g_option_context_set_summary (context, text);
+	gboolean ok = g_option_context_parse (context, &argc, &argv, &error);
+	if (ok && version)
+		printf ("outpostctl %s\n", OUTPOST_VERSION);
+	else
+		ok = ok && run (argv + 1, &error);
+	if (!ok)
+		fprintf (stderr, "outpostctl: %s\n", error->message);
+	return ok ? 0 : error->domain != OUTPOST_ERROR || error->code == ERROR_USAGE ? 2 : error->code == ERROR_NOT_FOUND ? 3 : 1;
+}

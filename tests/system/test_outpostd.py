@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""outpostd as an administrator meets it: made, mailboxes made, mail delivered by LMTP, read by IMAP with TLS, and synchronised by outpost."""
+import imaplib
+import os
+import re
+import signal
+import smtplib
+import ssl
+import subprocess
+
+import pytest
+from dovecot import free_port, wait_for_port
+from outpost import find_binary
+
+BUILD = os.path.dirname(os.path.dirname(find_binary() or "/x/x"))
+MESSAGE = b"From: a@elsewhere.example\r\nSubject: hello\r\nMessage-ID: <1@elsewhere.example>\r\n\r\nbody\r\n.\r\n\xe4\r\n"
+
+
+class Server:
+    def __init__(self, folder):
+        self.folder, self.imap, self.imaps = str(folder), free_port(), free_port()
+        self.environment = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "exitcode=99"))
+        self.run("outpostd", "init", "--domain", "example.org", "--name", "localhost")
+        path = os.path.join(self.folder, "outpostd.conf")
+        text = open(path).read().replace("0.0.0.0:143", f"127.0.0.1:{self.imap}").replace("0.0.0.0:993", f"127.0.0.1:{self.imaps}")
+        open(path, "w").write(text)
+
+    def run(self, program, *words, code=0):
+        done = subprocess.run([os.path.join(BUILD, "outpostd", program), *words, "--dir", self.folder], capture_output=True, text=True,
+                              env=self.environment, timeout=60)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    def ctl(self, *words, code=0):
+        return self.run("outpostctl", *words, code=code)
+
+    def create(self, address, password, *words):
+        return self.ctl("mailbox", "create", address, "--password-command", f"printf %s {password}", *words)
+
+    def __enter__(self):
+        self.log = open(os.path.join(self.folder, "log"), "ab")
+        self.process = subprocess.Popen([os.path.join(BUILD, "outpostd", "outpostd"), "--dir", self.folder], stderr=self.log, env=self.environment)
+        assert wait_for_port(self.imap, lambda: self.process.poll() is None), open(self.log.name).read()
+        return self
+
+    def __exit__(self, *what):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0, open(self.log.name).read()
+        self.log.close()
+
+    def lmtp(self):
+        return smtplib.LMTP(os.path.join(self.folder, "lmtp.sock"))
+
+    def log_on(self, user, password):
+        client = imaplib.IMAP4_SSL("localhost", self.imaps, ssl_context=ssl.create_default_context(cafile=self.folder + "/tls/certificate.pem"))
+        client.login(user, password)
+        return client
+
+
+@pytest.fixture
+def made(tmp_path):
+    server = Server(tmp_path / "mail")
+    server.create("alice@example.org", "wonderland", "--admin")
+    server.create("bob@example.org", "builder", "--quota", "1k")
+    return server
+
+
+def octets(client):
+    client.select("INBOX")
+    numbers = client.search(None, "ALL")[1][0].split()
+    return [client.fetch(n, "(BODY.PEEK[])")[1][0][1] for n in numbers]
+
+
+def test_mail_goes_to_whom_the_directory_names_and_is_read_with_tls(made):
+    made.ctl("alias", "add", "both@example.org", "alice@example.org")
+    made.ctl("alias", "add", "both@example.org", "bob@example.org")
+    with made, made.lmtp() as lmtp:
+        lmtp.ehlo_or_helo_if_needed()
+        lmtp.mail("a@elsewhere.example")
+        assert [lmtp.rcpt(f"{name}@example.org")[0] for name in ("Alice+lists", "both", "nobody")] == [250, 250, 550]
+        assert [lmtp.data(MESSAGE)[0], lmtp.getreply()[0]] == [250, 250]  # one for each that was taken
+        for user, password in (("alice", "wonderland"), ("bob@example.org", "builder")):
+            client = made.log_on(user, password)
+            found = octets(client)
+            assert len(found) == 1  # two addresses of one person are one message
+            assert found[0].startswith(b"Return-Path: <a@elsewhere.example>\r\nReceived: ") and found[0].endswith(MESSAGE)
+            assert [re.search(rb'"/" "?([^"]*)', line).group(1).decode() for line in client.list()[1]] == [
+                "INBOX", "Archive", "Deleted Items", "Drafts", "Junk", "Sent Items"]
+            client.logout()
+
+
+def test_starttls_is_offered_and_works(made):
+    with made:
+        client = imaplib.IMAP4("localhost", made.imap)
+        assert "STARTTLS" in client.capabilities
+        client.starttls(ssl.create_default_context(cafile=made.folder + "/tls/certificate.pem"))
+        assert "STARTTLS" not in client.capabilities
+        client.login("alice", "wonderland")
+        client.logout()
+
+
+def test_a_session_that_waits_is_told_of_a_delivery(made):
+    with made, made.lmtp() as lmtp:
+        client = made.log_on("alice", "wonderland")
+        client.select("INBOX")
+        client.send(b"i IDLE\r\n")
+        assert client.readline().startswith(b"+")
+        lmtp.sendmail("a@elsewhere.example", ["alice@example.org"], MESSAGE)
+        assert client.readline() == b"* 1 EXISTS\r\n"
+        client.send(b"DONE\r\n")
+        client.readline()
+        client.shutdown()
+
+
+def test_wrong_passwords_disabled_deleted_and_full_mailboxes(made):
+    with made, made.lmtp() as lmtp:
+        for user, password in (("alice", "wrong"), ("nobody", "wonderland"), ("bob", "wonderland")):
+            with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+                made.log_on(user, password)
+        made.ctl("mailbox", "disable", "alice@example.org")
+        with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+            made.log_on("alice", "wonderland")
+        assert lmtp.sendmail("a@elsewhere.example", ["alice@example.org"], MESSAGE) == {}
+        made.ctl("mailbox", "enable", "alice@example.org")
+        made.ctl("mailbox", "rename", "alice@example.org", "alicia@example.org", "--keep-alias")
+        assert lmtp.sendmail("a@elsewhere.example", ["alice@example.org"], MESSAGE) == {}
+        assert len(octets(made.log_on("alicia", "wonderland"))) == 2
+        assert lmtp.sendmail("a@elsewhere.example", ["bob@example.org"], MESSAGE + b"x" * 2000 + b"\r\n") == {}
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as full:
+            lmtp.sendmail("a@elsewhere.example", ["bob@example.org"], MESSAGE)
+        assert full.value.recipients["bob@example.org"][0] == 452
+        made.ctl("mailbox", "delete", "bob@example.org")
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as gone:
+            lmtp.sendmail("a@elsewhere.example", ["bob@example.org"], MESSAGE)
+        assert gone.value.recipients["bob@example.org"][0] == 550
+        number = made.ctl("mailbox", "list", "--deleted").split()[3]
+        made.ctl("mailbox", "undelete", number)
+        assert len(octets(made.log_on("bob", "builder"))) == 1
+
+
+def test_outpost_synchronises_with_it_both_ways(made, program):
+    with made, made.lmtp() as lmtp:
+        for _ in range(3):
+            lmtp.sendmail("a@elsewhere.example", ["alice@example.org"], MESSAGE)
+        program.ok("logon", "alice@example.org", "--server", f"imaps://localhost:{made.imaps}", "--tls-ca", made.folder + "/tls/certificate.pem",
+                   "--password-command", "printf wonderland")
+        messages = program.list("INBOX")
+        assert len(messages) == 3
+        program.ok("flag", str(messages[0]["id"]), "flagged")
+        program.ok("move", str(messages[1]["id"]), "Archive")
+        program.ok("delete", str(messages[2]["id"]))
+        program.sync()
+        client = made.log_on("alice", "wonderland")
+        assert client.select("INBOX")[1] == [b"1"] and b"\\Flagged" in client.fetch("1", "(FLAGS)")[1][0]
+        assert client.select("Archive")[1] == [b"1"]
+
+
+def test_errors_name_the_thing_and_the_next_step(made):
+    assert "there is a server in" in made.run("outpostd", "init", "--domain", "example.org", code=1)
+    assert "is no address" in made.ctl("mailbox", "create", "alice", code=2)
+    assert "there is a mailbox" in made.ctl("mailbox", "create", "alice@example.org", code=1)
+    assert "outpostctl domain add" in made.ctl("mailbox", "create", "a@example.net", code=3)
+    assert "outpostctl --help" in made.ctl("mailbox", "frobnicate", code=2)
+    with open(os.path.join(made.folder, "outpostd.conf"), "a") as file:
+        file.write("[imaps]\nlisen = 1\n")
+    assert "section [imaps] knows no 'lisen'" in made.ctl("mailbox", "list", code=2)
