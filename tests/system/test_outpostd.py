@@ -3,10 +3,12 @@
 import imaplib
 import os
 import re
+import shutil
 import signal
 import smtplib
 import ssl
 import subprocess
+import tempfile
 
 import pytest
 from dovecot import free_port, wait_for_port
@@ -58,11 +60,13 @@ class Server:
 
 
 @pytest.fixture
-def made(tmp_path):
-    server = Server(tmp_path / "mail")
+def made():
+    folder = tempfile.mkdtemp(prefix="outpostd-")  # a socket's path may have 107 octets
+    server = Server(os.path.join(folder, "mail"))
     server.create("alice@example.org", "wonderland", "--admin")
     server.create("bob@example.org", "builder", "--quota", "1k")
-    return server
+    yield server
+    shutil.rmtree(folder)
 
 
 def octets(client):
