@@ -167,7 +167,8 @@ CREATE TABLE placement_binding (
 	gone INTEGER NOT NULL DEFAULT 0,      -- 1: the placement was removed here
 	message INTEGER,                      -- then: which message it was, evidence for finding it again
 	remote_received INTEGER,              -- where the home's INTERNALDATE differs from message.received
-	settled INTEGER NOT NULL DEFAULT 0    -- 1: gone, and nobody is to be asked: the home has it where it was moved to, or marked as deleted
+	settled INTEGER NOT NULL DEFAULT 0,   -- 1: gone, and nobody is to be asked: the home has it where it was moved to, or marked as deleted
+	sent INTEGER NOT NULL DEFAULT 0       -- 1: gone, and the home may have removed it
 ) STRICT;
 CREATE UNIQUE INDEX placement_binding_uid ON placement_binding (folder, remote_uid);
 CREATE INDEX placement_binding_gone ON placement_binding (folder) WHERE gone = 1;
@@ -180,7 +181,9 @@ CREATE TABLE pending (
 	moved INTEGER NOT NULL DEFAULT 0,     -- 1: the origin is gone here (a move)
 	watermark INTEGER NOT NULL DEFAULT 0, -- the target's UIDNEXT before a push was first sent; 0: never sent
 	watermark_validity INTEGER NOT NULL DEFAULT 0,
-	failures INTEGER NOT NULL DEFAULT 0
+	failures INTEGER NOT NULL DEFAULT 0,
+	message INTEGER                       -- not NULL: the placement, of this message, was removed here after the sending began: if the home
+	                                      -- has it, it is to be removed there
 ) STRICT;
 CREATE INDEX pending_folder ON pending (folder);
 CREATE INDEX pending_origin ON pending (origin) WHERE origin IS NOT NULL;

@@ -130,15 +130,22 @@ push_done (Store *s, gint64 placement, GError **error)
 gboolean
 store_bind_placement (Store *s, const PlacementBinding *b, GError **error)
 {
-	static const char sql[] = "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords, modseq, remote_size, gone,"
-	                          " settled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULLIF (?7, 0), ?8, ?9) ON CONFLICT (placement) DO UPDATE SET folder = ?2,"
-	                          " remote_uid = ?3, flags = ?4, keywords = ?5, modseq = ?6, remote_size = NULLIF (?7, 0), gone = ?8,"
-	                          " settled = ?8 AND (settled OR ?9)";
+	static const char sql[] = "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords, modseq, remote_size, message, gone)"
+	                          " SELECT ?1, ?2, ?3, ?4, ?5, ?6, NULLIF (?7, 0), m, m IS NOT NULL FROM (SELECT (SELECT n.message FROM pending n"
+	                          " WHERE n.placement = ?1) AS m) WHERE TRUE ON CONFLICT (placement) DO UPDATE SET folder = ?2, remote_uid = ?3,"
+	                          " flags = ?4, keywords = ?5, modseq = ?6, remote_size = NULLIF (?7, 0), settled = gone AND (settled OR ?8), sent = 0";
 	g_assert (store_in_transaction (s));
-	return db_run (s->db, sql, error, "iiiisiiII", b->placement, b->folder, (gint64) b->remote_uid, (gint64) b->flags,
-	               b->keywords && *b->keywords ? b->keywords : NULL, (gint64) b->modseq, (gint64) b->remote_size, b->gone != 0,
-	               b->settled != 0) &&
+	return db_run (s->db, sql, error, "iiiisiiI", b->placement, b->folder, (gint64) b->remote_uid, (gint64) b->flags,
+	               b->keywords && *b->keywords ? b->keywords : NULL, (gint64) b->modseq, (gint64) b->remote_size, b->settled != 0) &&
 	       push_done (s, b->placement, error);
+}
+
+gboolean
+store_set_base (Store *s, gint64 folder, guint32 remote_uid, guint flags, const char *keywords, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE placement_binding SET flags = ?3, keywords = ?4 WHERE folder = ?1 AND remote_uid = ?2", error, "iiis", folder,
+	               (gint64) remote_uid, (gint64) flags, keywords && *keywords ? keywords : NULL);
 }
 
 gboolean
@@ -146,6 +153,24 @@ store_unbind_placement (Store *s, gint64 placement, GError **error)
 {
 	g_assert (store_in_transaction (s));
 	return db_run (s->db, "DELETE FROM placement_binding WHERE placement = ?1", error, "i", placement);
+}
+
+gboolean
+store_note_removals_sent (Store *s, gint64 folder, UidSet *uids, GError **error)
+{
+	g_auto (UidSet) asked = UID_SET_INIT;
+	UidIter it = {0};
+	guint32 uid;
+	g_assert (store_in_transaction (s));
+	uid_set_copy (&asked, uids);
+	uid_set_clear (uids);
+	while (uid_set_next (&asked, &it, &uid)) {
+		if (!db_run (s->db, "UPDATE placement_binding SET sent = 1 WHERE folder = ?1 AND remote_uid = ?2 AND gone = 1", error, "ii", folder, (gint64) uid))
+			return FALSE;
+		if (db_changes (s->db))
+			uid_set_add (uids, uid);
+	}
+	return TRUE;
 }
 
 static gboolean
@@ -233,9 +258,9 @@ gboolean
 store_each_known (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error)
 {
 	static const char bound[] = "SELECT " KNOWN_COLUMNS " FROM " KNOWN_TABLES " WHERE b.folder = ?1 ORDER BY b.remote_uid < 0, ABS (b.remote_uid)";
-	static const char pending[] = "SELECT p.id, m.id, m.content, m.received, m.size, m.digest, m.message_id, 0, p.flags, p.keywords, 0, 1, 0"
-	                              " FROM pending n JOIN placement p ON p.id = n.placement JOIN message m ON m.id = p.message"
-	                              " WHERE n.folder = ?1 ORDER BY p.uid";
+	static const char pending[] = "SELECT n.placement, m.id, m.content, m.received, m.size, m.digest, m.message_id, 0, IFNULL (p.flags, 0),"
+	                              " p.keywords, n.message IS NOT NULL, 1, 0 FROM pending n LEFT JOIN placement p ON p.id = n.placement"
+	                              " JOIN message m ON m.id = IFNULL (p.message, n.message) WHERE n.folder = ?1 ORDER BY n.placement";
 	gboolean go_on = TRUE;
 	return each_known (s, db_query (s->db, bound, "i", folder), fn, data, &go_on, error) &&
 	       each_known (s, db_query (s->db, pending, "i", folder), fn, data, &go_on, error);
@@ -315,9 +340,10 @@ store_await_pending (Store *s, gint64 placement, gboolean *awaits_out, GError **
 	g_assert (store_in_transaction (s));
 	*awaits_out = db_number (s->db, "SELECT COUNT (*) FROM pending WHERE placement = ?1", 0, "i", placement) > 0;
 	return !*awaits_out ||
-	       (db_run (s->db, "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords) SELECT p.id, p.folder,"
-	                       " MIN (IFNULL ((SELECT MIN (b.remote_uid) FROM placement_binding b WHERE b.folder = p.folder), 0), 0) - 1,"
-	                       " p.flags, p.keywords FROM placement p WHERE p.id = ?1", error, "i", placement) &&
+	       (db_run (s->db, "INSERT INTO placement_binding (placement, folder, remote_uid, flags, keywords, gone, message) SELECT n.placement, n.folder,"
+	                       " MIN (IFNULL ((SELECT MIN (b.remote_uid) FROM placement_binding b WHERE b.folder = n.folder), 0), 0) - 1,"
+	                       " IFNULL (p.flags, 0), p.keywords, n.message IS NOT NULL, n.message FROM pending n LEFT JOIN placement p"
+	                       " ON p.id = n.placement WHERE n.placement = ?1", error, "i", placement) &&
 	        push_done (s, placement, error));
 }
 
@@ -394,32 +420,58 @@ pending_free (Pending *p)
 	g_free (p);
 }
 
-GPtrArray *
-store_pendings (Store *s, gint64 folder, GError **error)
+static GPtrArray *
+read_pendings (Store *s, DbQuery *q, GError **error)
 {
 	g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) pending_free);
-	DbQuery *q = db_query (s->db, "SELECT n.placement, n.folder, IFNULL (n.origin, 0), p.message, n.moved, n.watermark, n.watermark_validity,"
-	                              " n.failures, p.flags, p.keywords, IFNULL (b.folder, 0), MAX (IFNULL (b.remote_uid, 0), 0) FROM pending n"
-	                              " JOIN placement p ON p.id = n.placement LEFT JOIN placement_binding b ON b.placement = n.origin"
-	                              " WHERE ?1 = 0 OR n.folder = ?1 ORDER BY n.placement", "i", folder);
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0) {
 		Pending *p = g_new0 (Pending, 1);
 		*p = (Pending){.placement = db_int (q, 0), .folder = db_int (q, 1), .origin = db_int (q, 2), .message = db_int (q, 3),
 		               .moved = db_int (q, 4) != 0, .watermark = (guint32) db_int (q, 5), .watermark_validity = (guint32) db_int (q, 6),
 		               .failures = (guint32) db_int (q, 7), .flags = (guint) db_int (q, 8), .keywords = db_dup (q, 9),
-		               .origin_folder = db_int (q, 10), .origin_uid = (guint32) db_int (q, 11)};
+		               .origin_folder = db_int (q, 10), .origin_uid = (guint32) db_int (q, 11), .waits = db_int (q, 12) != 0};
 		g_ptr_array_add (list, p);
 	}
 	return r == 0 ? g_steal_pointer (&list) : NULL;
+}
+
+#define PENDING_COLUMNS "n.placement, n.folder, IFNULL (n.origin, 0), IFNULL (p.message, n.message), n.moved, n.watermark, n.watermark_validity," \
+                        " n.failures, IFNULL (p.flags, 0), p.keywords, IFNULL (b.folder, 0), MAX (IFNULL (b.remote_uid, 0), 0)," \
+                        " EXISTS (SELECT 1 FROM pending o WHERE o.placement = n.origin AND o.message IS NOT NULL)"
+
+GPtrArray *
+store_pendings (Store *s, gint64 folder, GError **error)
+{
+	return read_pendings (s, db_query (s->db, "SELECT " PENDING_COLUMNS " FROM pending n JOIN placement p ON p.id = n.placement"
+	                                          " LEFT JOIN placement_binding b ON b.placement = n.origin"
+	                                          " WHERE ?1 = 0 OR n.folder = ?1 ORDER BY n.placement", "i", folder), error);
+}
+
+GPtrArray *
+store_pendings_gone (Store *s, gint64 folder, GError **error)
+{
+	return read_pendings (s, db_query (s->db, "SELECT " PENDING_COLUMNS " FROM pending n LEFT JOIN placement p ON p.id = n.placement"
+	                                          " LEFT JOIN placement_binding b ON b.placement = n.origin WHERE n.message IS NOT NULL AND"
+	                                          " (?1 = 0 OR n.folder = ?1) ORDER BY n.placement", "i", folder), error);
+}
+
+/* What was moved on, or copied, from there comes from where that came from. */
+gboolean
+store_pending_never_came (Store *s, gint64 placement, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE pending SET (origin, moved) = (SELECT o.origin, pending.moved AND o.moved FROM pending o WHERE o.placement = ?1)"
+	                      " WHERE origin = ?1", error, "i", placement) &&
+	       store_drop_pending (s, placement, error);
 }
 
 gboolean
 store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error)
 {
 	g_assert (store_in_transaction (s));
-	return db_run (s->db, "UPDATE pending SET watermark = ?2, watermark_validity = ?3 WHERE folder = ?1 AND watermark = 0", error, "iii", folder,
-	               (gint64) uidnext, (gint64) uidvalidity);
+	return db_run (s->db, "UPDATE pending SET watermark = ?2, watermark_validity = ?3 WHERE folder = ?1 AND message IS NULL AND"
+	                      " (watermark = 0 OR watermark_validity != ?3)", error, "iii", folder, (gint64) uidnext, (gint64) uidvalidity);
 }
 
 gboolean
@@ -487,13 +539,14 @@ store_settle_pushed (Store *s, GError **error)
 gboolean
 store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error)
 {
-	return count (s, "SELECT COUNT (*) FROM pending", appends_out, error) &&
+	return count (s, "SELECT COUNT (*) FROM pending WHERE message IS NULL", appends_out, error) &&
 	       /* CROSS: what changed since, by the index, and not all placements */
 	       count (s, "SELECT COUNT (*) FROM folder_binding f CROSS JOIN placement p ON p.folder = f.folder AND p.modseq > f.pushed_modseq"
 	                 " CROSS JOIN placement_binding b ON b.placement = p.id WHERE " DIFFERS,
 	              flags_out, error) &&
-	       count (s, "SELECT COUNT (*) FROM placement_binding WHERE gone = 1 AND placement NOT IN"
-	                 " (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)", removals_out, error);
+	       count (s, "SELECT COUNT (*) FROM (SELECT placement FROM placement_binding WHERE gone = 1 UNION ALL SELECT placement FROM pending"
+	                 " WHERE message IS NOT NULL) WHERE placement NOT IN (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)",
+	              removals_out, error);
 }
 
 gboolean

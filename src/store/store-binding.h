@@ -30,15 +30,20 @@ typedef struct {
 	guint flags;
 	char *keywords;
 	guint64 modseq, remote_size; /* remote_size 0: equal to the message's */
-	gboolean gone;
+	gboolean gone; /* only told; what store_remove and store_move make of it */
 	gboolean settled; /* gone, and the removal is no question: the home has it where it was moved to, or has marked it as deleted */
 } PlacementBinding;
 void placement_binding_done (PlacementBinding *b);
 
-/* Insert or replace; removes the placement's pending row, and settles the origin's binding if that was a move. What is settled stays so as
- * long as it is gone. */
+/* Insert or replace; removes the placement's pending row, and settles the origin's binding if that was a move. What is gone stays gone, and
+ * what is settled stays so as long as it is gone; what was removed here after its sending began is bound as gone. */
 gboolean store_bind_placement (Store *s, const PlacementBinding *b, GError **error);
 gboolean store_unbind_placement (Store *s, gint64 placement, GError **error);
+/* Before the home is told to remove @uids: takes those out that are not gone (any more), and notes that of the others. They can't be taken
+ * back from then on until the home has answered: what is restored is sent again. */
+gboolean store_note_removals_sent (Store *s, gint64 folder, UidSet *uids, GError **error);
+/* A new base for what is bound to @remote_uid, whatever became of it here meanwhile. */
+gboolean store_set_base (Store *s, gint64 folder, guint32 remote_uid, guint flags, const char *keywords, GError **error);
 /* TRUE and *b filled, or FALSE with *found_out FALSE and no error. */
 gboolean store_binding_by_uid (Store *s, gint64 folder, guint32 remote_uid, PlacementBinding *b, gboolean *found_out, GError **error);
 gboolean store_binding_of (Store *s, gint64 placement, PlacementBinding *b, gboolean *found_out, GError **error);
@@ -96,10 +101,16 @@ typedef struct {
 	/* of the origin's binding, if it still has one: */
 	gint64 origin_folder;
 	guint32 origin_uid;
+	gboolean waits; /* the origin is one of store_pendings_gone: whether the home has it is to be found out first */
 } Pending;
 void pending_free (Pending *p);
 GPtrArray *store_pendings (Store *s, gint64 folder, GError **error); /* of Pending, by placement id; folder 0: all */
-gboolean store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error); /* on rows that have none */
+/* Those that were removed or moved on here after their sending began: not to be sent again, and to be removed at home if they came there. */
+GPtrArray *store_pendings_gone (Store *s, gint64 folder, GError **error);
+/* The home does not have one of those, and it is not on the way to it. */
+gboolean store_pending_never_came (Store *s, gint64 placement, GError **error);
+/* On rows of store_pendings that have none for this UIDVALIDITY. */
+gboolean store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error);
 gboolean store_pending_failed (Store *s, gint64 placement, GError **error);
 /* A change of flags that could not be pushed any more because the home had removed the message. Taken once. */
 typedef struct {

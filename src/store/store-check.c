@@ -41,6 +41,7 @@ typedef struct {
 #define UNKNOWN_TO_HOME "folder IN (SELECT b.folder FROM folder_binding b JOIN folder f ON f.id = b.folder WHERE f.local_only = 0) AND" \
                         " NOT EXISTS (SELECT 1 FROM placement_binding b WHERE b.placement = placement.id) AND" \
                         " NOT EXISTS (SELECT 1 FROM pending n WHERE n.placement = placement.id)"
+#define NOT_TOLD NO_PLACEMENT ("pending") " AND (message IS NULL OR watermark = 0 OR NOT EXISTS (SELECT 1 FROM message m WHERE m.id = pending.message))"
 #define UP "WITH RECURSIVE up (start, at) AS (SELECT id, parent FROM folder WHERE parent IS NOT NULL UNION" \
            " SELECT up.start, f.parent FROM up JOIN folder f ON f.id = up.at WHERE f.parent IS NOT NULL) "
 #define FIRST_OF_CYCLE "id IN (SELECT start FROM up WHERE start = at) AND NOT EXISTS (SELECT 1 FROM up WHERE start = folder.id AND at < start)"
@@ -198,8 +199,11 @@ static const Rule rules[] = {
 	 " WHERE keywords IS NOT NULL AND keywords IS NOT canonical (keywords)",
 	 {"UPDATE placement_binding SET keywords = canonical (keywords) WHERE keywords IS NOT NULL AND keywords IS NOT canonical (keywords)"},
 	 "keywords were put in order"},
-	{"SELECT printf ('placement %d is to be told to the home, but is not there', placement) FROM pending WHERE " NO_PLACEMENT ("pending"),
-	 {"DELETE FROM pending WHERE " NO_PLACEMENT ("pending")}, "what is not there is not told"},
+	{"SELECT printf ('placement %d is to be told to the home, but is not there', placement) FROM pending WHERE " NOT_TOLD,
+	 {"DELETE FROM pending WHERE " NOT_TOLD}, "what is not there is not told"},
+	{"SELECT printf ('UID %d of folder %s is on its way to the home to be removed there, but it is here', p.uid, path (p.folder)) FROM pending n"
+	 " JOIN placement p ON p.id = n.placement WHERE n.message IS NOT NULL",
+	 {"UPDATE pending SET message = NULL WHERE NOT " NO_PLACEMENT ("pending")}, "what is here is not removed at home"},
 	{"SELECT printf ('UID %d of folder %s is both bound and to be told to the home', p.uid, path (p.folder)) FROM pending n JOIN placement p"
 	 " ON p.id = n.placement JOIN placement_binding b ON b.placement = n.placement",
 	 {"DELETE FROM pending WHERE placement IN (SELECT placement FROM placement_binding)"}, "what is bound is not told"},

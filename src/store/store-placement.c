@@ -117,10 +117,13 @@ keep_removed (Store *s, const Placement *p, const char *cause, GError **error)
 	                       p->id);
 }
 
+/* What may be on its way to the home is not forgotten: it is to be removed there, if it arrives. */
 static gboolean
 mark_gone (Store *s, const Placement *p, GError **error)
 {
-	return db_run (s->db, "UPDATE placement_binding SET gone = 1, message = ?2 WHERE placement = ?1", error, "ii", p->id, p->message);
+	return db_run (s->db, "UPDATE placement_binding SET gone = 1, message = ?2 WHERE placement = ?1", error, "ii", p->id, p->message) &&
+	       db_run (s->db, "UPDATE pending SET message = ?2 WHERE placement = ?1 AND watermark > 0", error, "ii", p->id, p->message) &&
+	       db_run (s->db, "DELETE FROM pending WHERE placement = ?1 AND watermark = 0", error, "i", p->id);
 }
 
 gboolean
@@ -130,15 +133,15 @@ store_remove (Store *s, gint64 placement, const char *cause, GError **error)
 	g_assert (store_in_transaction (s) && (here || strcmp (cause, "home") == 0));
 	g_autoptr (Placement) p = store_placement (s, placement, error);
 	return p && keep_removed (s, p, cause, error) && remove_row (s, p, error) &&
-	       (here ? mark_gone (s, p, error) : store_unbind_placement (s, placement, error)) && store_drop_pending (s, placement, error);
+	       (here ? mark_gone (s, p, error) : store_unbind_placement (s, placement, error) && store_drop_pending (s, placement, error));
 }
 
-/* Where the home can take the moved message from. Moved again before the first move was pushed, it keeps the first origin. */
+/* Where the home can take the moved message from. Moved again before the first move was sent, it keeps the first origin. */
 static gboolean
 origin_of (Store *s, gint64 placement, gint64 *origin_out, gboolean *moved_out, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT placement, 1 FROM placement_binding WHERE placement = ?1 UNION ALL"
-	                              " SELECT IFNULL (origin, 0), moved FROM pending WHERE placement = ?1 LIMIT 1", "i", placement);
+	                              " SELECT IIF (watermark > 0, placement, IFNULL (origin, 0)), watermark > 0 OR moved FROM pending WHERE placement = ?1 LIMIT 1", "i", placement);
 	int r = db_step (s->db, q, error);
 	*origin_out = r > 0 ? db_int (q, 0) : 0;
 	*moved_out = r > 0 && db_int (q, 1) && *origin_out;
@@ -159,7 +162,7 @@ store_move (Store *s, gint64 placement, gint64 folder, gint64 *placement_out, GE
 	if (placement_out)
 		*placement_out = id;
 	return remove_row (s, p, error) && db_run (s->db, "UPDATE pending SET moved = ?2 WHERE placement = ?1", error, "iI", id, moved) &&
-	       mark_gone (s, p, error) && store_drop_pending (s, placement, error);
+	       mark_gone (s, p, error);
 }
 
 static gboolean

@@ -8,7 +8,7 @@
 #include <zstd.h>
 
 #define CHUNK_SIZE (1u << 20)
-#define STORE_SCHEMA_VERSION 5
+#define STORE_SCHEMA_VERSION 6
 #define STORE_APPLICATION_ID 0x6f757470 /* "outp" */
 #define FOLDER_DEPTH_MAX 100
 #define STORED_COUNTS "SELECT COUNT (*) AS n, IFNULL (SUM (size), 0) AS octets, IFNULL (SUM (length (data)), 0) + (SELECT IFNULL (SUM (length (data)), 0)" \

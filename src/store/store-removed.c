@@ -64,7 +64,7 @@ store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error)
 	if (!folder_to_restore (s, old, path, &folder, error))
 		return FALSE;
 	/* a removal that the home has not heard of is taken back: the message is still there, and must not be sent again */
-	gint64 gone = db_number (s->db, "SELECT placement FROM placement_binding WHERE folder = ?1 AND message = ?2 AND gone = 1 AND remote_uid > 0"
+	gint64 gone = db_number (s->db, "SELECT placement FROM placement_binding WHERE folder = ?1 AND message = ?2 AND gone = 1 AND sent = 0 AND remote_uid > 0"
 	                                " AND placement NOT IN (SELECT origin FROM pending WHERE origin IS NOT NULL) LIMIT 1", 0, "ii", folder, message);
 	gint64 placement;
 	if (!store_place (s, folder, message, flags, keywords, gone == 0, 0, &placement, error))
@@ -84,7 +84,8 @@ store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error)
 	    !db_run (s->db, "DELETE FROM hold WHERE settled < ?1", error, "i", before) ||
 	    !db_run (s->db, "DELETE FROM message WHERE NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id)"
 	                    " AND NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)"
-	                    " AND id NOT IN (SELECT b.message FROM placement_binding b WHERE b.gone = 1 AND b.message IS NOT NULL)", error, ""))
+	                    " AND id NOT IN (SELECT b.message FROM placement_binding b WHERE b.gone = 1 AND b.message IS NOT NULL)"
+	                    " AND id NOT IN (SELECT n.message FROM pending n WHERE n.message IS NOT NULL)", error, ""))
 		return FALSE;
 	guint64 n = db_changes (s->db);
 	if (messages_out)

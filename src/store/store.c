@@ -64,6 +64,8 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	      "CREATE TABLE hold_message (hold INTEGER NOT NULL REFERENCES hold (id) ON DELETE CASCADE, placement INTEGER NOT NULL,"
 	      " message INTEGER NOT NULL, PRIMARY KEY (hold, placement)) STRICT, WITHOUT ROWID;",
 	[5] = "ALTER TABLE placement_binding ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;",
+	[6] = "ALTER TABLE pending ADD COLUMN message INTEGER;"
+	      "ALTER TABLE placement_binding ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;",
 };
 
 static gboolean

@@ -29,6 +29,7 @@ keywords_less (const char *a, const char *b)
 
 /* ---- Recovering pushes whose answer never came ---- */
 
+/* If it was removed here since it was sent, the store binds it as gone, and it is removed at home with this run or the next. */
 static gboolean
 bind_pending (SyncRun *run, FolderRun *f, const Pending *p, guint32 uid, guint flags, const char *keywords, guint64 modseq, guint64 remote_size,
               GError **error)
@@ -109,21 +110,30 @@ drop_bound (SyncRun *run, FolderRun *f, GArray *evidence, GError **error)
 	return TRUE;
 }
 
-gboolean
-sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **error)
+/* Those of @pendings that were sent to the folder as it is: adds them to @sent, and lowers *watermark to theirs. */
+static void
+add_sent (const FolderRun *f, const GPtrArray *pendings, GPtrArray *sent, guint32 *watermark)
 {
-	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
-	g_autoptr (GPtrArray) sent = g_ptr_array_new ();
-	guint32 watermark = G_MAXUINT32;
-	if (!pendings)
-		return FALSE;
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *p = pendings->pdata[i];
 		if (p->watermark && p->watermark_validity == f->binding->uidvalidity) {
 			g_ptr_array_add (sent, p);
-			watermark = MIN (watermark, p->watermark);
+			*watermark = MIN (*watermark, p->watermark);
 		}
 	}
+}
+
+gboolean
+sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	g_autoptr (GPtrArray) gone = pendings ? store_pendings_gone (run->store, f->binding->folder, error) : NULL;
+	g_autoptr (GPtrArray) sent = g_ptr_array_new ();
+	guint32 watermark = G_MAXUINT32;
+	if (!gone)
+		return FALSE;
+	add_sent (f, pendings, sent, &watermark);
+	add_sent (f, gone, sent, &watermark);
 	if (sent->len == 0 || (candidates && uid_set_max (candidates) < watermark))
 		return TRUE;
 	g_auto (UidSet) look = UID_SET_INIT;
@@ -249,12 +259,19 @@ push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gbool
 	return await_accepted (run, f, accepted, error);
 }
 
+/* What came after the watermark was noted is not sent without one. */
+static gboolean
+is_ready (const Pending *p)
+{
+	return p->watermark && !p->waits;
+}
+
 static gboolean
 push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 {
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *first = pendings->pdata[i];
-		FolderRun *from = first->origin_uid ? find_folder_run (run, first->origin_folder) : NULL;
+		FolderRun *from = is_ready (first) && first->origin_uid ? find_folder_run (run, first->origin_folder) : NULL;
 		if (!from || from->failed)
 			continue;
 		g_autoptr (GPtrArray) group = g_ptr_array_new ();
@@ -262,7 +279,7 @@ push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 		for (guint j = i; j < pendings->len; j++) {
 			Pending *p = pendings->pdata[j];
 			/* two copies of one message go in two commands, since the answer pairs by UID */
-			if (p->origin_uid && p->origin_folder == first->origin_folder && p->moved == first->moved &&
+			if (is_ready (p) && p->origin_uid && p->origin_folder == first->origin_folder && p->moved == first->moved &&
 			    !uid_set_contains (&seen, p->origin_uid)) {
 				uid_set_add (&seen, p->origin_uid);
 				g_ptr_array_add (group, p);
@@ -371,7 +388,7 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 		return FALSE;
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *p = pendings->pdata[i];
-		if (p->failures < 5 && !(p->origin_uid && find_folder_run (run, p->origin_folder)))
+		if (is_ready (p) && p->failures < 5 && !(p->origin_uid && find_folder_run (run, p->origin_folder)))
 			g_ptr_array_add (block, p);
 		if (block->len == APPEND_BLOCK || (i + 1 == pendings->len && block->len)) {
 			if (!append_block (run, f, block, error))
@@ -383,20 +400,38 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 	return TRUE;
 }
 
+/* All that was sent to the home's folder has been looked for, and nothing is on the way. */
+static gboolean
+forget_what_never_came (SyncRun *run, FolderRun *f, GError **error)
+{
+	g_autoptr (GPtrArray) gone = store_pendings_gone (run->store, f->binding->folder, error);
+	if (!gone || gone->len == 0)
+		return gone != NULL;
+	gboolean ok = sync_begin (run, error);
+	for (guint i = 0; ok && i < gone->len; i++)
+		ok = store_pending_never_came (run->store, ((Pending *) gone->pdata[i])->placement, error);
+	ok = ok && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
 static gboolean
 push_pendings (SyncRun *run, FolderRun *f, GError **error)
 {
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
-	if (!pendings)
+	g_autoptr (GPtrArray) gone = pendings ? store_pendings_gone (run->store, f->binding->folder, error) : NULL;
+	if (!gone)
 		return FALSE;
-	if (pendings->len == 0)
+	if (pendings->len == 0 && gone->len == 0)
 		return TRUE;
-	gboolean sent = FALSE;
+	gboolean sent = gone->len > 0;
 	for (guint i = 0; i < pendings->len; i++)
 		sent |= ((Pending *) pendings->pdata[i])->watermark != 0;
 	if (sent && !sync_recover_pushes (run, f, NULL, error))
 		return FALSE;
-	if (!set_watermark (run, f, error))
+	if (f->failed)
+		return TRUE;
+	if (!forget_what_never_came (run, f, error) || !set_watermark (run, f, error))
 		return FALSE;
 	g_clear_pointer (&pendings, g_ptr_array_unref);
 	pendings = store_pendings (run->store, f->binding->folder, error);
@@ -480,7 +515,7 @@ note_flags (SyncRun *run, FolderRun *f, FlagPush *push, guint64 seen_modseq, GEr
 		if (request_failed (push, b->remote_uid))
 			continue;
 		f->updated_home++;
-		if (!store_bind_placement (run->store, b, error))
+		if (!store_set_base (run->store, b->folder, b->remote_uid, b->flags, b->keywords, error))
 			return FALSE;
 	}
 	/* What waits to be sent, or for its message to arrive, may have changed before. */
@@ -602,9 +637,23 @@ static gboolean
 ask_guard (SyncRun *run, FolderRun *f, const Gone *g, GuardAnswer *answer_out, GError **error)
 {
 	guint n = g->asked;
-	gboolean ok = sync_begin (run, error) &&
-	              sync_guard_noting (run, f, "home", n, MAX (n, f->binding->messages), FALSE, NULL, answer_out, error) &&
-	              (*answer_out != GUARD_KEEP || bring_back (run, f, g, error)) && sync_commit (run, error);
+	*answer_out = GUARD_GO_ON;
+	return n == 0 || (sync_guard_noting (run, f, "home", n, MAX (n, f->binding->messages), FALSE, NULL, answer_out, error) &&
+	                  (*answer_out != GUARD_KEEP || bring_back (run, f, g, error)));
+}
+
+/* *uids_out: what the home is to remove. */
+static gboolean
+prepare_removals (SyncRun *run, FolderRun *f, const Gone *g, UidSet *uids_out, GError **error)
+{
+	GuardAnswer answer;
+	gboolean ok = sync_begin (run, error) && ask_guard (run, f, g, &answer, error);
+	for (guint i = 0; ok && i < g->bindings->len; i++) {
+		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
+		if (answer == GUARD_GO_ON || b->settled)
+			uid_set_add (uids_out, b->remote_uid);
+	}
+	ok = ok && store_note_removals_sent (run->store, f->binding->folder, uids_out, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
 }
@@ -612,15 +661,9 @@ ask_guard (SyncRun *run, FolderRun *f, const Gone *g, GuardAnswer *answer_out, G
 static gboolean
 expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 {
-	GuardAnswer answer = GUARD_GO_ON;
 	g_auto (UidSet) uids = UID_SET_INIT, left = UID_SET_INIT;
-	if (g->asked && !ask_guard (run, f, g, &answer, error))
+	if (!prepare_removals (run, f, g, &uids, error))
 		return FALSE;
-	for (guint i = 0; i < g->bindings->len; i++) {
-		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
-		if (answer == GUARD_GO_ON || b->settled)
-			uid_set_add (&uids, b->remote_uid);
-	}
 	if (uid_set_is_empty (&uids))
 		return TRUE;
 	GError *e = NULL;
@@ -650,18 +693,26 @@ push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, gboolean count_on
 	return ok;
 }
 
-static GHashTable *
-moves_pending (SyncRun *run, GError **error)
+static void
+add_moving (GHashTable *moving, const GPtrArray *pendings)
 {
-	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
-	if (!pendings)
-		return NULL;
-	GHashTable *moving = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *p = pendings->pdata[i];
 		if (p->moved && p->origin)
 			g_hash_table_add (moving, g_memdup2 (&p->origin, sizeof p->origin));
 	}
+}
+
+static GHashTable *
+moves_pending (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
+	g_autoptr (GPtrArray) gone = pendings ? store_pendings_gone (run->store, 0, error) : NULL;
+	if (!gone)
+		return NULL;
+	GHashTable *moving = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	add_moving (moving, pendings);
+	add_moving (moving, gone);
 	return moving;
 }
 

@@ -196,7 +196,7 @@ a_folder_without_differences_is_settled_and_no_other (void **state)
 }
 
 static void
-a_pending_keeps_its_first_watermark_and_counts_failures (void **state)
+a_pending_keeps_its_first_watermark_of_a_uidvalidity_and_counts_failures (void **state)
 {
 	Fixture *f = *state;
 	GError *e = NULL;
@@ -206,7 +206,7 @@ a_pending_keeps_its_first_watermark_and_counts_failures (void **state)
 	bind_folder (f->s, a, "A");
 	gint64 message = add_text (f->s, a, "x", 1);
 	must (store_place (f->s, a, message, FLAG_DRAFT, "k", TRUE, 0, &p, &e), &e);
-	must (store_set_watermark (f->s, a, 100, 77, &e) && store_set_watermark (f->s, a, 200, 78, &e), &e);
+	must (store_set_watermark (f->s, a, 300, 76, &e) && store_set_watermark (f->s, a, 100, 77, &e) && store_set_watermark (f->s, a, 200, 77, &e), &e);
 	must (store_pending_failed (f->s, p, &e) && store_pending_failed (f->s, p, &e), &e);
 	commit (f->s);
 	g_autoptr (GPtrArray) list = store_pendings (f->s, a, &e);
@@ -483,7 +483,7 @@ main (void)
 		WITH_STORE (a_placements_binding_comes_back_and_ends_its_pending),
 		WITH_STORE (flags_to_push_are_those_that_differ_from_the_base),
 		WITH_STORE (a_folder_without_differences_is_settled_and_no_other),
-		WITH_STORE (a_pending_keeps_its_first_watermark_and_counts_failures),
+		WITH_STORE (a_pending_keeps_its_first_watermark_of_a_uidvalidity_and_counts_failures),
 		WITH_STORE (a_change_under_way_goes_on_when_the_home_moved_the_message),
 		WITH_STORE (a_decision_is_noted_with_its_messages_and_can_be_undone),
 		WITH_STORE (what_was_sent_is_withheld_again),

@@ -163,7 +163,7 @@ the_index_of_version_2_is_built_anew (void **state)
 	sql (f->s, "INSERT INTO fts (rowid, body) VALUES (1, 'old')");
 	sql (f->s, "UPDATE meta SET indexed_message = 1");
 	sql (f->s, "DROP TABLE hold_message; ALTER TABLE hold DROP COLUMN there; ALTER TABLE hold DROP COLUMN decided; ALTER TABLE hold DROP COLUMN settled; ALTER TABLE hold DROP COLUMN newest;"
-	           " ALTER TABLE placement_binding DROP COLUMN settled");
+	           " ALTER TABLE placement_binding DROP COLUMN settled; ALTER TABLE placement_binding DROP COLUMN sent; ALTER TABLE pending DROP COLUMN message");
 	sql (f->s, "PRAGMA user_version=2");
 	g_autoptr (Store) s = must_open (store_path (f->s), 0);
 	assert_int_equal (number (s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
@@ -180,7 +180,8 @@ the_holds_of_version_3_stay (void **state)
 	guint done, missing;
 	g_autofree char *fresh = described (f->s);
 	sql (f->s, "DROP TABLE hold_message; ALTER TABLE hold DROP COLUMN there; ALTER TABLE hold DROP COLUMN decided; ALTER TABLE hold DROP COLUMN"
-	           " settled; ALTER TABLE hold DROP COLUMN newest; ALTER TABLE placement_binding DROP COLUMN settled");
+	           " settled; ALTER TABLE hold DROP COLUMN newest; ALTER TABLE placement_binding DROP COLUMN settled;"
+	           " ALTER TABLE placement_binding DROP COLUMN sent; ALTER TABLE pending DROP COLUMN message");
 	sql (f->s, "INSERT INTO hold (folder, side, kind, messages, detail, created, decision) VALUES (7, 'here', 'rebind', 5, 'five', 1, 0),"
 	           " (8, 'home', 'deletion-guard', 6, 'six', 1, 2)");
 	sql (f->s, "PRAGMA user_version=3");

@@ -150,10 +150,22 @@ or_null (const char *s)
 }
 
 static gboolean
+moment (Endpoint *e, GError **error)
+{
+	Home *h = home_of (e);
+	h->moment++;
+	if (h->meanwhile)
+		h->meanwhile (h->meanwhile_data, h->moment);
+	return h->moment != h->lost_answer || error_fail (error, ERROR_TEMPORARY, "connection lost");
+}
+
+static gboolean
 called (Endpoint *e, GError **error)
 {
 	Home *h = home_of (e);
 	h->calls++;
+	if (!moment (e, error))
+		return FALSE;
 	((MemoryEndpoint *) e)->traffic.flights++;
 	if (h->arrive_at == h->calls)
 		home_add (h, home_folder (h, h->arrive_in), h->arrive_body, 0, NULL);
@@ -304,7 +316,7 @@ memory_query (Endpoint *e, FolderQuery *queries, guint n, GError **error)
 		return FALSE;
 	for (guint i = 0; i < n; i++)
 		answer (home_of (e), &queries[i]);
-	return TRUE;
+	return moment (e, error);
 }
 
 static gboolean
@@ -373,7 +385,7 @@ memory_evidence (Endpoint *e, const char *name, guint32 uidvalidity, const UidSe
 	}
 	g_array_sort (list, by_uid); /* a UID is the first field of both */
 	*evidence_out = list;
-	return TRUE;
+	return moment (e, error);
 }
 
 static gboolean
@@ -435,7 +447,7 @@ memory_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, 
 		}
 		sync_step (); /* dies between messages of one command, too */
 	}
-	return TRUE;
+	return moment (e, error);
 }
 
 static gboolean
@@ -459,7 +471,7 @@ memory_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequ
 		}
 		sync_step ();
 	}
-	return TRUE;
+	return moment (e, error);
 }
 
 static gboolean
@@ -492,7 +504,7 @@ memory_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *u
 	}
 	*pairs_out = pairs;
 	*validity_out = b->uidvalidity;
-	return TRUE;
+	return moment (e, error);
 }
 
 static gboolean
@@ -524,7 +536,7 @@ memory_expunge (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet
 	}
 	if (!(h->abilities & ENDPOINT_UIDPLUS) && others_marked (f, uids)) {
 		uid_set_copy (left_out, uids);
-		return TRUE;
+		return moment (e, error);
 	}
 	it = (UidIter){0};
 	while (uid_set_next (uids, &it, &uid)) {
@@ -533,7 +545,7 @@ memory_expunge (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet
 			home_remove (h, f, m);
 		sync_step ();
 	}
-	return TRUE;
+	return moment (e, error);
 }
 
 static gboolean

@@ -50,6 +50,11 @@ typedef struct {
 	gint arrive_at; /* before the n-th call is answered a message of body @arrive_body comes into @arrive_in; 0 never */
 	guint32 arrive_body;
 	char arrive_in[64];
+	/* Called before and after each question and each command of a run: at a moment when nothing is locked. */
+	void (*meanwhile) (gpointer data, guint moment); /* NULL: nobody is */
+	gpointer meanwhile_data;
+	guint moment;        /* the number of the last one, from 1 on */
+	guint lost_answer; /* the answer to what was carried out before this moment is lost (TEMPORARY); 0 none */
 } Home;
 
 Home *home_new (guint abilities, gboolean tells_uids); /* MAP_SHARED */
