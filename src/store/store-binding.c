@@ -275,6 +275,21 @@ store_each_like (Store *s, gint64 received, guint64 size, KnownFn fn, gpointer d
 }
 
 gboolean
+store_each_twin (Store *s, gint64 folder, PlacementIdFn fn, gpointer data, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT b.placement FROM " KNOWN_TABLES " WHERE b.folder = ?1 AND EXISTS (SELECT 1 FROM message o WHERE"
+	                              " o.received = IFNULL (b.remote_received, m.received) AND o.size = IFNULL (b.remote_size, m.size)"
+	                              " AND o.content != m.content)", "i", folder);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0)
+		if (!fn (data, db_int (q, 0))) {
+			db_reset (q);
+			return TRUE;
+		}
+	return r == 0;
+}
+
+gboolean
 store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gboolean *found_out, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT " KNOWN_COLUMNS " FROM " KNOWN_TABLES " WHERE b.folder = ?1 AND b.remote_uid = ?2", "ii", folder,

@@ -68,6 +68,9 @@ typedef struct {
 typedef gboolean (*KnownFn) (gpointer data, const KnownMessage *m);
 /* Bound ones by remote UID, awaited ones in the order they once had, then pending ones by UID here. */
 gboolean store_each_known (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error);
+/* Bound placements of @folder of whose size and date there is another message here, in any folder or removed. */
+typedef gboolean (*PlacementIdFn) (gpointer data, gint64 placement);
+gboolean store_each_twin (Store *s, gint64 folder, PlacementIdFn fn, gpointer data, GError **error);
 /* The one that @uid is bound to; *found_out FALSE if there is none. Strings of *m are the caller's. */
 gboolean store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gboolean *found_out, GError **error);
 /* Messages of any folder, removed ones too, with this date and size: of each the placement is 0, and no base is told. */

@@ -108,6 +108,16 @@ path_of (Store *s, gint64 folder, GError **error)
 	return path;
 }
 
+gboolean
+store_has_folder (Store *s, gint64 id, gboolean *there_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT 1 FROM folder WHERE id = ?1", "i", id);
+	int r = db_step (s->db, q, error);
+	*there_out = r > 0;
+	db_reset (q);
+	return r >= 0;
+}
+
 Folder *
 store_folder (Store *s, gint64 id, GError **error)
 {

@@ -173,9 +173,33 @@ add_headers (SyncRun *run, const char *name, Gathered *g, gboolean all, GError *
 	return TRUE;
 }
 
-gboolean
-gathered_match (SyncRun *run, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error)
+static gboolean
+doubt_one (gpointer data, gint64 placement)
 {
+	MatchHere *h = g_hash_table_lookup (data, &placement);
+	if (h)
+		h->doubtful = TRUE;
+	return TRUE;
+}
+
+/* What another message here has the size and date of may have changed places with it. */
+static gboolean
+doubt_twins (SyncRun *run, gint64 folder, GArray *here, GError **error)
+{
+	g_autoptr (GHashTable) by_placement = g_hash_table_new (g_int64_hash, g_int64_equal);
+	for (guint i = 0; i < here->len; i++) {
+		MatchHere *h = &g_array_index (here, MatchHere, i);
+		g_hash_table_insert (by_placement, &h->known.placement, h);
+	}
+	return store_each_twin (run->store, folder, doubt_one, by_placement, error);
+}
+
+gboolean
+gathered_match (SyncRun *run, gint64 folder, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error)
+{
+	match_doubt (g->here);
+	if (!doubt_twins (run, folder, g->here, error))
+		return FALSE;
 	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, uids, uids ? 0 : 1, EVIDENCE_SIZE, &g->there, error))
 		return FALSE;
 	g->match = match_new (g->here, g->there);
@@ -206,7 +230,7 @@ sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, 
 	}
 	if (positions && !try_positions (run, name, g, error))
 		return NULL;
-	if (!g->match && !gathered_match (run, name, g, NULL, TRUE, error))
+	if (!g->match && !gathered_match (run, folder, name, g, NULL, TRUE, error))
 		return NULL;
 	return g_steal_pointer (&g);
 }

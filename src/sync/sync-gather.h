@@ -21,7 +21,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
 /* All of the folder bound or pending here against all of the home's folder @name, cheapest evidence first; @positions: samples may do. */
 Gathered *sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error);
 /* g->here against @uids at home (NULL: all); g->query.uidvalidity_now must be set. @weak: also by what a migration leaves of a message. */
-gboolean gathered_match (SyncRun *run, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error);
+gboolean gathered_match (SyncRun *run, gint64 folder, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error);
 /* Which flags messages that were matched by position have, if the home can tell by searching: then g->flags_known. */
 gboolean gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **error);
 /* For store_each_known: adds to a GArray of MatchHere. */

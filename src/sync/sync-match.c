@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync-match.h"
+#include <stdlib.h>
 #include <string.h>
 
 static void
@@ -165,6 +166,15 @@ groups_of (const Match *m, Key key)
 }
 
 static gboolean
+is_doubtful (const Match *m, const GArray *here)
+{
+	for (guint i = 0; i < here->len; i++)
+		if (here_at (m, g_array_index (here, guint, i))->doubtful)
+			return TRUE;
+	return FALSE;
+}
+
+static gboolean
 same_content (const Match *m, const GArray *here)
 {
 	gint64 content = here_at (m, g_array_index (here, guint, 0))->known.content;
@@ -186,11 +196,44 @@ match_groups (Match *m, Key key, gboolean surplus_allowed, gboolean weak)
 	while (g_hash_table_iter_next (&it, &value, NULL)) {
 		Group *g = value;
 		guint n = MIN (g->here->len, g->there->len);
-		if (n == 0 || !same_content (m, g->here) || (weak && (g->here->len > 1 || g->there->len > 1)) ||
+		if (n == 0 || !same_content (m, g->here) || (key == BY_SIZE && is_doubtful (m, g->here)) || (weak && (g->here->len > 1 || g->there->len > 1)) ||
 		    (!surplus_allowed && g->there->len > g->here->len))
 			continue;
 		for (guint i = 0; i < n; i++)
 			pair (m, g_array_index (g->here, guint, i), g_array_index (g->there, guint, i), weak);
+	}
+}
+
+static int
+by_time (gconstpointer a, gconstpointer b)
+{
+	gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+	return (x > y) - (x < y);
+}
+
+/* The date from which on mail was new when the home was last seen: in the middle of those of the highest UIDs, since single ones may have
+ * been put in with an old date, or with one that is yet to come. G_MAXINT64: there was none. */
+static gint64
+newest_date (const GArray *here)
+{
+	gint64 dates[9];
+	gsize n = 0;
+	for (guint i = here->len; i > 0 && n < G_N_ELEMENTS (dates); i--) {
+		const KnownMessage *k = &g_array_index (here, MatchHere, i - 1).known;
+		if (!k->pending)
+			dates[n++] = k->received;
+	}
+	qsort (dates, n, sizeof *dates, by_time);
+	return n ? dates[n / 2] : G_MAXINT64;
+}
+
+void
+match_doubt (GArray *here)
+{
+	gint64 newest = newest_date (here);
+	for (guint i = 0; i < here->len; i++) {
+		MatchHere *h = &g_array_index (here, MatchHere, i);
+		h->doubtful |= h->known.pending || h->known.received >= newest;
 	}
 }
 

@@ -10,6 +10,7 @@
 
 typedef struct {
 	KnownMessage known; /* message_id and keywords owned */
+	gboolean doubtful;  /* size and date prove nothing: the header decides */
 	gint there;         /* index into the evidence, -1: not matched */
 	gboolean weak;      /* by header only: size or date differ */
 } MatchHere;
@@ -26,7 +27,10 @@ Match *match_new (GArray *here /* borrowed, its `there` are reset */, const GArr
 void match_free (Match *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Match, match_free)
 
-/* Round 1: equal size and date. */
+/* What can have the size and date of other mail: what never was at home, and what is as new as the newest that was (something new may have
+ * come in the same second). The caller knows more. */
+void match_doubt (GArray *here);
+/* Round 1: equal size and date, of what is not doubtful. */
 void match_by_size (Match *m);
 /* UIDs whose header would decide something: those unmatched there, if anything is unmatched here that has the size and date (@all: or
  * anything at all). */

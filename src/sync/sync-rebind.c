@@ -240,7 +240,7 @@ update_hold (SyncRun *run, FolderRun *f, GError **error)
 	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server since it changed: they may still "
 	                                           "arrive, and nothing was removed", n, f->folder->path);
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
-	run->result->held++;
+	run->result->held += !f->hold_told;
 	f->hold_told = TRUE;
 	return store_hold (run->store, f->binding->folder, "here", "rebind", n, f->binding->messages, detail, error);
 }
@@ -480,7 +480,7 @@ sync_match_awaited (SyncRun *run, FolderRun *f, GError **error)
 		return TRUE;
 	/* what is only pending is seldom among the new ones: not worth the headers of them all */
 	gboolean awaited = g_array_index (g->here, MatchHere, 0).known.awaited;
-	if (!gathered_match (run, f->binding->remote_name, g, &f->wanted, awaited, &e))
+	if (!gathered_match (run, f->binding->folder, f->binding->remote_name, g, &f->wanted, awaited, &e))
 		return tolerated (run, f, e, error);
 	gboolean ok = sync_begin (run, error) && bind_arrivals (run, f, g, error) && sync_commit (run, error);
 	store_rollback (run->store);
