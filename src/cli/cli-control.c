@@ -13,6 +13,7 @@
 #define ANSWER_MAX 65536
 #define ANSWER_MS 600000 /* a first run may be long */
 #define STATUS_MS 2000
+#define SLOW_MS 5000
 
 static gboolean
 control_address (const Profile *p, struct sockaddr_un *address_out, GError **error)
@@ -40,17 +41,24 @@ control_connect (const Profile *p)
 }
 
 static json_t *
-read_answer (int fd, gint64 wait_ms, Cancel *cancel, GError **error)
+read_answer (const Cli *cli, int fd, gint64 wait_ms, Cancel *cancel, GError **error)
 {
 	g_autoptr (GString) text = g_string_new (NULL);
-	gint64 end = g_get_monotonic_time () + wait_ms * 1000;
+	gint64 end = g_get_monotonic_time () + wait_ms * 1000, slow = g_get_monotonic_time () + SLOW_MS * 1000;
+	gboolean told = FALSE;
 	for (;;) {
 		char piece[4096];
 		struct pollfd fds[2] = {{fd, POLLIN, 0}, {cancel_fd (cancel), POLLIN, 0}};
-		gint64 left = (end - g_get_monotonic_time ()) / 1000;
-		int n = left > 0 ? poll (fds, 2, (int) left) : 0;
+		gint64 left = (end - g_get_monotonic_time ()) / 1000, quick = MAX ((slow - g_get_monotonic_time ()) / 1000, 0);
+		int n = left > 0 ? poll (fds, 2, (int) (told ? left : MIN (left, quick))) : 0;
 		if (!cancel_check (cancel, error))
 			return NULL;
+		if (n == 0 && left > quick && !told) {
+			told = TRUE;
+			cli_note (cli, "The watcher is asked to synchronise, and is busy or stopped: waiting for it, at most %d minutes (Ctrl-C ends that).",
+			          ANSWER_MS / 60000);
+			continue;
+		}
 		if (n == 0) {
 			error_fail (error, ERROR_TEMPORARY, "the watcher does not answer: look at outpost status, or end it and try again");
 			return NULL;
@@ -72,15 +80,15 @@ read_answer (int fd, gint64 wait_ms, Cancel *cancel, GError **error)
 }
 
 json_t *
-control_ask (const Profile *p, const char *request, Cancel *cancel, GError **error)
+control_ask (const Cli *cli, const char *request, Cancel *cancel, GError **error)
 {
-	int fd = control_connect (p);
+	int fd = control_connect (cli->profile);
 	if (fd < 0)
 		return NULL;
 	g_autofree char *line = g_strconcat (request, "\n", NULL);
 	json_t *answer = NULL;
 	if (send (fd, line, strlen (line), MSG_NOSIGNAL) == (ssize_t) strlen (line))
-		answer = read_answer (fd, strcmp (request, "sync") == 0 ? ANSWER_MS : STATUS_MS, cancel, error);
+		answer = read_answer (cli, fd, strcmp (request, "sync") == 0 ? ANSWER_MS : STATUS_MS, cancel, error);
 	close (fd);
 	return answer;
 }
@@ -88,7 +96,7 @@ control_ask (const Profile *p, const char *request, Cancel *cancel, GError **err
 void
 cli_poke (Cli *cli)
 {
-	json_t *answer = cli->profile ? control_ask (cli->profile, "poke", NULL, NULL) : NULL;
+	json_t *answer = cli->profile ? control_ask (cli, "poke", NULL, NULL) : NULL;
 	json_decref (answer);
 }
 

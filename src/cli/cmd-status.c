@@ -41,7 +41,7 @@ read_standing (Cli *cli, Standing *s, GError **error)
 	s->removals -= MIN (s->marked, s->removals);
 	for (guint i = 0; i < folders->len; i++)
 		s->unread += ((Folder *) folders->pdata[i])->unread;
-	s->watcher = control_ask (cli->profile, "status", cli->cancel, NULL);
+	s->watcher = control_ask (cli, "status", cli->cancel, NULL);
 	return TRUE;
 }
 

@@ -125,7 +125,7 @@ cli_sync_once (Cli *cli, const char *secret, GError **error)
 static gboolean
 sync_by_watcher (Cli *cli, gboolean *done_out, GError **error)
 {
-	json_t *answer = control_ask (cli->profile, "sync", cli->cancel, error);
+	json_t *answer = control_ask (cli, "sync", cli->cancel, error);
 	*done_out = answer != NULL;
 	if (!answer)
 		return !error || !*error;

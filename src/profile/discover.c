@@ -8,6 +8,7 @@
 #include <arpa/nameser.h>
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <resolv.h>
 #include <string.h>
@@ -244,6 +245,7 @@ typedef struct {
 	char *target;       /* domain, URL or host */
 	char *address;
 	GPtrArray *results; /* Candidate */
+	gboolean answered;  /* of SRV: a name server said what there is, be it nothing */
 	int done;           /* eventfd */
 } Job;
 
@@ -291,6 +293,7 @@ job_srv (Job *j)
 	const char *list = g_getenv ("OUTPOST_SRV");
 	if (list) {
 		srv_from_environment (list, name, j->tls, origin, j->results);
+		j->answered = TRUE;
 		return;
 	}
 	struct __res_state resolver = {0};
@@ -301,6 +304,7 @@ job_srv (Job *j)
 	resolver.retrans = 2;
 	resolver.retry = 2;
 	int n = res_nquery (&resolver, name, ns_c_in, ns_t_srv, answer, NS_MAXMSG);
+	j->answered = n >= 0 || resolver.res_h_errno != TRY_AGAIN;
 	if (n > 0)
 		discover_parse_srv (answer, (gsize) n, j->tls, origin, j->results, &not_offered, NULL);
 	res_nclose (&resolver);
@@ -402,9 +406,9 @@ add_job (GPtrArray *jobs, JobKind kind, const char *target, guint16 port, gboole
 	g_ptr_array_add (jobs, j);
 }
 
-/* Runs all, waits for as many as come in time, and moves their candidates in the order of the jobs. */
+/* Runs all, waits for as many as come in time, and moves their candidates in the order of the jobs. *answered: a name server did. */
 static gboolean
-run_jobs (GPtrArray *jobs, GPtrArray *candidates, Cancel *cancel, GError **error)
+run_jobs (GPtrArray *jobs, GPtrArray *candidates, gboolean *answered, Cancel *cancel, GError **error)
 {
 	gint64 deadline = g_get_monotonic_time () + WAIT_MS * (gint64) 1000;
 	for (guint i = 0; i < jobs->len; i++) {
@@ -419,6 +423,7 @@ run_jobs (GPtrArray *jobs, GPtrArray *candidates, Cancel *cancel, GError **error
 		int ready = net_wait (NULL, 0, &wait, 1, left, cancel, error);
 		if (ready < 0)
 			return FALSE;
+		*answered |= ready > 0 && j->answered;
 		for (guint k = 0; ready > 0 && k < j->results->len; k++) {
 			const Candidate *c = j->results->pdata[k];
 			add_candidate (candidates, c->host, c->port, c->tls, c->user, c->oauth, c->origin);
@@ -470,13 +475,19 @@ discover (const char *address, Cancel *cancel, GError **error)
 	}
 	g_autoptr (GPtrArray) candidates = candidates_new ();
 	g_autoptr (GPtrArray) asked = questions (address, domain);
-	if (!run_jobs (asked, candidates, cancel, error))
+	gboolean answered = FALSE;
+	if (!run_jobs (asked, candidates, &answered, cancel, error))
 		return NULL;
 	g_autoptr (GPtrArray) guessed = guesses (address, domain);
-	if (candidates->len == 0 && !run_jobs (guessed, candidates, cancel, error))
+	if (candidates->len == 0 && !run_jobs (guessed, candidates, &answered, cancel, error))
 		return NULL;
 	if (candidates->len > 0)
 		return g_steal_pointer (&candidates);
+	if (!answered) {
+		error_fail (error, ERROR_TEMPORARY, "no name server answers, so the mail server of %s can't be looked for: is there a network? Try again, or "
+		            "give imaps://host:port", domain);
+		return NULL;
+	}
 	error_fail (error, ERROR_NOT_FOUND, "no IMAP server was found for %s: ask the provider and give imaps://host:port", domain);
 	return NULL;
 }

@@ -496,13 +496,25 @@ report_failed (SyncRun *run, const FolderRun *f, const char *why, GError **error
 	return sync_report (run, "Server Failures", "A message could not be fetched from the server", text, error);
 }
 
-/* The folder stays incomplete, so that the next run asks again. A reason that a second run meets is reported, once. @why NULL: all came. */
+/* What was listed and not given: by the next run it is gone, or the server is at fault. */
+static char *
+absent_text (const UidSet *missing)
+{
+	guint64 n = uid_set_count (missing);
+	if (n == 0)
+		return NULL;
+	return n == 1 ? g_strdup_printf ("it has a message with UID %u, and does not give it", uid_set_nth (missing, 0))
+	              : g_strdup_printf ("it has messages with UID %u and %" G_GUINT64_FORMAT " others, and does not give them", uid_set_nth (missing, 0), n - 1);
+}
+
+/* The folder stays incomplete, so that the next run asks again. A reason that a second run meets is reported, once. @why NULL: all came.
+ * @passing: it may be none, and counts from the second run on. */
 static gboolean
-note_failed (SyncRun *run, FolderRun *f, const char *why, GError **error)
+note_failed (SyncRun *run, FolderRun *f, const char *why, gboolean passing, GError **error)
 {
 	g_autofree char *name = g_strdup_printf ("not-given-%" G_GINT64_FORMAT, f->folder->id), *told = store_setting (run->store, name), *now = NULL;
 	gboolean again = why && told && *told && strcmp (told + 1, why) == 0; /* behind '+', reported, or '-' */
-	if (why) {
+	if (why && (again || !passing)) {
 		run->result->failures++;
 		sync_log_detail (run, "the server did not give every message of folder '%s': %s", f->folder->path, why);
 	}
@@ -523,7 +535,8 @@ finish_fetch (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError 
 			sync_folder_failed (run, fetching->pdata[i], requests[i].error->message);
 			continue;
 		}
-		if (!note_failed (run, fetching->pdata[i], requests[i].error ? requests[i].error->message : NULL, error) ||
+		g_autofree char *absent = requests[i].error ? NULL : absent_text (&requests[i].missing);
+		if (!note_failed (run, fetching->pdata[i], requests[i].error ? requests[i].error->message : absent, absent != NULL, error) ||
 		    !mark_complete (run, fetching->pdata[i], error))
 			return FALSE;
 	}

@@ -98,6 +98,10 @@ store_item (Store *s, const Item *item, GError **error)
 	placement_binding_done (&b);
 	if (found)
 		return TRUE; /* an earlier run had it */
+	if (!store_has_folder (s, item->folder, &found, error))
+		return FALSE;
+	if (!found)
+		return TRUE; /* the folder was removed here meanwhile */
 	g_autoptr (Prepared) from_file = item->fd >= 0 ? prepare_file (item->fd, item->size, item->received, item->zone, error) : NULL;
 	Prepared *p = item->prepared ? item->prepared : from_file;
 	b = (PlacementBinding){.folder = item->folder, .remote_uid = item->state.uid, .flags = item->state.flags,

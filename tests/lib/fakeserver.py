@@ -25,6 +25,8 @@ class FakeServer:
         self.answer_at = {n: a for n, a in ((bye_at, "BYE"), (no_at, "NO"), (bad_at, "BAD")) if n}
         self.unsolicited, self.separator = list(unsolicited), separator
         self.attributes, self.refused = {}, {}  # by folder: what LIST says, the answer to SELECT
+        self.withheld = set()  # UIDs whose content is not given, without a word
+        self.before_contents = None  # called before contents are given
         self.folders = {"INBOX": []}
         self.validity = {"INBOX": 1000}
         self.next = {"INBOX": 1}
@@ -275,7 +277,11 @@ class Session:
     def do_uid_fetch(self, rest, pieces):
         uids, _, what = rest.partition(" ")
         asked = what.upper()
+        if "BODY.PEEK[]" in asked and self.server.before_contents:
+            self.server.before_contents()
         for number, item in self.chosen(uids):
+            if "BODY.PEEK[]" in asked and item.uid in self.server.withheld:
+                continue
             out = [f"UID {item.uid}".encode()]
             if "FLAGS" in asked or "FAST" in asked:
                 out.append(f"FLAGS ({' '.join(sorted(item.flags))})".encode())

@@ -453,6 +453,70 @@ def test_a_folder_that_only_its_children_tell_of_has_its_place(program):
         assert sorted(program.folders()) == ["INBOX", "a", "a/x"]
 
 
+def test_a_message_that_is_listed_and_not_given_is_told_by_the_second_run(program):
+    """By the first it may just have been removed by somebody."""
+    with FakeServer() as server:
+        bare(server)
+        program.logon(server.url)
+        server.withheld = {2}
+        assert sync_result(program)["failures"] == 0
+        for _ in range(2):
+            assert sync_result(program)["failures"] == 2  # INBOX and Other have one each
+            assert "it has a message with UID 2, and does not give it" in program.ok("log").decode()
+        server.withheld = set()
+        assert sync_result(program)["failures"] == 0
+        settle(program)
+        assert len(program.list("INBOX")) == len(program.list("Other")) == 4
+
+
+def test_a_message_that_goes_between_its_listing_and_its_fetch_is_no_failure(program):
+    with FakeServer() as server:
+        bare(server)
+        program.logon(server.url)
+
+        def remove():
+            server.folders["INBOX"] = [item for item in server.folders["INBOX"] if item.uid != 2]
+        server.before_contents = remove
+        for _ in range(2):
+            assert sync_result(program)["failures"] == 0
+        with ImapClient(server.port) as client:
+            assert differences(program, client.dump()) == []
+
+
+def test_a_folder_without_uidvalidity_is_told_and_stops_no_other(program):
+    with FakeServer() as server:
+        bare(server)
+        program.logon(server.url)
+        server.validity["Other"] = 0
+        for _ in range(2):
+            assert sync_result(program)["failures"] == 1
+            assert "the server gives folder 'Other' no UIDVALIDITY" in program.ok("log").decode()
+        assert len(program.list("INBOX")) == 4
+        server.validity["Other"] = 77
+        assert sync_result(program)["failures"] == 0
+        settle(program)
+        assert len(program.list("Other")) == 4
+
+
+def test_a_folder_that_is_removed_here_while_it_is_fetched_does_not_stop_the_run(program):
+    with FakeServer() as server:
+        bare(server)
+        server.folders["INBOX"], server.folders["Other"] = server.folders["Other"], server.folders["INBOX"]
+        program.logon(server.url)
+        server.withheld = set(range(1, 100))
+        program.sync()  # both folders are here, and empty
+
+        def remove():
+            server.before_contents = None
+            program.ok("folder", "delete", "Other", "--with-messages")
+        server.withheld, server.before_contents = set(), remove
+        assert sync_result(program)["failures"] == 0
+        settle(program)
+        # the server has mail in it that nobody had seen here: it comes back
+        assert len(program.list("INBOX")) == len(program.list("Other")) == 4
+        assert [len(items) for items in server.folders.values()] == [4, 4]
+
+
 def test_a_nul_in_a_body_is_kept(program):
     with FakeServer() as server:
         octets = b"Subject: nul\r\n\r\na\0b\r\n"

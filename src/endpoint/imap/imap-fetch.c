@@ -227,7 +227,8 @@ block_answered (gpointer data, const ImapAnswer *a, GError **error)
 		return TRUE;
 	}
 	t->left--;
-	if (a->outcome != IMAP_OK && !w->refused) {
+	/* RFC 5530: others have removed some meanwhile; the rest was given */
+	if (a->outcome != IMAP_OK && !w->refused && strcmp (a->code, "EXPUNGEISSUED") != 0) {
 		g_auto (UidSet) rest = UID_SET_INIT;
 		uid_set_copy (&rest, &b->uids);
 		uid_set_remove_set (&rest, &w->delivered);

@@ -162,6 +162,12 @@ asked_selected (gpointer data, const ImapAnswer *answer, GError **error)
 		            NAMED_LIMIT);
 		return TRUE;
 	}
+	if (!q->uidvalidity_now) { /* RFC 9051 section 2.3.1.1: then it has no UIDs that last */
+		a->failed = TRUE;
+		g_clear_error (&q->error);
+		error_fail (&q->error, ERROR_PROTOCOL, "the server gives folder '%s' no UIDVALIDITY, without which its messages can't be told apart", q->name);
+		return TRUE;
+	}
 	a->selected = TRUE;
 	q->messages_now = a->at_select = a->exists;
 	q->changed_identity = q->uidvalidity && q->uidvalidity != q->uidvalidity_now;

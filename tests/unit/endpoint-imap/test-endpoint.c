@@ -199,6 +199,8 @@ static const EndpointCase fetch_cases[] = {
 	{"Exchange: a message that can't be retrieved, the others can", call_fetch, "got 1\\(0 1/1 @0\\+0\\) 3\\(1 a 4/4 .*\\) missing= error REFUSED",
 	 {TALK (LOG_ON (""), EXAMINE_INBOX, {"^UID FETCH", "* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 1 BODY[] {1}\r\nx)\r\n%T NO The specified message could not be retrieved\r\n"},
 	        {"^UID FETCH 3 ", BODY (3, "abcd", 4) OK}, {"^UID FETCH 2 ", "%T NO The specified message could not be retrieved\r\n"})}},
+	{"what others have expunged meanwhile is missing, and no failure", call_fetch, "got 3\\(1 a 4/4 .*\\) 1\\(1 a 2/2 .*\\) missing=2",
+	 {TALK (LOG_ON (""), EXAMINE_INBOX, {"^UID FETCH 1:3 ", BODY (3, "abcd", 4) BODY (1, "ab", 2) "%T NO [EXPUNGEISSUED] Some of the requested messages no longer exist.\r\n"})}, 1},
 	{"NIL for a body is a failure, not an empty message", call_fetch, "got missing=2:3 error REFUSED",
 	 {TALK (LOG_ON (""), EXAMINE_INBOX, {"^UID FETCH", "* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 5 BODY[] NIL)\r\n" OK})}},
 	{"messages nobody asked for, and one twice, are passed over", call_fetch, "got 1\\(0 1/1 @0\\+0\\) missing=2:3",
