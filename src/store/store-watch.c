@@ -18,11 +18,8 @@ store_tell (const Store *s)
 
 struct StoreWatch {
 	int fd;
-	union {
-		struct inotify_event event;
-		char octets[4096];
-	} buffer;
 	gsize at, end;
+	_Alignas (struct inotify_event) char buffer[4096];
 };
 
 StoreWatch *
@@ -73,13 +70,13 @@ gboolean
 store_watch_next (StoreWatch *w, int *number_out, gboolean *there_out)
 {
 	if (w->at == w->end) {
-		ssize_t n = read (w->fd, &w->buffer, sizeof w->buffer);
+		ssize_t n = read (w->fd, w->buffer, sizeof w->buffer);
 		w->at = 0;
 		w->end = n > 0 ? (gsize) n : 0;
 		if (n <= 0)
 			return FALSE;
 	}
-	const struct inotify_event *e = (const struct inotify_event *) (const void *) (w->buffer.octets + w->at);
+	const struct inotify_event *e = (const struct inotify_event *) (const void *) (w->buffer + w->at);
 	w->at += sizeof *e + e->len;
 	*number_out = e->mask & IN_Q_OVERFLOW ? STORE_WATCH_ALL : e->wd;
 	*there_out = !(e->mask & (IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED));
