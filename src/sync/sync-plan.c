@@ -211,16 +211,42 @@ plan_unbound_remotes (Planner *p)
 	}
 }
 
+/* Renames make room for new names, and may need a new folder to go below. */
+static int
+rank (const FolderStep *s)
+{
+	return s->kind == PLAN_RENAME_HERE ? 2 * PLAN_CREATE_HERE - !s->late : 2 * (int) s->kind;
+}
+
 static int
 compare_steps (gconstpointer a, gconstpointer b)
 {
 	const FolderStep *x = a, *y = b;
-	if (x->kind != y->kind)
-		return (int) x->kind - (int) y->kind;
+	if (rank (x) != rank (y))
+		return rank (x) - rank (y);
 	const char *p = x->remote ? x->remote->name : x->binding ? x->binding->remote_name : x->folder->path;
 	const char *q = y->remote ? y->remote->name : y->binding ? y->binding->remote_name : y->folder->path;
 	int order = strcmp (p, q); /* a parent's name is a prefix of its children's */
 	return x->kind == PLAN_REMOVE_HERE || x->kind == PLAN_REMOVE_HOME ? -order : order;
+}
+
+static gboolean
+is_below (const RemoteFolder *r, const RemoteFolder *above)
+{
+	gsize n = strlen (above->name);
+	return above->delimiter && strncmp (r->name, above->name, n) == 0 && r->name[n] == above->delimiter;
+}
+
+static void
+find_late (GArray *steps)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		FolderStep *s = &g_array_index (steps, FolderStep, i);
+		for (guint k = 0; s->kind == PLAN_RENAME_HERE && k < steps->len && !s->late; k++) {
+			const FolderStep *above = &g_array_index (steps, FolderStep, k);
+			s->late = above->kind == PLAN_CREATE_HERE && is_below (s->remote, above->remote);
+		}
+	}
 }
 
 GArray *
@@ -254,6 +280,7 @@ plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArr
 		if (!f->local_only && !g_hash_table_contains (taken, f))
 			add_step (&p, PLAN_CREATE_HOME, f, NULL, NULL, FALSE, FALSE);
 	}
+	find_late (p.steps);
 	g_array_sort (p.steps, compare_steps);
 	return p.steps;
 }

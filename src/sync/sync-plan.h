@@ -26,6 +26,7 @@ typedef struct {
 	const RemoteFolder *remote;    /* NULL: none at home */
 	gboolean guessed; /* remote was recognised by UIDVALIDITY only: verify by evidence before acting */
 	gboolean conflict; /* both sides renamed: home's name stands */
+	gboolean late; /* of PLAN_RENAME_HERE: it goes below a folder that is new here */
 } FolderStep;
 
 /* A bound folder, and one at home that evidence says it is, or is not. */
