@@ -93,6 +93,14 @@ control_ask (const Cli *cli, const char *request, Cancel *cancel, GError **error
 	return answer;
 }
 
+gboolean
+control_is_answered (const Cli *cli)
+{
+	json_t *answer = control_ask (cli, "status", NULL, NULL);
+	json_decref (answer);
+	return answer != NULL;
+}
+
 void
 cli_poke (Cli *cli)
 {

@@ -19,6 +19,8 @@ gboolean stale_archive (Cli *cli, const char *path, GError **error);
 /* For cli->store: adopt or report from now on. */
 gboolean stale_apply (Cli *cli, StalePolicy policy, GError **error);
 gboolean stale_is_reported (Cli *cli);
+/* A store in @folder of the account @address that no profile names; NULL: none. Owned. */
+char *stale_find_orphan (const char *folder, const char *address);
 
 /* The display. */
 typedef struct {
@@ -41,6 +43,8 @@ void display_end (Display *d);
 json_t *json_of_result (const SyncResult *r);
 
 /* Asks the watcher of @p (cli-control.c): NULL without error when none runs. The answer is one JSON object. */
+/* A watcher has the profile's store. */
+gboolean control_is_answered (const Cli *cli);
 json_t *control_ask (const Cli *cli, const char *request, Cancel *cancel, GError **error);
 /* The socket that a watcher of @p listens at; -1 with error. *path_out is owned. */
 int control_listen (const Profile *p, char **path_out, GError **error);

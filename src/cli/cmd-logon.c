@@ -200,20 +200,26 @@ static gboolean
 make_store (Cli *cli, Profile *p, GError **error)
 {
 	StalePolicy policy = STALE_ADOPT;
-	gboolean orphaned = !earlier_profile && g_file_test (p->store, G_FILE_TEST_EXISTS);
+	g_autofree char *folder = g_path_get_dirname (p->store);
+	char *orphan = earlier_profile || store_option || g_file_test (p->store, G_FILE_TEST_EXISTS) ? NULL : stale_find_orphan (folder, p->address);
+	if (orphan) {
+		g_free (p->store);
+		p->store = orphan;
+	}
+	gboolean orphaned = (!earlier_profile || stale_option) && g_file_test (p->store, G_FILE_TEST_EXISTS);
 	if (!cli_make_parents (p->store, error) || (stale_option && !stale_policy_parse (stale_option, &policy, error)) ||
 	    (orphaned && policy == STALE_REPLACE && !stale_archive (cli, p->store, error)))
 		return FALSE;
 	gboolean there = g_file_test (p->store, G_FILE_TEST_EXISTS);
 	if (earlier_profile && !there)
 		cli_say_new_store (cli, p);
-	cli->store = store_open (p->store, earlier_profile && there ? 0 : STORE_CREATE, error);
+	cli->store = store_open (p->store, earlier_profile && there && policy != STALE_REPLACE ? 0 : STORE_CREATE, error);
 	if (!cli->store)
 		return FALSE;
 	g_autofree char *account = store_setting (cli->store, "account");
 	if (account && g_ascii_strcasecmp (account, p->address) != 0)
 		return error_fail (error, ERROR_CONFLICT, "the offline store %s is of %s: choose another place with --store FILE", p->store, account);
-	if (account && orphaned && policy == STALE_ADOPT)
+	if (account && orphaned && !earlier_profile && policy == STALE_ADOPT)
 		cli_note (cli, "The offline store from before is taken over: %s", p->store);
 	gboolean ok = (!orphaned || stale_apply (cli, policy, error)) && store_begin (cli->store, error) && store_set_setting (cli->store, "account", p->address, error) &&
 	              store_commit (cli->store, error);
@@ -237,6 +243,8 @@ cmd_logon (Cli *cli, char **args, GError **error)
 	Profile *p = cli->profile = wanted_profile (cli, args[0], error);
 	if (!p)
 		return FALSE;
+	if (earlier_profile && control_is_answered (cli))
+		return error_fail (error, ERROR_CONFLICT, "a watcher runs with profile %s as it is: end it, log on, and start it again", p->name);
 	char *secret = NULL;
 	gboolean ok = p->host ? try_server (cli, p, &secret, error) : find_server (cli, p, &secret, error);
 	if (ok)
@@ -245,9 +253,10 @@ cmd_logon (Cli *cli, char **args, GError **error)
 	if (ok && cli->json)
 		cli_print_json (json_pack ("{s:s, s:o, s:o}", "type", "profile", "name", cli_json_text (p->name), "store", cli_json_text (p->store)));
 	if (ok && no_sync_option) {
-		cli_note (cli, "Profile %s is made. Next: outpost sync", p->name);
+		cli_note (cli, "Profile %s is %s. Next: outpost sync", p->name, earlier_profile ? "changed" : "made");
 	} else if (ok) {
-		cli_note (cli, "Profile %s is made; the first synchronisation starts. Ctrl-C stops it, outpost sync goes on.", p->name);
+		cli_note (cli, "Profile %s is %s synchronisation starts. Ctrl-C stops it, outpost sync goes on.", p->name,
+		          earlier_profile ? "changed; a" : "made; the first");
 		ok = cli_sync_once (cli, secret, error);
 	}
 	secret_free (secret);

@@ -56,6 +56,8 @@ report_previews (Cli *cli, const GPtrArray *list)
 	char whole[] = "in all";
 	sum.home = whole;
 	print_preview (&sum, whole);
+	if (10 * sum.linked < MIN (sum.linked + sum.only_here, sum.linked + sum.only_there))
+		cli_note (cli, "Next to nothing is in common: sync would refuse it as another mailbox, and touch nothing.");
 	cli_note (cli, "Linked: found again, not fetched. Only here: kept, and held until it arrives or you decide. Only there: fetched.\n"
 	               "Nothing was changed.");
 }
@@ -87,7 +89,14 @@ follow (Cli *cli, GError **error)
 	if (!home->endpoint->class->open (home->endpoint, cli->cancel, error))
 		return FALSE;
 	home->endpoint->class->close (home->endpoint);
-	return profile_save (cli->profile, error) && cli_sync_once (cli, home->secret, error);
+	g_autoptr (Profile) old = profile_load (cli->profile->name, NULL);
+	GError *e = NULL;
+	if (profile_save (cli->profile, &e) && cli_sync_once (cli, home->secret, &e))
+		return TRUE;
+	if (old && error_is (e, ERROR_CONFLICT)) /* another mailbox: the profile stays with its own */
+		profile_save (old, NULL);
+	g_propagate_error (error, e);
+	return FALSE;
 }
 
 gboolean
