@@ -203,10 +203,11 @@ expunge_selected (ImapSession *s, ExpungeCall *call, GError **error)
 	gboolean single = imap_session_can (s, "UIDPLUS");
 	g_clear_error (&call->refused);
 	uid_set_clear (call->left_out);
-	if (!expunge_send (s, call, "UID STORE ", " +FLAGS.SILENT (\\Deleted)", error))
+	/* Settled first: where others work in the folder, Dovecot's EXPUNGE in the same flight may not see the marks, and says OK. */
+	if (!expunge_send (s, call, "UID STORE ", " +FLAGS.SILENT (\\Deleted)", error) || !imap_session_settle (s, 0, error))
 		return FALSE;
-	if (!(single ? expunge_send (s, call, "UID EXPUNGE ", "", error) && imap_session_settle (s, 0, error)
-	             : expunge_all_marked (s, call, error)))
+	if (!call->refused && !(single ? expunge_send (s, call, "UID EXPUNGE ", "", error) && imap_session_settle (s, 0, error)
+	                               : expunge_all_marked (s, call, error)))
 		return FALSE;
 	if (!call->refused)
 		return TRUE;
