@@ -7,6 +7,7 @@
 static char **folders_option;
 static char *stale_option;
 static gboolean watch_option, no_index_option;
+static gboolean accept_mailbox;
 static int guard_messages = -1, guard_percent = -1, guard_all = -1;
 
 const GOptionEntry sync_options[] = {
@@ -16,6 +17,7 @@ const GOptionEntry sync_options[] = {
 	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt, report, replace", "HOW"},
 	{"guard-messages", 0, 0, G_OPTION_ARG_INT, &guard_messages, "Hold a folder that would lose more than N messages (20) ...", "N"},
 	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10), alone or together with all others", "PERCENT"},
+	{"accept-mailbox", 0, 0, G_OPTION_ARG_NONE, &accept_mailbox, "The server's mailbox is this one, though next to nothing in it is known", NULL},
 	{"guard-all", 0, 0, G_OPTION_ARG_INT, &guard_all, "Hold a folder that would lose all of at least N messages (2)", "N"},
 	{NULL},
 };
@@ -30,6 +32,7 @@ fill_options (SyncOptions *o, Cli *cli)
 		o->guard_messages = (guint) guard_messages;
 	if (guard_percent >= 0)
 		o->guard_percent = (guint) guard_percent;
+	o->accept_mailbox = accept_mailbox;
 	if (guard_all >= 0)
 		o->guard_all = (guint) guard_all;
 }

@@ -156,6 +156,13 @@ store_unbind_placement (Store *s, gint64 placement, GError **error)
 }
 
 gboolean
+store_settle_removal (Store *s, gint64 placement, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE placement_binding SET settled = 1 WHERE placement = ?1 AND gone = 1", error, "i", placement);
+}
+
+gboolean
 store_note_removals_sent (Store *s, gint64 folder, UidSet *uids, GError **error)
 {
 	g_auto (UidSet) asked = UID_SET_INIT;
@@ -274,12 +281,23 @@ store_each_like (Store *s, gint64 received, guint64 size, KnownFn fn, gpointer d
 	                                       " WHERE received = ?1 AND size = ?2 ORDER BY id", "ii", received, (gint64) size), fn, data, &go_on, error);
 }
 
+#define HAS_TWIN "EXISTS (SELECT 1 FROM message o WHERE o.received = IFNULL (b.remote_received, m.received) AND" \
+                 " o.size = IFNULL (b.remote_size, m.size) AND o.content != m.content)"
+
+gboolean
+store_has_twin (Store *s, gint64 folder, guint32 uid, gboolean *twin_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT 1 FROM " KNOWN_TABLES " WHERE b.folder = ?1 AND b.remote_uid = ?2 AND " HAS_TWIN, "ii", folder, (gint64) uid);
+	int r = db_step (s->db, q, error);
+	*twin_out = r > 0;
+	db_reset (q);
+	return r >= 0;
+}
+
 gboolean
 store_each_twin (Store *s, gint64 folder, PlacementIdFn fn, gpointer data, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT b.placement FROM " KNOWN_TABLES " WHERE b.folder = ?1 AND EXISTS (SELECT 1 FROM message o WHERE"
-	                              " o.received = IFNULL (b.remote_received, m.received) AND o.size = IFNULL (b.remote_size, m.size)"
-	                              " AND o.content != m.content)", "i", folder);
+	DbQuery *q = db_query (s->db, "SELECT b.placement FROM " KNOWN_TABLES " WHERE b.folder = ?1 AND " HAS_TWIN, "i", folder);
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0)
 		if (!fn (data, db_int (q, 0))) {
@@ -305,6 +323,7 @@ store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gbool
 	return r >= 0;
 }
 
+/* The lowest, the one in the middle, and from the top the 1st, 2nd, 4th .. 64th: wherever a restored backup ends, one of them is above. */
 gboolean
 store_canaries (Store *s, gint64 folder, UidSet *uids_out, GError **error)
 {
@@ -312,16 +331,15 @@ store_canaries (Store *s, gint64 folder, UidSet *uids_out, GError **error)
 		"SELECT MIN (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid > 0",
 		"SELECT MIN (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid >="
 		" (SELECT (MIN (remote_uid) + MAX (remote_uid)) / 2 FROM placement_binding WHERE folder = ?1 AND remote_uid > 0)",
-		"SELECT MAX (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid > 0 AND remote_uid <"
-		" (SELECT MAX (remote_uid) FROM placement_binding WHERE folder = ?1)",
-		"SELECT MAX (remote_uid) FROM placement_binding WHERE folder = ?1 AND remote_uid > 0",
+		"SELECT remote_uid FROM (SELECT remote_uid, ROW_NUMBER () OVER () AS n FROM (SELECT remote_uid FROM placement_binding WHERE folder = ?1 AND"
+		" remote_uid > 0 ORDER BY remote_uid DESC LIMIT 64)) WHERE n IN (1, 2, 4, 8, 16, 32, 64)",
 	};
 	for (guint i = 0; i < G_N_ELEMENTS (sql); i++) {
 		DbQuery *q = db_query (s->db, sql[i], "i", folder);
-		int r = db_step (s->db, q, error);
-		if (r > 0 && db_int (q, 0) > 0)
-			uid_set_add (uids_out, (guint32) db_int (q, 0));
-		db_reset (q);
+		int r;
+		while ((r = db_step (s->db, q, error)) > 0)
+			if (db_int (q, 0) > 0)
+				uid_set_add (uids_out, (guint32) db_int (q, 0));
 		if (r < 0)
 			return FALSE;
 	}
@@ -484,9 +502,11 @@ store_pending_never_came (Store *s, gint64 placement, GError **error)
 gboolean
 store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error)
 {
+	/* what was sent to the folder as it was may be among what is awaited still */
+	static const char sql[] = "UPDATE pending SET watermark = ?2, watermark_validity = ?3 WHERE folder = ?1 AND message IS NULL AND (watermark = 0 OR"
+	                          " (watermark_validity != ?3 AND NOT EXISTS (SELECT 1 FROM placement_binding b WHERE b.folder = ?1 AND b.remote_uid < 0)))";
 	g_assert (store_in_transaction (s));
-	return db_run (s->db, "UPDATE pending SET watermark = ?2, watermark_validity = ?3 WHERE folder = ?1 AND message IS NULL AND"
-	                      " (watermark = 0 OR watermark_validity != ?3)", error, "iii", folder, (gint64) uidnext, (gint64) uidvalidity);
+	return db_run (s->db, sql, error, "iii", folder, (gint64) uidnext, (gint64) uidvalidity);
 }
 
 gboolean
@@ -559,7 +579,7 @@ store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint6
 	       count (s, "SELECT COUNT (*) FROM folder_binding f CROSS JOIN placement p ON p.folder = f.folder AND p.modseq > f.pushed_modseq"
 	                 " CROSS JOIN placement_binding b ON b.placement = p.id WHERE " DIFFERS,
 	              flags_out, error) &&
-	       count (s, "SELECT COUNT (*) FROM (SELECT placement FROM placement_binding WHERE gone = 1 UNION ALL SELECT placement FROM pending"
+	       count (s, "SELECT COUNT (*) FROM (SELECT placement FROM placement_binding WHERE gone = 1 AND remote_uid > 0 UNION ALL SELECT placement FROM pending"
 	                 " WHERE message IS NOT NULL) WHERE placement NOT IN (SELECT origin FROM pending WHERE moved = 1 AND origin IS NOT NULL)",
 	              removals_out, error);
 }

@@ -42,6 +42,8 @@ gboolean store_unbind_placement (Store *s, gint64 placement, GError **error);
 /* Before the home is told to remove @uids: takes those out that are not gone (any more), and notes that of the others. They can't be taken
  * back from then on until the home has answered: what is restored is sent again. */
 gboolean store_note_removals_sent (Store *s, gint64 folder, UidSet *uids, GError **error);
+/* The home says that it has removed it: nobody is asked about it any more. It stays bound until it is not listed. */
+gboolean store_settle_removal (Store *s, gint64 placement, GError **error);
 /* A new base for what is bound to @remote_uid, whatever became of it here meanwhile. */
 gboolean store_set_base (Store *s, gint64 folder, guint32 remote_uid, guint flags, const char *keywords, GError **error);
 /* TRUE and *b filled, or FALSE with *found_out FALSE and no error. */
@@ -68,6 +70,8 @@ typedef struct {
 typedef gboolean (*KnownFn) (gpointer data, const KnownMessage *m);
 /* Bound ones by remote UID, awaited ones in the order they once had, then pending ones by UID here. */
 gboolean store_each_known (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error);
+/* The message that @uid is bound to has the size and date of another one here, in any folder or removed. */
+gboolean store_has_twin (Store *s, gint64 folder, guint32 uid, gboolean *twin_out, GError **error);
 /* Bound placements of @folder of whose size and date there is another message here, in any folder or removed. */
 typedef gboolean (*PlacementIdFn) (gpointer data, gint64 placement);
 gboolean store_each_twin (Store *s, gint64 folder, PlacementIdFn fn, gpointer data, GError **error);
@@ -75,7 +79,7 @@ gboolean store_each_twin (Store *s, gint64 folder, PlacementIdFn fn, gpointer da
 gboolean store_known_by_uid (Store *s, gint64 folder, guint32 uid, KnownMessage *m, gboolean *found_out, GError **error);
 /* Messages of any folder, removed ones too, with this date and size: of each the placement is 0, and no base is told. */
 gboolean store_each_like (Store *s, gint64 received, guint64 size, KnownFn fn, gpointer data, GError **error);
-/* A few bound UIDs that a home which is not what it was gives away: the lowest, one in the middle, the two highest. */
+/* A few bound UIDs that a home which is not what it was gives away: the lowest, one in the middle, seven at the top. */
 gboolean store_canaries (Store *s, gint64 folder, UidSet *uids_out, GError **error);
 /* New UIDs for the bindings of @folder, in one transaction: all become awaited, and those that store_rebind gives a new UID are bound
  * again. Bases stay, whether bound or awaited. @size and @received as the home says them. */
@@ -112,7 +116,7 @@ GPtrArray *store_pendings (Store *s, gint64 folder, GError **error); /* of Pendi
 GPtrArray *store_pendings_gone (Store *s, gint64 folder, GError **error);
 /* The home does not have one of those, and it is not on the way to it. */
 gboolean store_pending_never_came (Store *s, gint64 placement, GError **error);
-/* On rows of store_pendings that have none for this UIDVALIDITY. */
+/* On rows of store_pendings that have none, or one of another UIDVALIDITY while nothing of @folder is awaited. */
 gboolean store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error);
 gboolean store_pending_failed (Store *s, gint64 placement, GError **error);
 /* A change of flags that could not be pushed any more because the home had removed the message. Taken once. */
@@ -135,7 +139,7 @@ gboolean store_make_folder_pending (Store *s, gint64 folder, GError **error);
 gboolean store_drop_pending (Store *s, gint64 placement, GError **error);
 /* Folders whose flags are all as in the base: changes up to now need not be looked through any more (pushed_modseq). */
 gboolean store_settle_pushed (Store *s, GError **error);
-/* Number of messages to push something about, over all folders. */
+/* Number of messages to push something about, over all folders; a removal of what is awaited is not one until it arrives. */
 gboolean store_count_unpushed (Store *s, guint64 *appends_out, guint64 *flags_out, guint64 *removals_out, GError **error);
 /* Folders made, renamed, moved or removed here. */
 /* Of the removals: what the home has marked as deleted, and can't remove yet. */

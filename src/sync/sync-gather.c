@@ -20,13 +20,33 @@ gathered_free (Gathered *g)
 gboolean
 evidence_agrees (const KnownMessage *k, const RemoteEvidence *e)
 {
-	return k->size == e->size && k->received == e->received;
+	gboolean same_header = k->digest == e->digest || (k->message_id && *k->message_id && g_strcmp0 (k->message_id, e->message_id) == 0);
+	return k->size == e->size && k->received == e->received && (!e->has_header || same_header);
+}
+
+void
+gathered_count_known (const Gathered *g, guint *here_out, guint *known_out)
+{
+	*here_out = *known_out = 0;
+	for (guint i = 0; i < g->here->len; i++) {
+		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		*here_out += !h->known.pending;
+		*known_out += !h->known.pending && h->there >= 0;
+	}
+}
+
+gboolean
+is_too_little (guint known, guint here, guint there)
+{
+	return (guint64) known * COMMON_SHARE < MIN (here, there);
 }
 
 gboolean
 gathered_is_other_mail (const Gathered *g)
 {
-	return g->match->matched == 0 && g->there->len >= DIFFERENT_FROM && g->here->len >= DIFFERENT_FROM;
+	guint here, known;
+	gathered_count_known (g, &here, &known);
+	return g->there->len >= DIFFERENT_FROM && here >= DIFFERENT_FROM && is_too_little (known, here, g->there->len);
 }
 
 gboolean
@@ -83,28 +103,21 @@ sample_position (guint i, guint n)
 	return i < SAMPLE_TOP ? n - 1 - i : (guint) ((guint64) (i - SAMPLE_TOP) * n / (SAMPLE_POSITIONS - SAMPLE_TOP));
 }
 
-/* The UID there that position @i of the @n bound ones here would have: the same number, or the same rank. */
-static guint32
-presumed_uid (const Gathered *g, guint i, gboolean by_rank)
-{
-	return by_rank ? uid_set_nth (&g->query.all_uids, i) : g_array_index (g->here, MatchHere, i).known.remote_uid;
-}
-
 static gboolean
-samples_agree (SyncRun *run, const char *name, const Gathered *g, guint n, gboolean by_rank, gboolean *agree_out, GError **error)
+samples_agree (SyncRun *run, const char *name, const Gathered *g, guint n, gboolean *agree_out, GError **error)
 {
 	g_auto (UidSet) uids = UID_SET_INIT;
 	g_autoptr (GArray) evidence = NULL;
 	guint compared = 0;
 	*agree_out = FALSE;
 	for (guint i = 0; i < SAMPLE_POSITIONS; i++)
-		uid_set_add (&uids, presumed_uid (g, sample_position (i, n), by_rank));
+		uid_set_add (&uids, g_array_index (g->here, MatchHere, sample_position (i, n)).known.remote_uid);
 	if (!run->home->class->evidence (run->home, name, g->query.uidvalidity_now, &uids, 0, EVIDENCE_SIZE, &evidence, error))
 		return FALSE;
 	for (guint i = 0; i < SAMPLE_POSITIONS; i++) {
-		guint at = sample_position (i, n);
-		const RemoteEvidence *e = evidence_for (evidence, presumed_uid (g, at, by_rank));
-		if (e && !evidence_agrees (&g_array_index (g->here, MatchHere, at).known, e))
+		const KnownMessage *k = &g_array_index (g->here, MatchHere, sample_position (i, n)).known;
+		const RemoteEvidence *e = evidence_for (evidence, k->remote_uid);
+		if (e && !evidence_agrees (k, e))
 			return TRUE;
 		compared += e != NULL;
 	}
@@ -112,9 +125,9 @@ samples_agree (SyncRun *run, const char *name, const Gathered *g, guint n, gbool
 	return TRUE;
 }
 
-/* All UIDs as evidence without contents, matched by number or rank. */
+/* All UIDs as evidence without contents, matched by number. */
 static void
-match_by_position (Gathered *g, guint n, gboolean by_rank)
+match_by_position (Gathered *g, guint n)
 {
 	UidIter it = {0};
 	guint32 uid;
@@ -126,7 +139,7 @@ match_by_position (Gathered *g, guint n, gboolean by_rank)
 	g->match = match_new (g->here, g->there);
 	for (guint i = 0; i < n; i++) {
 		MatchHere *h = &g_array_index (g->here, MatchHere, i);
-		const RemoteEvidence *e = evidence_for (g->there, presumed_uid (g, i, by_rank));
+		const RemoteEvidence *e = evidence_for (g->there, h->known.remote_uid);
 		if (!e)
 			continue;
 		h->there = (gint) (e - &g_array_index (g->there, RemoteEvidence, 0));
@@ -140,22 +153,16 @@ static gboolean
 try_positions (SyncRun *run, const char *name, Gathered *g, GError **error)
 {
 	guint n = count_bound (g->here);
-	guint64 there = uid_set_count (&g->query.all_uids), common = 0;
+	guint64 common = 0;
 	for (guint i = 0; i < n; i++)
 		common += uid_set_contains (&g->query.all_uids, g_array_index (g->here, MatchHere, i).known.remote_uid);
-	if (n < SAMPLE_FROM || there == 0)
+	gboolean agree = FALSE;
+	if (n < SAMPLE_FROM || common * 10 < (guint64) n * 9)
 		return TRUE;
-	gboolean same_numbers = common * 10 >= (guint64) n * 9, same_count = there == n, agree = FALSE;
-	if (same_numbers && !samples_agree (run, name, g, n, FALSE, &agree, error))
-		return FALSE;
-	if (agree) {
-		match_by_position (g, n, FALSE);
-		return TRUE;
-	}
-	if (same_count && !samples_agree (run, name, g, n, TRUE, &agree, error))
+	if (!samples_agree (run, name, g, n, &agree, error))
 		return FALSE;
 	if (agree)
-		match_by_position (g, n, TRUE);
+		match_by_position (g, n);
 	return TRUE;
 }
 

@@ -4,7 +4,8 @@
 #include "sync-match.h"
 #include "sync-private.h"
 
-#define DIFFERENT_FROM 5 /* so many messages on both sides without one in common are another mailbox */
+#define DIFFERENT_FROM 5 /* so many messages on both sides with next to nothing in common are another mailbox */
+#define COMMON_SHARE 10  /* of the fewer, one in so many must be in common: single ones may be anybody's (a mailing list's) */
 
 typedef struct {
 	FolderQuery query; /* UIDs and state of the home's folder */
@@ -27,7 +28,12 @@ gboolean gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **e
 /* For store_each_known: adds to a GArray of MatchHere. */
 gboolean gathered_take_known (gpointer here, const KnownMessage *k);
 gboolean gathered_is_other_mail (const Gathered *g);
+/* *here_out: what the home was known to have; *known_out: how much of it was found. */
+void gathered_count_known (const Gathered *g, guint *here_out, guint *known_out);
+/* @known in common is too little for the same mail. */
+gboolean is_too_little (guint known, guint here, guint there);
 /* Evidence of @uids of a folder that is only looked into: *evidence_out NULL when it can't tell now, FALSE for what reaches the whole mailbox. */
 gboolean sync_look (SyncRun *run, const char *name, guint32 uidvalidity, const UidSet *uids, EvidenceLevel level, GArray **evidence_out,
                     GError **error);
+/* Size, date, and what is known of the header. */
 gboolean evidence_agrees (const KnownMessage *k, const RemoteEvidence *e);

@@ -568,8 +568,13 @@ has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **e
 	if (ok && q.error && !error_is (q.error, ERROR_NOT_FOUND))
 		ok = FALSE, g_propagate_error (error, g_steal_pointer (&q.error));
 	else if (ok && !q.error) {
-		uid_set_remove_set (&q.all_uids, &bound);
-		*only_known_out = q.has_all_uids && uid_set_is_empty (&q.all_uids) && sync_suspicion (run, f, &q, NULL) == SUSPICION_NONE;
+		g_auto (UidSet) unknown = UID_SET_INIT;
+		uid_set_copy (&unknown, &q.all_uids);
+		uid_set_remove_set (&unknown, &bound);
+		*only_known_out = q.has_all_uids && uid_set_is_empty (&unknown) && sync_suspicion (run, f, &q, NULL) == SUSPICION_NONE;
+		gboolean same = TRUE;
+		ok = !*only_known_out || sync_verify_targets (run, f, &q.all_uids, &same, error);
+		*only_known_out = *only_known_out && same && !f->failed;
 	}
 	folder_query_done (&q);
 	return ok;
@@ -580,9 +585,9 @@ static gboolean
 let_come_back (SyncRun *run, const FolderBinding *b, const char *path, GError **error)
 {
 	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but on the server there are messages in it that were never "
-	                                         "fetched.\nThe next synchronisation brings it back with all its messages.\n", path);
+	                                         "fetched, or it is another one by now.\nThe next synchronisation brings it back with all its messages.\n", path);
 	run->result->conflicts++;
-	sync_log_detail (run, "folder '%s' is not removed: there are items in it at home that were never fetched; the next run brings it back",
+	sync_log_detail (run, "folder '%s' is not removed: there are items in it at home that were never fetched, or it is another one now; the next run brings it back",
 	                 path);
 	gboolean ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) &&
 	              sync_report (run, "Conflicts", "Folder restored", text, error) && sync_commit (run, error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync-match.h"
-#include <stdlib.h>
 #include <string.h>
+
+#define NEWEST 16 /* of the highest UIDs: something may have come in the second of one of them, unseen by us */
 
 static void
 here_done (gpointer data)
@@ -184,6 +185,63 @@ same_content (const Match *m, const GArray *here)
 	return TRUE;
 }
 
+static char *
+state_key (guint flags, const char *keywords)
+{
+	return g_strdup_printf ("%x %s", flags, keywords ? keywords : "");
+}
+
+/* Copies with the flags that they had come first; of those that are left, and of equal ones, the order decides. */
+static void
+pair_by_flags (Match *m, const Group *g, gboolean weak)
+{
+	g_autoptr (GHashTable) states = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_queue_free);
+	if (g->here->len == 1 && g->there->len == 1)
+		return;
+	for (guint i = 0; i < g->there->len; i++) {
+		guint at = g_array_index (g->there, guint, i);
+		char *key = state_key (there_at (m, at)->flags, there_at (m, at)->keywords);
+		GQueue *q = g_hash_table_lookup (states, key);
+		if (!q)
+			g_hash_table_insert (states, g_strdup (key), q = g_queue_new ());
+		g_free (key);
+		g_queue_push_tail (q, GUINT_TO_POINTER (at));
+	}
+	for (guint i = 0; i < g->here->len; i++) {
+		guint at = g_array_index (g->here, guint, i);
+		g_autofree char *key = state_key (here_at (m, at)->known.flags, here_at (m, at)->known.keywords);
+		GQueue *q = g_hash_table_lookup (states, key);
+		if (q && !g_queue_is_empty (q))
+			pair (m, at, GPOINTER_TO_UINT (g_queue_pop_head (q)), weak);
+	}
+}
+
+static void
+pair_in_order (Match *m, const Group *g, gboolean weak)
+{
+	guint j = 0;
+	for (guint i = 0; i < g->here->len; i++) {
+		guint here = g_array_index (g->here, guint, i);
+		if (here_at (m, here)->there >= 0)
+			continue;
+		while (j < g->there->len && m->here_of_there[g_array_index (g->there, guint, j)] >= 0)
+			j++;
+		if (j == g->there->len)
+			return;
+		pair (m, here, g_array_index (g->there, guint, j), weak);
+	}
+}
+
+/* True copies that were altered in the same way. */
+static gboolean
+are_copies (const Match *m, const Group *g)
+{
+	for (guint i = 1; i < g->there->len; i++)
+		if (there_at (m, g_array_index (g->there, guint, i))->size != there_at (m, g_array_index (g->there, guint, 0))->size)
+			return FALSE;
+	return g->there->len <= g->here->len;
+}
+
 /* One each, or copies of one message: any assignment is right, and the one in order is the stable one. More there than here might be
  * one of them another message, which only better evidence tells. */
 static void
@@ -195,51 +253,71 @@ match_groups (Match *m, Key key, gboolean surplus_allowed, gboolean weak)
 	g_hash_table_iter_init (&it, groups);
 	while (g_hash_table_iter_next (&it, &value, NULL)) {
 		Group *g = value;
-		guint n = MIN (g->here->len, g->there->len);
-		if (n == 0 || !same_content (m, g->here) || (key == BY_SIZE && is_doubtful (m, g->here)) || (weak && (g->here->len > 1 || g->there->len > 1)) ||
-		    (!surplus_allowed && g->there->len > g->here->len))
+		if (g->here->len == 0 || g->there->len == 0 || !same_content (m, g->here) || (key == BY_SIZE && is_doubtful (m, g->here)) ||
+		    (weak && !are_copies (m, g)) || (!surplus_allowed && g->there->len > g->here->len))
 			continue;
-		for (guint i = 0; i < n; i++)
-			pair (m, g_array_index (g->here, guint, i), g_array_index (g->there, guint, i), weak);
+		pair_by_flags (m, g, weak);
+		pair_in_order (m, g, weak);
 	}
-}
-
-static int
-by_time (gconstpointer a, gconstpointer b)
-{
-	gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
-	return (x > y) - (x < y);
-}
-
-/* The date from which on mail was new when the home was last seen: in the middle of those of the highest UIDs, since single ones may have
- * been put in with an old date, or with one that is yet to come. G_MAXINT64: there was none. */
-static gint64
-newest_date (const GArray *here)
-{
-	gint64 dates[9];
-	gsize n = 0;
-	for (guint i = here->len; i > 0 && n < G_N_ELEMENTS (dates); i--) {
-		const KnownMessage *k = &g_array_index (here, MatchHere, i - 1).known;
-		if (!k->pending)
-			dates[n++] = k->received;
-	}
-	qsort (dates, n, sizeof *dates, by_time);
-	return n ? dates[n / 2] : G_MAXINT64;
 }
 
 void
 match_doubt (GArray *here)
 {
-	gint64 newest = newest_date (here);
-	for (guint i = 0; i < here->len; i++) {
-		MatchHere *h = &g_array_index (here, MatchHere, i);
-		h->doubtful |= h->known.pending || h->known.received >= newest;
+	guint newest = 0;
+	for (guint i = here->len; i > 0; i--) {
+		MatchHere *h = &g_array_index (here, MatchHere, i - 1);
+		h->doubtful |= h->known.pending || newest < NEWEST;
+		newest += !h->known.pending;
+	}
+}
+
+typedef struct {
+	guint here, there;
+	guint64 sizes; /* the sum of a hash of those here, less that of those there */
+} Second;
+
+static guint64
+mixed (guint64 n)
+{
+	n = (n ^ (n >> 31)) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
+	return n ^ (n >> 29);
+}
+
+static Second *
+second_of (GHashTable *seconds, const gint64 *received)
+{
+	Second *s = g_hash_table_lookup (seconds, received);
+	if (!s)
+		g_hash_table_insert (seconds, (gpointer) received, s = g_new0 (Second, 1));
+	return s;
+}
+
+/* Where several messages have one date, and not the same sizes on both sides, one may have got the size of another. */
+static void
+doubt_seconds (Match *m)
+{
+	g_autoptr (GHashTable) seconds = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
+	for (guint i = 0; i < m->here->len; i++) {
+		Second *s = second_of (seconds, &here_at (m, i)->known.received);
+		s->here++;
+		s->sizes += mixed (here_at (m, i)->known.size);
+	}
+	for (guint i = 0; i < m->there->len; i++) {
+		Second *s = second_of (seconds, &there_at (m, i)->received);
+		s->there++;
+		s->sizes -= mixed (there_at (m, i)->size);
+	}
+	for (guint i = 0; i < m->here->len; i++) {
+		const Second *s = second_of (seconds, &here_at (m, i)->known.received);
+		here_at (m, i)->doubtful |= (s->here > 1 || s->there > 1) && s->sizes != 0;
 	}
 }
 
 void
 match_by_size (Match *m)
 {
+	doubt_seconds (m);
 	match_groups (m, BY_SIZE, FALSE, FALSE);
 }
 
@@ -249,11 +327,36 @@ match_by_header (Match *m)
 	match_groups (m, BY_HEADER, TRUE, FALSE);
 }
 
+/* A tool that kept what it brought as it was, dates included, did so with all of it: what has another size and another date then is another
+ * version (a draft that was edited), or, without Message-ID, another message. */
+static gboolean
+is_altered_only (const Match *m, guint here, guint there)
+{
+	const KnownMessage *k = &here_at (m, here)->known;
+	const RemoteEvidence *e = there_at (m, there);
+	gboolean all_altered = 2 * (m->matched - m->weak) < m->there->len;
+	return k->size == e->size || k->received == e->received || (all_altered && k->message_id && *k->message_id);
+}
+
+static void
+unpair (Match *m, guint here)
+{
+	MatchHere *h = here_at (m, here);
+	m->here_of_there[h->there] = -1;
+	h->there = -1;
+	h->weak = FALSE;
+	m->matched--;
+	m->weak--;
+}
+
 void
 match_by_weak_evidence (Match *m)
 {
 	match_groups (m, BY_DIGEST, FALSE, TRUE);
 	match_groups (m, BY_MESSAGE_ID, FALSE, TRUE);
+	for (guint i = 0; i < m->here->len; i++)
+		if (here_at (m, i)->weak && !is_altered_only (m, i, (guint) here_at (m, i)->there))
+			unpair (m, i);
 }
 
 void
@@ -352,6 +455,8 @@ match_lost_flags (const Match *m, guint least, char **keywords_out)
 	guint lost = 0;
 	for (guint flag = FLAG_SEEN; flag <= FLAG_DRAFT; flag <<= 1) {
 		guint had = 0, has = 0;
+		if (flag == FLAG_DELETED) /* if it was taken back, that must not be undone */
+			continue;
 		for (guint i = 0; i < m->here->len; i++) {
 			const MatchHere *h = here_at (m, i);
 			if (h->there < 0)

@@ -2,8 +2,8 @@
 /* Which message at home is which one here: the pure part of re-binding (docs/sync.md, "When the home is not what it was"). Evidence comes
  * in rounds, cheapest first; each round matches what its evidence tells apart and leaves the rest.
  *
- * Invariants: a message here and a UID there are matched at most once; true duplicates (equal octets) are matched as a multiset, in
- * order; where two different messages can't be told apart by the evidence at hand, none of them is matched. */
+ * Invariants: a message here and a UID there are matched at most once; true duplicates (equal octets) are matched as a multiset, those of
+ * equal flags first, then in order; where two different messages can't be told apart by the evidence at hand, none of them is matched. */
 #pragma once
 #include "endpoint.h"
 #include "store-binding.h"
@@ -27,10 +27,10 @@ Match *match_new (GArray *here /* borrowed, its `there` are reset */, const GArr
 void match_free (Match *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Match, match_free)
 
-/* What can have the size and date of other mail: what never was at home, and what is as new as the newest that was (something new may have
- * come in the same second). The caller knows more. */
+/* What can have the size and date of other mail: what never was at home, and the newest that was there (something new may have come in the
+ * same second). The caller knows more. */
 void match_doubt (GArray *here);
-/* Round 1: equal size and date, of what is not doubtful. */
+/* Round 1: equal size and date, of what is not doubtful, nor in a second that does not have the same sizes on both sides. */
 void match_by_size (Match *m);
 /* UIDs whose header would decide something: those unmatched there, if anything is unmatched here that has the size and date (@all: or
  * anything at all). */
@@ -40,7 +40,7 @@ void match_add_headers (GArray *there, const GArray *headers);
 /* Round 2: size, date, Message-ID and digest equal. */
 void match_by_header (Match *m);
 /* Round 3, for what a migration altered (line ends, added or re-folded headers, lost dates): equal digest, or equal Message-ID where
- * there is one, unique on both sides among what is left. */
+ * there is one, unique on both sides among what is left, or copies of one; not where size and date both differ, unless that is so of most. */
 void match_by_weak_evidence (Match *m);
 
 /* The flags and keywords that the move alone can have lost: at least @least matched messages had one in the base, and not one matched

@@ -10,6 +10,7 @@ typedef struct {
 	FolderBinding *binding;  /* owned; as in the store */
 	const RemoteFolder *remote; /* as listed, NULL: not listed (created in this run) */
 	UidSet wanted;           /* to be fetched */
+	UidSet looked_at;        /* before the push: what is to be written to stands for what it stood for */
 	UidSet fresh;            /* bound in this run as the home told; how it sees their size and date is still to be learned */
 	gboolean held, pushed, failed;
 	gboolean again; /* its states are still to be asked for */
@@ -133,8 +134,14 @@ gboolean sync_match_awaited (SyncRun *run, FolderRun *f, GError **error);
 gboolean sync_told_awaited (SyncRun *run, FolderRun *f, GError **error);
 /* Do @uids still stand for the messages they are bound to? *same_out FALSE: no, nothing may be written to them. */
 gboolean sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error);
-/* Carries out what the user decided about re-binding holds. */
+/* Folders that an earlier run bound by samples: all of their messages are looked at once (size and date), and bound anew if one is another. */
+gboolean sync_prove_positions (SyncRun *run, GError **error);
+/* Carries out what the user decided about other mail: before the folders are looked into. */
+gboolean sync_settle_identities (SyncRun *run, GError **error);
+/* And about what was missing: after that, since it may have arrived. */
 gboolean sync_settle_rebinds (SyncRun *run, GError **error);
+/* A folder is held as other mail, and there is none whose mail is known: it may be another mailbox, to which nothing of ours is sent. */
+gboolean sync_is_strange (SyncRun *run);
 /* Counts and logs those that still wait and of which this run had nothing new to say. */
 gboolean sync_tell_rebinds (SyncRun *run, GError **error);
 /* @f is held as other mail, and the home lists it as it was when it was looked through: this run lets it be. */

@@ -6,6 +6,8 @@
 #include "sync-gather.h"
 #include <string.h>
 
+#define RENUMBERED_FROM 3 /* less may have been taken out and put back */
+
 typedef struct {
 	FolderRun *f;
 	FolderQuery *uids, *changes; /* either may be NULL */
@@ -363,18 +365,47 @@ note_moved (const GArray *arrivals, GHashTable *from)
 	}
 }
 
-/* Where most of what went came again in the same folder, all numbers may be others: one by one, what was removed here would come back. */
+#define SAMPLED 100 /* headers at most, to tell mail that came anew and altered from new mail */
+
+/* Most of @q's new messages, of which some are looked at, have the identity of those that went. */
+static gboolean
+came_again_altered (SyncRun *run, const Question *q, GArray *here, gboolean *altered_out, GError **error)
+{
+	g_auto (UidSet) sample = UID_SET_INIT;
+	g_autoptr (GArray) there = NULL;
+	guint64 n = MIN (uid_set_count (&q->f->wanted), SAMPLED);
+	*altered_out = FALSE;
+	for (guint64 i = 0; i < n; i++)
+		uid_set_add (&sample, uid_set_nth (&q->f->wanted, i * uid_set_count (&q->f->wanted) / n));
+	if (n < RENUMBERED_FROM || here->len < RENUMBERED_FROM)
+		return TRUE;
+	if (!sync_look (run, q->f->binding->remote_name, q->f->binding->uidvalidity, &sample, EVIDENCE_HEADER, &there, error))
+		return FALSE;
+	if (!there)
+		return TRUE;
+	g_autoptr (Match) m = match_new (here, there);
+	match_by_header (m);
+	match_by_weak_evidence (m);
+	*altered_out = 2 * (guint64) m->matched > MIN (n, here->len);
+	return TRUE;
+}
+
+/* Where most of what went, or of what came, is what went, all numbers may be others: one by one, what was removed here would come back. */
 static gboolean
 find_renumbered (SyncRun *run, Question *q, GError **error)
 {
-	guint64 told = q->changes && q->changes->canary_evidence ? q->changes->canary_evidence->len : 0;
-	if (!is_sound (q) || !q->changes || 2 * told > uid_set_count (&q->canaries) || uid_set_is_empty (&q->removed))
-		return TRUE;
+	guint64 told = q->changes && q->changes->canary_evidence ? q->changes->canary_evidence->len : 0, n = uid_set_count (&q->removed);
+	if (!is_sound (q) || !q->changes || 2 * told > uid_set_count (&q->canaries) || n == 0 || n * 10 < uid_set_count (&q->bound) * 9)
+		return TRUE; /* what stayed where it was says that the numbers are the same */
 	g_autoptr (GArray) here = match_here_new ();
 	g_autoptr (GArray) arrivals = arrivals_new ();
 	if (!add_gone (run, q, TRUE, here, NULL, error) || !sync_find_moved (run, q->f, TRUE, here, arrivals, error))
 		return FALSE;
-	if (2 * (guint64) arrivals->len > uid_set_count (&q->removed))
+	guint64 fewer = MIN (uid_set_count (&q->removed), uid_set_count (&q->f->wanted));
+	gboolean again = 2 * (guint64) arrivals->len > uid_set_count (&q->removed) || (2 * (guint64) arrivals->len > fewer && arrivals->len >= RENUMBERED_FROM);
+	if (!again && told == 0 && !came_again_altered (run, q, here, &again, error))
+		return FALSE;
+	if (again)
 		q->why = SUSPICION_MESSAGES;
 	return TRUE;
 }

@@ -259,11 +259,12 @@ push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gbool
 	return await_accepted (run, f, accepted, error);
 }
 
-/* What came after the watermark was noted is not sent without one. */
+/* What came after the watermark was noted is not sent without one; what was sent before the folder became another is not sent again while
+ * the folder awaits messages, of which it may be one. */
 static gboolean
-is_ready (const Pending *p)
+is_ready (const FolderRun *f, const Pending *p)
 {
-	return p->watermark && !p->waits;
+	return p->watermark && p->watermark_validity == f->binding->uidvalidity && !p->waits;
 }
 
 static gboolean
@@ -271,7 +272,7 @@ push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 {
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *first = pendings->pdata[i];
-		FolderRun *from = is_ready (first) && first->origin_uid ? find_folder_run (run, first->origin_folder) : NULL;
+		FolderRun *from = is_ready (f, first) && first->origin_uid ? find_folder_run (run, first->origin_folder) : NULL;
 		if (!from || from->failed)
 			continue;
 		g_autoptr (GPtrArray) group = g_ptr_array_new ();
@@ -279,7 +280,7 @@ push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 		for (guint j = i; j < pendings->len; j++) {
 			Pending *p = pendings->pdata[j];
 			/* two copies of one message go in two commands, since the answer pairs by UID */
-			if (is_ready (p) && p->origin_uid && p->origin_folder == first->origin_folder && p->moved == first->moved &&
+			if (is_ready (f, p) && p->origin_uid && p->origin_folder == first->origin_folder && p->moved == first->moved &&
 			    !uid_set_contains (&seen, p->origin_uid)) {
 				uid_set_add (&seen, p->origin_uid);
 				g_ptr_array_add (group, p);
@@ -388,7 +389,10 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 		return FALSE;
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *p = pendings->pdata[i];
-		if (is_ready (p) && p->failures < 5 && !(p->origin_uid && find_folder_run (run, p->origin_folder)))
+		if (p->failures >= 5) {
+			run->result->failures++;
+			sync_log_detail (run, "an item of folder '%s' was refused five times and is not sent: see Sync Issues/Local Failures", f->folder->path);
+		} else if (is_ready (f, p) && !(p->origin_uid && find_folder_run (run, p->origin_folder)))
 			g_ptr_array_add (block, p);
 		if (block->len == APPEND_BLOCK || (i + 1 == pendings->len && block->len)) {
 			if (!append_block (run, f, block, error))
@@ -561,6 +565,29 @@ push_flags (SyncRun *run, FolderRun *f, GError **error)
 
 /* ---- Removals ---- */
 
+static void
+add_moving (GHashTable *moving, const GPtrArray *pendings)
+{
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *p = pendings->pdata[i];
+		if (p->moved && p->origin)
+			g_hash_table_add (moving, g_memdup2 (&p->origin, sizeof p->origin));
+	}
+}
+
+static GHashTable *
+moves_pending (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
+	g_autoptr (GPtrArray) gone = pendings ? store_pendings_gone (run->store, 0, error) : NULL;
+	if (!gone)
+		return NULL;
+	GHashTable *moving = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	add_moving (moving, pendings);
+	add_moving (moving, gone);
+	return moving;
+}
+
 typedef struct {
 	GArray *bindings;   /* PlacementBinding */
 	guint asked;        /* how many of them are not settled */
@@ -605,8 +632,9 @@ note_expunged (SyncRun *run, FolderRun *f, const Gone *g, const UidSet *sent, co
 				return FALSE;
 			continue;
 		}
+		/* by the next look it is gone; until then it is not new to us, should the home still have it */
 		f->removed_home += !b->settled;
-		if (!store_unbind_placement (run->store, b->placement, error))
+		if (!store_settle_removal (run->store, b->placement, error))
 			return FALSE;
 	}
 	if (marked)
@@ -642,15 +670,18 @@ ask_guard (SyncRun *run, FolderRun *f, const Gone *g, GuardAnswer *answer_out, G
 	                  (*answer_out != GUARD_KEEP || bring_back (run, f, g, error)));
 }
 
-/* *uids_out: what the home is to remove. */
+/* *uids_out: what the home is to remove; not what was moved or removed here since this run looked at what it would write to. */
 static gboolean
 prepare_removals (SyncRun *run, FolderRun *f, const Gone *g, UidSet *uids_out, GError **error)
 {
 	GuardAnswer answer;
 	gboolean ok = sync_begin (run, error) && ask_guard (run, f, g, &answer, error);
+	g_autoptr (GHashTable) moving = ok ? moves_pending (run, error) : NULL;
+	ok = moving != NULL;
 	for (guint i = 0; ok && i < g->bindings->len; i++) {
 		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
-		if (answer == GUARD_GO_ON || b->settled)
+		if ((answer == GUARD_GO_ON || b->settled) && uid_set_contains (&f->looked_at, b->remote_uid) &&
+		    !g_hash_table_contains (moving, &b->placement))
 			uid_set_add (uids_out, b->remote_uid);
 	}
 	ok = ok && store_note_removals_sent (run->store, f->binding->folder, uids_out, error) && sync_commit (run, error);
@@ -691,29 +722,6 @@ push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, gboolean count_on
 		ok = expunge_gone (run, f, &g, error);
 	g_array_unref (g.bindings);
 	return ok;
-}
-
-static void
-add_moving (GHashTable *moving, const GPtrArray *pendings)
-{
-	for (guint i = 0; i < pendings->len; i++) {
-		Pending *p = pendings->pdata[i];
-		if (p->moved && p->origin)
-			g_hash_table_add (moving, g_memdup2 (&p->origin, sizeof p->origin));
-	}
-}
-
-static GHashTable *
-moves_pending (SyncRun *run, GError **error)
-{
-	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
-	g_autoptr (GPtrArray) gone = pendings ? store_pendings_gone (run->store, 0, error) : NULL;
-	if (!gone)
-		return NULL;
-	GHashTable *moving = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
-	add_moving (moving, pendings);
-	add_moving (moving, gone);
-	return moving;
 }
 
 static gboolean
@@ -779,11 +787,17 @@ verify_all (SyncRun *run, GError **error)
 			continue;
 		if (!targets_of (run, f, pendings, &uids, error) || !sync_verify_targets (run, f, &uids, &same, error))
 			return FALSE;
-		if (same)
+		if (same) {
+			uid_set_copy (&f->looked_at, &uids);
 			continue;
+		}
 		f->pushed = TRUE; /* for the second look */
 		if (!sync_rebind (run, f, SUSPICION_MESSAGES, error))
 			return FALSE;
+		uid_set_clear (&uids);
+		if (!targets_of (run, f, pendings, &uids, error)) /* by evidence */
+			return FALSE;
+		uid_set_copy (&f->looked_at, &uids);
 	}
 	return TRUE;
 }

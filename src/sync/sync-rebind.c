@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LOST_FLAGS_SETTING "flags-lost-%" G_GINT64_FORMAT /* of a folder that awaits messages: what those that came had lost */
+#define POSITIONS_SETTING "by-position-%" G_GINT64_FORMAT /* of a folder that was bound by samples */
 #define LOST_FLAGS_FROM 3     /* so many messages must have lost a flag before it counts as lost by the move */
 
 /* ---- Suspicion ---- */
@@ -235,6 +236,8 @@ update_hold (SyncRun *run, FolderRun *f, GError **error)
 		return FALSE;
 	if (n == 0) {
 		g_autofree char *name = g_strdup_printf (LOST_FLAGS_SETTING, f->binding->folder);
+		run->result->held -= f->hold_told; /* in this run, and the rest of it brought them */
+		f->hold_told = FALSE;
 		return store_set_setting (run->store, name, NULL, error) && release (run, f->binding->folder, "rebind", error);
 	}
 	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server since it changed: they may still "
@@ -249,7 +252,7 @@ static void
 log_match (SyncRun *run, const Gathered *g)
 {
 	if (g->match->matched)
-		sync_log_detail (run, "%u item(s) re-linked%s", g->match->matched, g->by_position ? " by position" : "");
+		sync_log_detail (run, "%u item(s) re-linked%s", g->match->matched, g->by_position ? " by samples, which the next run proves" : "");
 	if (g->match->weak)
 		sync_log_detail (run, "%u of them by header only: they were altered on the way", g->match->weak);
 }
@@ -315,11 +318,38 @@ sync_was_counted (SyncRun *run, gint64 folder)
 	return when && g_ascii_strtoll (when, NULL, 10) != run->started;
 }
 
+/* What was found again has the number that it had. */
+static gboolean
+numbers_are_as_they_were (const Gathered *g)
+{
+	for (guint i = 0; i < g->here->len; i++) {
+		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		if (h->there >= 0 && h->known.remote_uid && g_array_index (g->there, RemoteEvidence, h->there).uid != h->known.remote_uid)
+			return FALSE;
+	}
+	return g->match->matched > 0;
+}
+
+/* Something has another number than it had, or the numbers begin anew: only then can the home have lost flags. */
+static gboolean
+has_moved (const FolderBinding *b, const Gathered *g)
+{
+	return b->uidvalidity != g->query.uidvalidity_now || !numbers_are_as_they_were (g);
+}
+
+static gboolean
+note_positions (SyncRun *run, gint64 folder, gboolean by_position, GError **error)
+{
+	g_autofree char *name = g_strdup_printf (POSITIONS_SETTING, folder);
+	return store_set_setting (run->store, name, by_position ? "1" : NULL, error);
+}
+
 static gboolean
 write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 {
 	FolderBinding *b = f->binding;
 	const FolderQuery *q = &g->query;
+	gboolean moved = has_moved (b, g);
 	if (!store_await_all (run->store, b->folder, error))
 		return FALSE;
 	for (guint i = 0; i < g->here->len; i++) {
@@ -340,7 +370,8 @@ write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 	b->highestmodseq = g->flags_known ? q->highestmodseq_now : 0;
 	b->complete = g->flags_known && uid_set_is_empty (&f->wanted);
 	f->again = !g->flags_known;
-	return (!g->flags_known || (restore_lost_flags (run, f, g, error) && apply_evidence_flags (run, f, g, error))) &&
+	return (!g->flags_known || ((!moved || restore_lost_flags (run, f, g, error)) && apply_evidence_flags (run, f, g, error))) &&
+	       note_positions (run, b->folder, g->by_position, error) &&
 	       sync_note_counted (run, b->folder, g->flags_known && g->flags_counted, error) &&
 	       store_bind_folder (run->store, b, error) && set_other_mail (run, b->folder, NULL, error) &&
 	       release (run, b->folder, "identity", error) && update_hold (run, f, error) &&
@@ -350,7 +381,7 @@ write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 static gboolean
 hold_other_mail (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 {
-	g_autofree char *detail = g_strdup_printf ("folder '%s' has %u item(s) at the server and %u here, and not one in common: it may be another "
+	g_autofree char *detail = g_strdup_printf ("folder '%s' has %u item(s) at the server and %u here, and next to nothing in common: it may be another "
 	                                           "folder; nothing was changed on either side", f->folder->path, g->there->len, g->here->len);
 	f->held = f->failed = f->hold_told = TRUE;
 	run->result->held++;
@@ -375,18 +406,6 @@ tolerated (SyncRun *run, FolderRun *f, GError *e, GError **error)
 	sync_log_detail (run, "folder '%s' could not be compared: %s", f->folder->path, e->message);
 	g_error_free (e);
 	return TRUE;
-}
-
-/* What was found again has the number that it had. */
-static gboolean
-numbers_are_as_they_were (const Gathered *g)
-{
-	for (guint i = 0; i < g->here->len; i++) {
-		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
-		if (h->there >= 0 && h->known.remote_uid && g_array_index (g->there, RemoteEvidence, h->there).uid != h->known.remote_uid)
-			return FALSE;
-	}
-	return g->match->matched > 0;
 }
 
 /* Changes whose history the home has lost, or a number that we had lost: all UIDs and flags are compared, and what is not there any more is
@@ -464,7 +483,9 @@ bind_arrivals (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 static gboolean
 take_unbound (gpointer data, const KnownMessage *k)
 {
-	return k->remote_uid ? TRUE : gathered_take_known (data, k);
+	/* what never was there, and has nothing that names it, is not found by how it looks */
+	gboolean nameless = k->pending && !(k->message_id && *k->message_id);
+	return k->remote_uid || nameless ? TRUE : gathered_take_known (data, k);
 }
 
 gboolean
@@ -498,15 +519,29 @@ sync_told_awaited (SyncRun *run, FolderRun *f, GError **error)
 
 /* ---- Before anything is written ---- */
 
-gboolean
-sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error)
+/* Those of @uids whose size and date another message has, and the others. */
+static gboolean
+part_twins (SyncRun *run, const FolderRun *f, const UidSet *uids, UidSet *plain_out, UidSet *twins_out, GError **error)
+{
+	UidIter it = {0};
+	guint32 uid;
+	while (uid_set_next (uids, &it, &uid)) {
+		gboolean twin;
+		if (!store_has_twin (run->store, f->binding->folder, uid, &twin, error))
+			return FALSE;
+		uid_set_add (twin ? twins_out : plain_out, uid);
+	}
+	return TRUE;
+}
+
+static gboolean
+look_at (SyncRun *run, FolderRun *f, const UidSet *uids, EvidenceLevel level, gboolean *same_out, GError **error)
 {
 	g_autoptr (GArray) evidence = NULL;
 	GError *e = NULL;
-	*same_out = TRUE;
-	if (uid_set_is_empty (uids))
+	if (uid_set_is_empty (uids) || f->failed)
 		return TRUE;
-	if (!run->home->class->evidence (run->home, f->binding->remote_name, f->binding->uidvalidity, uids, 0, EVIDENCE_SIZE, &evidence, &e)) {
+	if (!run->home->class->evidence (run->home, f->binding->remote_name, f->binding->uidvalidity, uids, 0, level, &evidence, &e)) {
 		*same_out = !error_is (e, ERROR_CONFLICT); /* another UIDVALIDITY since the listing */
 		if (*same_out)
 			return tolerated (run, f, e, error);
@@ -515,6 +550,44 @@ sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *s
 	}
 	*same_out = canaries_sing (run, f, evidence);
 	return TRUE;
+}
+
+gboolean
+sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error)
+{
+	g_auto (UidSet) plain = UID_SET_INIT, twins = UID_SET_INIT;
+	*same_out = TRUE;
+	if (!part_twins (run, f, uids, &plain, &twins, error))
+		return FALSE;
+	return look_at (run, f, &plain, EVIDENCE_SIZE, same_out, error) && (!*same_out || look_at (run, f, &twins, EVIDENCE_HEADER, same_out, error));
+}
+
+/* ---- What was bound by samples ---- */
+
+gboolean
+sync_prove_positions (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) again = g_ptr_array_new ();
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
+		g_autofree char *name = g_strdup_printf (POSITIONS_SETTING, f->binding->folder), *is = store_setting (run->store, name);
+		g_auto (UidSet) bound = UID_SET_INIT;
+		gboolean same;
+		if (!is || f->failed || f->held || f->rebound)
+			continue;
+		if (!store_bound_uids (run->store, f->binding->folder, &bound, error) || !sync_verify_targets (run, f, &bound, &same, error))
+			return FALSE;
+		if (f->failed)
+			continue;
+		gboolean ok = same ? sync_begin (run, error) && note_positions (run, f->binding->folder, FALSE, error) && sync_commit (run, error)
+		                   : sync_rebind (run, f, SUSPICION_MESSAGES, error);
+		store_rollback (run->store);
+		if (!ok)
+			return FALSE;
+		if (!same && !f->failed)
+			g_ptr_array_add (again, f);
+	}
+	return sync_pull (run, again, error);
 }
 
 /* ---- What the user decided ---- */
@@ -580,7 +653,7 @@ is_rebinding (const Hold *h)
 static gboolean
 settle_folder (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
 {
-	if (h->decision == HOLD_WAITS)
+	if (h->decision == HOLD_WAITS || f->failed)
 		return TRUE;
 	gboolean ok = sync_begin (run, error) && settle (run, f, h, error) && sync_commit (run, error);
 	store_rollback (run->store);
@@ -620,10 +693,37 @@ each_rebinding (SyncRun *run, gboolean (*step) (SyncRun *, FolderRun *, const Ho
 	return TRUE;
 }
 
+static gboolean
+settle_identity (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
+{
+	return strcmp (h->kind, "identity") != 0 || settle_folder (run, f, h, error);
+}
+
+gboolean
+sync_settle_identities (SyncRun *run, GError **error)
+{
+	return each_rebinding (run, settle_identity, error);
+}
+
 gboolean
 sync_settle_rebinds (SyncRun *run, GError **error)
 {
 	return each_rebinding (run, settle_folder, error);
+}
+
+/* Of all folders that had mail at home, one is not what it was, and none is. */
+gboolean
+sync_is_strange (SyncRun *run)
+{
+	gboolean strange = FALSE;
+	for (guint i = 0; i < run->folders->len; i++) {
+		const FolderRun *f = run->folders->pdata[i];
+		gboolean any = FALSE;
+		strange |= f->held && f->failed; /* the guard's holds don't fail a folder */
+		if (!f->failed && f->binding->uidvalidity && store_has_bound (run->store, f->binding->folder, &any, NULL) && any)
+			return FALSE;
+	}
+	return strange;
 }
 
 gboolean
@@ -723,8 +823,9 @@ static gboolean
 refuse (guint here, guint there, GError **error)
 {
 	return error_fail (error, ERROR_CONFLICT,
-	                   "the account holds a different mailbox: of %u messages here and %u there, not one is the same; nothing was touched on "
-	                   "either side. Is the profile's server right (outpost profile show)? For a new mailbox, log on with another --profile",
+	                   "the account holds a different mailbox: of %u messages here and %u there next to none are the same; nothing was touched on "
+	                   "either side. Is the profile's server right (outpost profile show)? If it is the same mailbox nevertheless, "
+	                   "'outpost sync --accept-mailbox' goes on; for a new one, log on with another --profile",
 	                   here, there);
 }
 
@@ -748,7 +849,9 @@ was_refused (SyncRun *run, guint *here_out, guint *there_out)
 gboolean
 sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 {
-	guint here = 0, there = 0, matched = 0;
+	guint here = 0, there = 0, known = 0;
+	if (run->options->accept_mailbox)
+		return TRUE;
 	if (was_refused (run, &here, &there))
 		return refuse (here, there, error);
 	here = there = 0;
@@ -762,7 +865,7 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 	if (!holds)
 		return FALSE;
 	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) gathered_free);
-	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && matched == 0; i++) {
+	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && (i == 0 || is_too_little (known, here, there)); i++) {
 		FolderBinding *b = strange->pdata[i];
 		GError *e = NULL;
 		const RemoteFolder *r = listed (run, b->remote_name);
@@ -782,12 +885,14 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 			return FALSE;
 		}
 		g->query.name = NULL; /* the binding's, which ends here */
-		here += g->here->len;
+		guint here_known, known_there;
+		gathered_count_known (g, &here_known, &known_there);
+		here += here_known;
 		there += g->there->len;
-		matched += g->match->matched;
+		known += known_there;
 		g_hash_table_insert (run->gathered, g_memdup2 (&b->folder, sizeof b->folder), g);
 	}
-	if (matched > 0 || here < DIFFERENT_FROM || there < DIFFERENT_FROM)
+	if (!is_too_little (known, here, there) || here < DIFFERENT_FROM || there == 0)
 		return TRUE;
 	return refuse_and_note (run, here, there, error);
 }

@@ -13,6 +13,7 @@ folder_run_free (FolderRun *f)
 	folder_binding_free (f->binding);
 	uid_set_clear (&f->wanted);
 	uid_set_clear (&f->fresh);
+	uid_set_clear (&f->looked_at);
 	g_free (f);
 }
 
@@ -185,8 +186,13 @@ all_steps (SyncRun *run, GError **error)
 {
 	sync_progress (run, SYNC_CONNECT, NULL, TRUE);
 	if (!run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) || !sync_load_folders (run, error) ||
-	    !sync_settle_rebinds (run, error) || !pull_changed (run, error) || !sync_tell_rebinds (run, error))
+	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_prove_positions (run, error) ||
+	    !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
+	if (sync_is_strange (run)) {
+		sync_log_detail (run, "nothing is sent while it is not certain that this is the same mailbox");
+		return sync_guard_release (run, error) && sweep (run, error);
+	}
 	if (something_to_push (run) && (!sync_push (run, error) || !pull_pushed (run, error)))
 		return FALSE;
 	return sync_push_folder_removals (run, error) && sync_guard_release (run, error) && sweep (run, error);

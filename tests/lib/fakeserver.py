@@ -297,6 +297,13 @@ class Session:
                 data = item.octets if start is None else item.octets[int(start):int(start) + int(partial.group(2))]
                 where = b"" if start is None else b"<%d>" % int(start)
                 out.append(b"BODY[]%s {%d}\r\n" % (where, len(data)) + data)
+            fields = re.search(r"BODY\.PEEK\[HEADER\.FIELDS \(([^)]*)\)\]", asked)
+            if fields:
+                wanted = fields.group(1).encode().split()
+                head = re.split(rb"\r?\n\r?\n", item.octets, maxsplit=1)[0]
+                kept = [line for line in re.split(rb"\r\n(?![ \t])", head) if line.split(b":")[0].strip().upper() in wanted]
+                data = b"".join(line + b"\r\n" for line in kept) + b"\r\n"
+                out.append(b"BODY[HEADER.FIELDS (%s)] {%d}\r\n" % (b" ".join(wanted), len(data)) + data)
             self.send(b"* %d FETCH (" % number + b" ".join(out) + b")")
 
     def do_uid_store(self, rest, pieces):

@@ -118,6 +118,7 @@ static const Edit edits[] = {
 	{"what was flagged is deleted and restored", DELETE_UNDELETE, "INBOX", FLAGGED},
 	{"what was deleted is restored", UNDELETE, NULL, REMOVED},
 	{"something else is deleted", DELETE, "INBOX", QUIET},
+	{"something else is moved", MOVE_ON, "INBOX", QUIET},
 };
 
 static void

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where evidence is thin: moves after which size, date, position or number seem to say which message is which, and are wrong. No message at the
+server is changed or removed for another one's sake, none is sent twice, none is left out."""
+import collections
+import os
+import random
+import shutil
+
+import pytest
+from dovecot import Dovecot
+from imapclient import ImapClient
+from moves import Mail, append, flags_of, ident, put_maildir, read_home, shuffled
+from outpost import Outpost, listed_flags
+
+BARE = ("QRESYNC", "CONDSTORE", "UIDPLUS", "MOVE", "ESEARCH", "LIST-STATUS", "LIST-EXTENDED", "SPECIAL-USE", "MULTIAPPEND", "LITERAL+",
+        "NAMESPACE", "ENABLE", "BINARY")
+START = 1_600_000_000
+MARK = b"X-Migrated: by a tool\r\n"
+
+
+def mail(name, size=None, when=START, flags=(), sender="a@example.org", message_id=True):
+    head = f"From: {sender}\r\nSubject: {name}\r\nDate: Mon, 01 Jan 2024 10:00:00 +0000\r\n" + (f"Message-ID: <{name}>\r\n" if message_id else "")
+    octets = (head + "\r\n").encode()
+    return Mail(octets + b"x" * max((size or 0) - len(octets) - 2, 1) + b"\r\n", frozenset(flags), when)
+
+
+def mails(count, seed=1, prefix="m"):
+    sizes = random.Random(seed)
+    return [mail(f"{prefix}{i}", sizes.randrange(200, 4000), START + i * 3600 + seed, flags_of(i)) for i in range(count)]
+
+
+def marked(list_of_mail):
+    return [m._replace(octets=MARK + m.octets) for m in list_of_mail]
+
+
+class World:
+    """A server, whose mail can be replaced by that of another one at its place, and a client that is in step with it."""
+
+    def __init__(self, folders, without=()):
+        self.server = Dovecot(without=without)
+        self.put(folders, dict.fromkeys(folders, 1000))
+        self.server.start()
+        self.program = Outpost()
+        self.program.logon(self.server.url, sync=True)
+
+    def put(self, folders, validity, uids=None):
+        for folder, list_of_mail in folders.items():
+            put_maildir(self.server, folder, list_of_mail, validity[folder], uids)
+
+    def replace(self, folders, validity=3000, uids=None):
+        self.server.stop()
+        shutil.rmtree(self.server.maildir)
+        self.put(folders, dict.fromkeys(folders, validity), uids)
+        self.server.start()
+
+    def client(self):
+        return ImapClient(self.server.port)
+
+    def number(self, name, folder="INBOX"):
+        return next(str(item["id"]) for item in self.program.list(folder) if item["subject"] == name)
+
+    def edit(self, verb, names, *rest, folder="INBOX"):
+        self.program.ok(verb, *[self.number(name, folder) for name in names], *rest)
+
+    def add(self, name, folder="INBOX"):
+        path = os.path.join(self.program.home, "new.eml")
+        with open(path, "wb") as file:
+            file.write(mail(name).octets)
+        self.program.ok("add", folder, path)
+
+    def sync(self, *options, times=1):
+        """The exit code of the last one."""
+        return [self.program.run("sync", *options)[0] for _ in range(times)][-1]
+
+    def home(self):
+        """{folder: Counter of (name, flags)}."""
+        with self.client() as client:
+            return {folder: read_home(client, folder)[0] for folder in client.folders()}
+
+    def names(self, folder="INBOX"):
+        return sorted(name for name, _ in self.home()[folder].elements())
+
+    def with_flag(self, flag, folder="INBOX"):
+        return sorted(name for name, flags in self.home()[folder] if flag in flags)
+
+    def here(self, folder="INBOX"):
+        return sorted(item["subject"] for item in self.program.list(folder))
+
+    def assert_in_step(self, folder="INBOX"):
+        """Each message here is the one that the server has under its UID, with its flags."""
+        with self.client() as client:
+            there = read_home(client, folder)[1]
+        items = self.program.list(folder)
+        assert {item["uid"]: (ident(self.program.save(item["id"])), listed_flags(item)) for item in items} == there
+        self.program.ok("store", "check")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.program.close()
+        self.server.close()
+
+
+@pytest.mark.parametrize("validity", [1000, 3000])
+@pytest.mark.parametrize("without", [(), BARE])
+def test_messages_of_one_second_and_size_are_told_apart_before_one_is_changed(without, validity):
+    same = [mail(f"m{i:02}", 600, START, flags_of(i)) for i in range(40)]
+    with World({"INBOX": same}, without) as world:
+        world.edit("delete", ["m10", "m20"])
+        world.edit("flag", ["m31"], "draft")
+        world.replace({"INBOX": shuffled(same)}, validity)
+        assert world.sync(times=2) == 0
+        assert set(f"m{i:02}" for i in range(40)) - set(world.names()) == {"m10", "m20"} and world.with_flag("draft") == ["m31"]
+        world.assert_in_step()
+
+
+def test_a_header_that_gives_one_message_the_size_of_another_confuses_nothing():
+    """An earlier move had lost the dates."""
+    before = [mail(f"m{i:03}", 600 + len(MARK) * i, START, flags_of(i), f"p{i}@example.org") for i in range(60)]
+    with World({"INBOX": before}) as world:
+        world.edit("delete", ["m000", "m010"])
+        world.edit("flag", ["m003", "m013"], "draft")
+        world.replace({"INBOX": shuffled(marked(before))})
+        assert world.sync(times=2) == 0
+        assert set(f"m{i:03}" for i in range(60)) - set(world.names()) == {"m000", "m010"} and world.with_flag("draft") == ["m003", "m013"]
+
+
+def test_what_samples_overlook_is_found_by_the_next_run():
+    before = mails(200)
+    swapped = list(before)
+    for i in (30, 42, 80, 93, 130, 143, 170):
+        swapped[i], swapped[i + 1] = swapped[i + 1], swapped[i]
+    with World({"INBOX": before}) as world:
+        world.replace({"INBOX": swapped})
+        assert world.sync(times=2) == 0
+        world.assert_in_step()
+        inserted = list(before)
+        inserted.insert(107, mail("new", 900, before[106].when + 5))
+        del inserted[102]
+        world.replace({"INBOX": inserted}, 4000)
+        assert world.sync(times=2) == 4  # m102 may still arrive
+        assert set(world.here()) == set(m.octets.split(b"Subject: ")[1].split(b"\r")[0].decode() for m in before + [inserted[106]])
+
+
+def test_of_copies_the_one_with_its_flags_is_the_one():
+    before = mails(30)
+    copies = [mail("copy", 400, START, flags) for flags in ((), ("\\Flagged", "$Work", "\\Seen"))]
+    with World({"INBOX": before + copies}) as world:
+        plain = next(item for item in world.program.list("INBOX") if item["subject"] == "copy" and not item["flags"])
+        world.program.ok("delete", str(plain["id"]))
+        world.replace({"INBOX": (before + copies)[::-1]})
+        assert world.sync(times=2) == 0
+        assert [flags for name, flags in world.home()["INBOX"] if name == "copy"] == [frozenset({"flagged", "$Work", "seen"})]
+
+
+@pytest.mark.parametrize("count, shared", [(60, 1), (60, 4), (1, 0), (4, 0)])
+def test_a_stranger_who_reads_the_same_list_is_a_stranger(count, shared):
+    """M11; his copies of the list's mail came in another second and by another way."""
+    def of_list(way):
+        return [mail(f"list{i}", 500 + way, START + i * 77 + way) for i in range(shared)]
+    stranger = mails(count, 9, "s") + of_list(3)
+    with World({"INBOX": mails(60) + of_list(1), "Work": mails(10, 3, "w")}) as world:
+        if shared:
+            world.edit("delete", ["list0"])
+        world.edit("flag", ["m3"], "draft")
+        world.add("secret")
+        world.program.ok("folder", "create", "Plans")
+        world.replace({"INBOX": stranger, "Private": mails(3, 11, "p")})
+        before = world.home()
+        assert world.sync(times=2) == 1
+        assert world.home() == before and len(world.here()) == 60 + max(shared - 1, 0) + 1
+        if count > 1:
+            return
+        # ... but it is for the person to say so
+        assert world.sync("--accept-mailbox") in (0, 4)
+        assert "secret" in world.names()
+
+
+def test_nothing_is_sent_to_a_mailbox_of_which_only_the_numbers_are_known():
+    with World({"INBOX": mails(60), "Drafts": []}) as world:
+        world.add("secret", "Drafts")
+        world.replace({"INBOX": mails(70, 9, "s"), "Drafts": []}, 1000)
+        before = world.home()
+        assert world.sync(times=2) == 4
+        assert world.home() == before
+
+
+def test_a_hold_of_the_guard_does_not_stop_what_is_sent():
+    with World({"INBOX": mails(60)}) as world:
+        world.edit("flag", ["m3"], "draft")
+        with world.client() as client:
+            client.select("INBOX")
+            client.command("UID STORE 10:50 +FLAGS (\\Deleted)")
+            client.command("EXPUNGE")
+        assert world.sync() == 4
+        assert world.with_flag("draft") == ["m3"]
+
+
+@pytest.mark.parametrize("without", [("QRESYNC", "CONDSTORE"), BARE, ()])
+def test_renumbered_mail_of_which_a_part_is_there_is_not_taken_for_removed(without):
+    """M2 and M6 in one: the same UIDVALIDITY, UIDs from 501 on, a quarter so far."""
+    before, work = mails(80), mails(20, 2, "w")
+    with World({"INBOX": before, "Work": work}, without) as world:
+        world.edit("move", ["m3", "m70"], "Work")
+        world.edit("flag", ["m4", "m71"], "draft")
+        world.edit("delete", ["m5", "m72"])
+        world.server.stop()
+        shutil.rmtree(world.server.maildir)
+        world.put({"INBOX": before[:20]}, {"INBOX": 1000}, list(range(501, 521)))
+        world.put({"Work": work}, {"Work": 1000})
+        world.server.start()
+        world.sync()
+        with world.client() as client:
+            append(client, "INBOX", before[20:])
+        assert world.sync(times=3) == 0
+        assert [name for name, n in collections.Counter(world.names() + world.names("Work")).items() if n > 1] == []
+        assert not {"m5", "m72", "m3", "m70"} & set(world.names()) and {"m3", "m70"} <= set(world.names("Work"))
+        assert world.with_flag("draft") == ["m4", "m71"]
+
+
+@pytest.mark.parametrize("alter", [marked, lambda m: [x._replace(when=1_790_000_000) for x in m]])
+@pytest.mark.parametrize("without", [(), BARE])
+def test_renumbered_mail_that_was_altered_is_not_taken_for_removed(without, alter):
+    before = mails(60)
+    with World({"INBOX": before}, without) as world:
+        world.edit("delete", ["m5"])
+        world.edit("flag", ["m3"], "draft")
+        world.replace({"INBOX": alter(before)}, 1000, list(range(501, 561)))
+        assert world.sync(times=2) == 0
+        assert len(world.here()) == 59 and world.names() == world.here() and world.with_flag("draft") == ["m3"]
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_an_older_backup_is_found_though_the_newest_numbers_are_unused(without):
+    """M13: 20 new messages have the numbers of the 15 that the backup lacks, and those at the top were removed."""
+    before = mails(200)
+    with World({"INBOX": before}, without) as world:
+        world.replace({"INBOX": before[:185] + mails(20, 7, "new")}, 1000)
+        with world.client() as client:
+            client.select("INBOX")
+            client.command("UID STORE 199,200 +FLAGS (\\Deleted)")
+            client.command("EXPUNGE")
+        assert world.sync(times=2) == 4
+        assert set(world.here()) == {f"m{i}" for i in range(200)} | set(world.names())
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_folder_that_is_another_one_by_now_is_not_removed_at_the_server(count):
+    inbox = mails(40)
+    with World({"INBOX": inbox, "Work": mails(count, 7, "w")}, BARE) as world:
+        world.program.ok("folder", "delete", "--with-messages", "Work")
+        if count > 1:
+            assert world.sync() == 4
+            world.program.ok("resolve", "--all", "mine")
+        precious = mails(count, 8, "precious")
+        world.replace({"INBOX": shuffled(inbox), "Work": precious}, 1000)
+        world.sync(times=2)
+        assert world.names("Work") == world.here("Work") == sorted(ident(m.octets) for m in precious)
+
+
+def test_flags_that_somebody_took_off_are_not_set_again_where_nothing_moved():
+    """Dovecot's index was lost, with it the count of changes."""
+    with World({"INBOX": mails(60)}) as world:
+        with world.client() as client:
+            client.select("INBOX")
+            for i in range(20):
+                client.command(f"UID STORE 50 {'+-'[i % 2]}FLAGS (\\Draft)")
+        world.sync()
+        with world.client() as client:
+            client.select("INBOX")
+            client.command("UID STORE 1:* -FLAGS (\\Flagged)")
+        world.server.stop()
+        for name in os.listdir(world.server.maildir):
+            if name.startswith(("dovecot.index", "dovecot.list")):
+                os.unlink(os.path.join(world.server.maildir, name))
+        world.server.own_files()
+        world.server.start()
+        assert world.sync(times=2) == 0
+        assert world.with_flag("flagged") == []
+        world.assert_in_step()
+
+
+def test_marks_for_removal_that_were_taken_back_stay_so():
+    before = mails(40)
+    for i in (5, 15, 25):
+        before[i] = before[i]._replace(flags=before[i].flags | {"\\Deleted"})
+    with World({"INBOX": before}) as world:
+        world.replace({"INBOX": shuffled([m._replace(flags=m.flags - {"\\Deleted"}) for m in before])})
+        assert world.sync(times=2) == 0
+        assert world.with_flag("deleted") == []
+
+
+@pytest.mark.parametrize("decision, answer", [("mine", 0), ("server", 0)])
+def test_what_arrived_after_the_decision_is_neither_sent_nor_removed(decision, answer):
+    before = mails(80)
+    with World({"INBOX": before}) as world:
+        world.replace({"INBOX": marked(before[:20])})
+        assert world.sync() == 4
+        world.program.ok("resolve", "INBOX", decision)
+        with world.client() as client:
+            append(client, "INBOX", marked(before[20:]))
+        assert world.sync(times=2) == answer
+        assert world.names() == world.here() and len(world.here()) == 80
+
+
+def test_what_was_on_its_way_when_the_server_changed_is_not_sent_twice():
+    for step in range(2, 40):
+        with World({"INBOX": mails(20), "Work": mails(20, 2, "w")}) as world:
+            world.edit("move", ["m10"], "Work")
+            if world.program.run("sync", env={"OUTPOST_DIE_AT": str(step)})[0] != 137:
+                pytest.fail("no step has the server's yes and not ours")
+            if "m10" not in world.names("Work") or world.program.json("status")["pending"]["new"] == 0:
+                continue
+            with world.client() as client:
+                octets = {}
+                now = {f: [Mail(octets[m.sha256], frozenset(m.flags), m.received) for m in client.read_folder(f, keep=octets)] for f in ("INBOX", "Work")}
+            world.replace({folder: list_of_mail[:8] for folder, list_of_mail in now.items()})
+            assert world.sync() == 4
+            with world.client() as client:
+                for folder, list_of_mail in now.items():
+                    append(client, folder, list_of_mail[8:])
+            assert world.sync(times=2) == 0
+            assert world.names("Work").count("m10") == 1 and world.here("Work") == world.names("Work") and "m10" not in world.names()
+            return
+
+
+def test_folders_that_swapped_their_names_are_held_with_a_move_between_them_pending():
+    a, b = mails(30, 2, "a"), mails(33, 3, "b")
+    with World({"INBOX": mails(20), "A": a, "B": b}) as world:
+        world.edit("move", ["a5"], "B", folder="A")
+        world.replace({"INBOX": mails(20), "A": shuffled(b), "B": shuffled(a)})
+        before = world.home()
+        assert world.sync() == 4
+        assert world.home() == before
+        with world.client() as client:
+            for old, new in (("A", "T"), ("B", "A"), ("T", "B")):
+                client.command(f"RENAME {old} {new}")
+        assert world.sync(times=2) == 0, world.program.ok("log", "-n", "3").decode() + world.program.ok("resolve").decode()
+        assert "a5" in world.names("B") and "a5" not in world.names("A")
+        world.assert_in_step("A")
+        world.assert_in_step("B")
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_what_somebody_moved_out_and_back_is_no_other_numbering(without):
+    with World({"INBOX": mails(9), "Other": []}, without) as world:
+        with world.client() as client:
+            for folder, names, target in (("INBOX", "1:3", "Other"), ("Other", "2:3", "INBOX")):
+                client.select(folder)
+                client.command(f"UID COPY {names} {target}")
+                client.command(f"UID STORE {names} +FLAGS (\\Deleted)")
+                client.command("EXPUNGE")
+        assert world.sync(times=2) == 0
+        world.assert_in_step()
+        world.assert_in_step("Other")
+
+
+def test_a_folder_made_below_one_that_was_renamed_has_its_place():
+    with World({"INBOX": mails(2)}) as world:
+        with world.client() as client:
+            client.create("Old")
+        world.sync()
+        with world.client() as client:
+            client.command("RENAME Old New")
+            client.create("New/Sub")
+            client.create("Old")
+        assert world.sync(times=2) == 0
+        assert sorted(world.program.folders()) == sorted(world.home()) and "New/Sub" in world.program.folders()
+
+
+def test_a_store_is_archived_under_a_name_of_its_own_and_not_while_it_is_used():
+    with World({"INBOX": mails(5)}) as world:
+        for _ in range(3):
+            world.program.ok("sync", "--stale-store=replace")
+        folder = os.path.dirname(world.program.json("profile", "show")["store"])
+        assert len([name for name in os.listdir(folder) if ".archived-" in name and not name.endswith(("-wal", "-shm"))]) == 3
+        watcher = world.program.start("sync", "--watch")
+        try:
+            while "not running" in world.program.ok("status").decode():
+                assert watcher.poll() is None
+            code, _, error = world.program.run("sync", "--stale-store=replace")
+            assert code != 0 and "in use" in error
+            code, _, error = world.program.run("logon", world.program.ADDRESS, "--server", world.server.url, "--user", "alice",
+                                               "--password-command", "printf wonderland")
+            assert code != 0 and "a watcher runs" in error
+        finally:
+            watcher.terminate()
+            watcher.communicate(timeout=60)
+
+
+def test_a_store_that_another_profile_left_is_found_by_its_account():
+    with World({"INBOX": mails(20)}) as world:
+        world.edit("flag", ["m3"], "draft")
+        world.program.ok("profile", "delete", world.program.ADDRESS)
+        world.program.ok("logon", world.program.ADDRESS, "--profile", "second", "--server", world.server.url, "--user", "alice",
+                         "--password-command", "printf wonderland", "--no-sync")
+        assert world.sync() == 0
+        assert "added to offline store" not in world.program.ok("log").decode()
+        assert world.with_flag("draft") == ["m3"] and len(world.here()) == 20
