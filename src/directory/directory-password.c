@@ -142,7 +142,10 @@ directory_authenticate (Directory *d, const char *name, const char *password, GE
 	if (!mailbox_number (d, name, &number, error) || !verifier (d, number, "crypt", &hash, error))
 		return NULL;
 	char *prepared = prepare (password);
-	gboolean right = matches (prepared ? prepared : "x", hash ? hash : NOBODY) && hash && prepared;
+	gboolean known = hash && prepared && verified_is (number, hash, prepared);
+	gboolean right = known || (matches (prepared ? prepared : "x", hash ? hash : NOBODY) && hash && prepared);
+	if (right && !known)
+		verified_note (number, hash, prepared);
 	wipe (prepared);
 	/* By the number: the name may be another's by now. */
 	g_autoptr (DirectoryMailbox) m = may_log_on (d, name, number, error);

@@ -19,5 +19,8 @@ gboolean mailbox_number (Directory *d, const char *name, gint64 *number_out, GEr
 DirectoryMailbox *mailbox_by_number (Directory *d, gint64 number, GError **error);
 /* 0 with NOT_FOUND. */
 gint64 need_mailbox (Directory *d, const char *name, GError **error);
+/* @prepared was found to fit @hash, the verifier of mailbox @number, within the last hour. Any thread. */
+gboolean verified_is (gint64 number, const char *hash, const char *prepared);
+void verified_note (gint64 number, const char *hash, const char *prepared);
 gboolean domain_is_ours (Directory *d, const char *domain, GError **error);
 gboolean address_is_free (Directory *d, const char *key, const char *address, GError **error);

@@ -78,7 +78,8 @@ GPtrArray *directory_resolve (Directory *d, const char *address, char **detail_o
 /* Keeps a yescrypt verifier and SCRAM keys, never the password. At most 511 octets (crypt(3)), before SASLprep (RFC 4013) and after. */
 gboolean directory_set_password (Directory *d, const char *name, const char *password, GError **error);
 /* The mailbox if the password is right and it may be logged on to. Else NO_PERMISSION, which takes as long whether the name, the password or the
- * state was wrong; the message tells which, and is for the log only. 20 to 100 ms of CPU and 16 MiB. */
+ * state was wrong; the message tells which, and is for the log only. 20 to 100 ms of CPU and 16 MiB; some microseconds for a password that was right
+ * within the last hour. */
 DirectoryMailbox *directory_authenticate (Directory *d, const char *name, const char *password, GError **error);
 
 typedef struct {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "db.h"
-#include "directory.h"
+#include "directory-private.h"
 #include <glib/gstdio.h>
 #include <gsasl.h>
 #include <string.h>
@@ -412,6 +412,58 @@ what_is_no_directory_is_refused_and_not_touched (void **state)
 	}
 }
 
+static gboolean
+may (World *w, const char *name, const char *password)
+{
+	g_autoptr (GError) e = NULL;
+	g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, name, password, &e);
+	assert_true (m || error_is (e, ERROR_NO_PERMISSION));
+	return m != NULL;
+}
+
+/* The quick way would do for @password. */
+static gboolean
+is_known (World *w, const char *name, const char *password)
+{
+	gint64 number;
+	assert_true (mailbox_number (w->d, name, &number, NULL) && number);
+	DbQuery *q = db_query (w->d->db, "SELECT value FROM verifier WHERE mailbox = ?1 AND kind = 'crypt'", "i", number);
+	assert_true (db_step (w->d->db, q, NULL) > 0);
+	g_autofree char *hash = db_dup (q, 0);
+	db_reset (q);
+	return verified_is (number, hash, password);
+}
+
+static void
+a_password_that_was_right_is_known_until_it_or_the_mailbox_changes (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org"), *other = add (w, "bob@example.org");
+	must (directory_set_password (w->d, "anna", "secret", &e) && directory_set_password (w->d, "bob", "hidden", &e), &e);
+	assert_false (is_known (w, "anna", "secret"));
+	assert_false (may (w, "anna", "wrong") || is_known (w, "anna", "wrong"));
+	assert_true (may (w, "Anna@example.org", "secret"));
+	assert_true (is_known (w, "anna", "secret"));
+	assert_true (may (w, "anna", "secret"));
+	assert_false (may (w, "anna", "secret2"));
+	assert_false (may (w, "bob", "secret"));
+	assert_false (may (w, "anna", "hidden"));
+	assert_true (may (w, "anna", "secret"));
+	must (directory_mailbox_set_disabled (w->d, "anna", TRUE, &e), &e);
+	assert_false (may (w, "anna", "secret"));
+	must (directory_mailbox_set_disabled (w->d, "anna", FALSE, &e), &e);
+	assert_true (may (w, "anna", "secret"));
+	must (directory_set_password (w->d, "anna", "changed", &e), &e);
+	assert_false (is_known (w, "anna", "secret") || is_known (w, "anna", "changed"));
+	assert_false (may (w, "anna", "secret"));
+	assert_true (may (w, "anna", "changed"));
+	must (directory_set_password (w->d, "anna", "secret", &e), &e);
+	assert_false (may (w, "anna", "changed"));
+	must (directory_mailbox_delete (w->d, "anna", &e), &e);
+	assert_false (may (w, "anna", "secret"));
+}
+
 static void
 two_connections_see_the_same (void **state)
 {
@@ -579,6 +631,7 @@ main (void)
 		IN_WORLD (an_address_leads_to_mailboxes), IN_WORLD (aliases_have_an_end), IN_WORLD (a_renamed_mailbox_is_the_same),
 		IN_WORLD (a_deleted_mailbox_can_come_back_until_it_is_purged), IN_WORLD (a_password_is_right_or_nothing_is_said),
 		IN_WORLD (scram_proves_the_password_by_what_is_kept), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
+		IN_WORLD (a_password_that_was_right_is_known_until_it_or_the_mailbox_changes),
 		IN_WORLD (two_connections_see_the_same), IN_WORLD (a_damaged_directory_is_not_an_empty_one),
 		IN_WORLD (a_domain_is_one_in_letters_and_in_ascii), IN_WORLD (aliases_follow_what_they_lead_to),
 		IN_WORLD (a_made_up_salt_is_like_a_kept_one), IN_WORLD (who_is_being_renamed_is_always_there),
