@@ -162,6 +162,8 @@ check_target (ExportFormat format, const char *path, gboolean *exists_out, GErro
 	*exists_out = FALSE;
 	if (format == EXPORT_TAR && strcmp (path, "-") == 0)
 		return TRUE;
+	if (strcmp (path, "-") == 0)
+		return error_fail (error, ERROR_USAGE, "only --format tar can be written to standard output; name a directory");
 	if (lstat (path, &st) != 0)
 		return errno == ENOENT || error_set_errno (error, errno, "looking at %s", path);
 	*exists_out = TRUE;
