@@ -149,15 +149,35 @@ origin_of (Store *s, gint64 placement, gint64 *origin_out, gboolean *moved_out, 
 	return r >= 0;
 }
 
+/* Moved back before the home heard of it: what it has there is this placement's again. *back_out. */
+static gboolean
+move_back (Store *s, const Placement *p, gint64 folder, gint64 origin, gint64 *placement_out, gboolean *back_out, GError **error)
+{
+	gint64 id;
+	*back_out = db_number (s->db, "SELECT COUNT (*) FROM placement_binding WHERE placement = ?1 AND folder = ?2 AND gone = 1 AND sent = 0 AND remote_uid > 0"
+	                              " AND (SELECT COUNT (*) FROM pending WHERE origin = ?1) = 1", 0, "ii", origin, folder) > 0;
+	if (!*back_out)
+		return TRUE;
+	if (!store_place (s, folder, p->message, p->flags, p->keywords, FALSE, 0, &id, error))
+		return FALSE;
+	if (placement_out)
+		*placement_out = id;
+	return remove_row (s, p, error) && store_drop_pending (s, p->id, error) &&
+	       db_run (s->db, "UPDATE placement_binding SET placement = ?2, gone = 0, message = NULL, settled = 0 WHERE placement = ?1", error, "ii", origin, id);
+}
+
 gboolean
 store_move (Store *s, gint64 placement, gint64 folder, gint64 *placement_out, GError **error)
 {
 	g_assert (store_in_transaction (s));
 	g_autoptr (Placement) p = store_placement (s, placement, error);
 	gint64 origin, id;
-	gboolean moved;
-	if (!p || !origin_of (s, placement, &origin, &moved, error) ||
-	    !store_place (s, folder, p->message, p->flags, p->keywords, TRUE, origin, &id, error))
+	gboolean moved, back = FALSE;
+	if (!p || !origin_of (s, placement, &origin, &moved, error) || (moved && !move_back (s, p, folder, origin, placement_out, &back, error)))
+		return FALSE;
+	if (back)
+		return TRUE;
+	if (!store_place (s, folder, p->message, p->flags, p->keywords, TRUE, origin, &id, error))
 		return FALSE;
 	if (placement_out)
 		*placement_out = id;
