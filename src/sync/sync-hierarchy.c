@@ -112,9 +112,14 @@ restore_here (Tree *t, const FolderStep *step, GError **error)
 static gboolean
 same_message (SyncRun *run, const PlacementBinding *b, const RemoteEvidence *e)
 {
-	g_autoptr (Placement) p = store_placement (run->store, b->placement, NULL);
-	g_autoptr (Message) m = p ? store_message (run->store, p->message, NULL) : NULL;
-	return m && e->received == m->received && e->size == (b->remote_size ? b->remote_size : m->size);
+	KnownMessage k;
+	gboolean found;
+	if (!store_known_by_uid (run->store, b->folder, b->remote_uid, &k, &found, NULL) || !found)
+		return FALSE;
+	g_free (k.message_id);
+	g_free (k.keywords);
+	k.message_id = k.keywords = NULL;
+	return evidence_agrees (&k, e);
 }
 
 typedef struct {
@@ -380,28 +385,105 @@ rename_bindings_below (Tree *t, const char *old, const char *new, char delimiter
 	return TRUE;
 }
 
+/* The folder that has the name at home which @f is to get; NULL: not known. */
+static const FolderBinding *
+occupant (Tree *t, const Folder *f, const char *parent_name)
+{
+	for (guint i = 0; i < t->run->remotes->len; i++) {
+		const RemoteFolder *r = t->run->remotes->pdata[i];
+		if (strcmp (r->leaf, f->name) != 0 || g_strcmp0 (r->parent, parent_name) != 0)
+			continue;
+		for (guint k = 0; k < t->bindings->len; k++)
+			if (strcmp (((FolderBinding *) t->bindings->pdata[k])->remote_name, r->name) == 0)
+				return t->bindings->pdata[k];
+	}
+	return NULL;
+}
+
+/* Whether the folder of @b has another name here than the one that was last agreed: it will leave its name at home. */
+static gboolean
+will_leave (Tree *t, const FolderBinding *b)
+{
+	g_autoptr (Folder) f = store_folder (t->run->store, b->folder, NULL);
+	return f && (strcmp (f->name, b->base_name) != 0 || f->parent != b->base_parent);
+}
+
+/* Two new names met: the home's keeps its own, here as well; ours gets a number. Inside a transaction. */
+static gboolean
+give_way (Tree *t, const Folder *f, const FolderBinding *other, const char *free, GError **error)
+{
+	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was given a name here that another folder has on the server.\n"
+	                                         "It is called \"%s\" now, on both sides.\n", f->path, free);
+	g_autoptr (Folder) theirs = other ? store_folder (t->run->store, other->folder, NULL) : NULL;
+	t->run->result->conflicts++;
+	sync_log_detail (t->run, "folder '%s': the server has another one of that name; it is called '%s'", f->path, free);
+	if (!store_folder_rename (t->run->store, f->id, f->parent, free, error))
+		return FALSE;
+	if (theirs && theirs->parent == f->parent) {
+		FolderBinding b = *other;
+		b.base_name = f->name;
+		if (!store_folder_rename (t->run->store, theirs->id, theirs->parent, f->name, error) || !store_bind_folder (t->run->store, &b, error))
+			return FALSE;
+	}
+	return sync_report (t->run, "Conflicts", "Folder renamed", text, error);
+}
+
+/* One command; *e_out EXISTS when the name is taken. FALSE: what ends the run. */
+static gboolean
+rename_home_to (Tree *t, const Folder *f, const FolderBinding *own, const FolderBinding *parent, const char *leaf, GError **e_out, GError **error)
+{
+	g_autofree char *name = NULL;
+	sync_step ();
+	if (!t->run->home->class->folder_rename (t->run->home, own->remote_name, parent ? parent->remote_name : NULL, leaf, &name, e_out))
+		return TRUE;
+	sync_step ();
+	t->run->result->folders_changed_home++;
+	FolderBinding b = *own;
+	b.remote_name = name;
+	b.base_parent = f->parent;
+	b.base_name = (char *) leaf;
+	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) &&
+	       rename_bindings_below (t, own->remote_name, name, own->delimiter, error) && sync_commit (t->run, error) &&
+	       reload_bindings (t, error);
+}
+
+/* The name that @f has here is taken at home. If its owner will leave it, @f waits for that under a name with a number, which the next run
+ * changes; else both keep apart by that number. */
+static gboolean
+rename_around (Tree *t, const Folder *f, const FolderBinding *parent, GError **error)
+{
+	const FolderBinding *other = occupant (t, f, parent ? parent->remote_name : NULL);
+	g_autofree char *free = free_name (t->run->store, f->parent, f->name);
+	GError *e = NULL;
+	if (!other || !will_leave (t, other)) {
+		gboolean ok = sync_begin (t->run, error) && give_way (t, f, other, free, error) && sync_commit (t->run, error) && reload_bindings (t, error);
+		store_rollback (t->run->store);
+		if (!ok)
+			return FALSE;
+	}
+	const FolderBinding *own = binding_of_folder (t, f->id);
+	if (own && !rename_home_to (t, f, own, parent ? binding_of_folder (t, f->parent) : NULL, free, &e, error))
+		return FALSE;
+	return !e || tolerable (t->run, "renamed", f->path, e, error);
+}
+
 static gboolean
 rename_home (Tree *t, const FolderStep *step, GError **error)
 {
 	const Folder *f = step->folder;
 	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
 	const FolderBinding *own = binding_of_folder (t, f->id); /* its name may have changed with its parent's */
-	g_autofree char *name = NULL;
 	GError *e = NULL;
 	if (!own || (f->parent && (!parent || sync_is_absent (t->run, f->parent))))
 		return TRUE;
-	sync_step ();
-	if (!t->run->home->class->folder_rename (t->run->home, own->remote_name, parent ? parent->remote_name : NULL, f->name, &name, &e))
+	if (!rename_home_to (t, f, own, parent, f->name, &e, error))
+		return FALSE;
+	if (!e)
+		return TRUE;
+	if (!error_is (e, ERROR_EXISTS))
 		return tolerable (t->run, "renamed", f->path, e, error);
-	sync_step ();
-	t->run->result->folders_changed_home++;
-	FolderBinding b = *own;
-	b.remote_name = name;
-	b.base_parent = f->parent;
-	b.base_name = f->name;
-	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) &&
-	       rename_bindings_below (t, own->remote_name, name, own->delimiter, error) && sync_commit (t->run, error) &&
-	       reload_bindings (t, error);
+	g_error_free (e);
+	return rename_around (t, f, parent, error);
 }
 
 static void
