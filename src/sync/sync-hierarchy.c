@@ -569,7 +569,7 @@ sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bi
 			return NULL;
 		if (refused->len > before)
 			continue;
-		if (!compared && !sync_recognise_folders (run, steps, recognised, error))
+		if (!compared && !sync_recognise_folders (run, bindings, steps, recognised, error))
 			return NULL;
 		compared = TRUE;
 		if (recognised->len == known)

@@ -3,6 +3,7 @@
  * a sample of messages is looked at, and looked for among those of each folder that is no longer listed. */
 #include "sync-overlap.h"
 #include "sync-gather.h"
+#include <string.h>
 
 #define SAMPLE 100      /* of a new folder, evenly spread */
 #define HEADERS 20      /* of them, where sizes and dates tell nothing: a migration changes both */
@@ -55,20 +56,48 @@ note_known (gpointer data, const KnownMessage *k)
 	return TRUE;
 }
 
-/* The folders here that the plan would take for removed at home, and those there that it would take for new. */
+/* Nothing of what @b knows can be in @r, which is empty and not the one that @b was bound to: a provider makes folders of the usual names. */
 static gboolean
-find_both (SyncRun *run, const GArray *steps, GArray *lost, GArray *fresh, GError **error)
+is_hollow (const FolderBinding *b, const RemoteFolder *r)
 {
+	return b->uidvalidity && b->messages >= DIFFERENT_FROM && r->has_status && r->messages == 0 && r->uidvalidity != b->uidvalidity &&
+	       !(b->remote_id && r->id && strcmp (b->remote_id, r->id) == 0) && g_ascii_strcasecmp (b->remote_name, "INBOX") != 0;
+}
+
+static void
+add_lost (GArray *lost, const FolderBinding *b)
+{
+	Lost l = {b, g_array_new (FALSE, FALSE, sizeof (guint64)), g_array_new (FALSE, FALSE, sizeof (guint64))};
+	g_array_append_val (lost, l);
+}
+
+static void
+add_hollow (SyncRun *run, const GPtrArray *bindings, GArray *lost)
+{
+	for (guint i = 0; i < bindings->len; i++) {
+		const FolderBinding *b = bindings->pdata[i];
+		for (guint k = 0; k < run->remotes->len && !b->folder_gone; k++) {
+			const RemoteFolder *r = run->remotes->pdata[k];
+			if (strcmp (r->name, b->remote_name) == 0 && is_hollow (b, r))
+				add_lost (lost, b);
+		}
+	}
+}
+
+/* The folders here that the plan would take for removed at home or for empty ones, and those there that it would take for new. */
+static gboolean
+find_both (SyncRun *run, const GPtrArray *bindings, const GArray *steps, GArray *lost, GArray *fresh, GError **error)
+{
+	add_hollow (run, bindings, lost);
 	for (guint i = 0; i < steps->len; i++) {
 		const FolderStep *step = &g_array_index (steps, FolderStep, i);
 		if (step->kind == PLAN_CREATE_HERE && step->remote->selectable && step->remote->messages > 0 && fresh->len < LOOKS) {
 			New n = {step->remote, -1, FALSE};
 			g_array_append_val (fresh, n);
 		}
-		if (step->kind != PLAN_REMOVE_HERE || !step->binding->uidvalidity)
-			continue;
-		Lost l = {step->binding, g_array_new (FALSE, FALSE, sizeof (guint64)), g_array_new (FALSE, FALSE, sizeof (guint64))};
-		g_array_append_val (lost, l);
+		gboolean removed = step->kind == PLAN_REMOVE_HERE && step->binding->uidvalidity;
+		if (removed || (step->kind == PLAN_RENAME_HERE && is_hollow (step->binding, step->remote)))
+			add_lost (lost, step->binding);
 	}
 	for (guint i = 0; fresh->len > 0 && i < lost->len; i++) {
 		Lost *l = &g_array_index (lost, Lost, i);
@@ -175,11 +204,11 @@ take_pairs (SyncRun *run, const GArray *fresh, const GArray *lost, GArray *recog
 }
 
 gboolean
-sync_recognise_folders (SyncRun *run, const GArray *steps, GArray *recognised, GError **error)
+sync_recognise_folders (SyncRun *run, const GPtrArray *bindings, const GArray *steps, GArray *recognised, GError **error)
 {
 	g_autoptr (GArray) lost = g_array_new (FALSE, FALSE, sizeof (Lost)), fresh = g_array_new (FALSE, FALSE, sizeof (New));
 	g_array_set_clear_func (lost, lost_done);
-	if (!find_both (run, steps, lost, fresh, error))
+	if (!find_both (run, bindings, steps, lost, fresh, error))
 		return FALSE;
 	if (lost->len == 0 || fresh->len == 0)
 		return TRUE;

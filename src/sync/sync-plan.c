@@ -71,6 +71,8 @@ static const RemoteFolder *
 remote_by_exact_name (Planner *p, const FolderBinding *b)
 {
 	const RemoteFolder *r = g_hash_table_lookup (p->remote_by_name, b->remote_name);
+	if (remote_recognised (p, b))
+		return NULL; /* its mail is elsewhere */
 	if (r && p->known_home && b->remote_id && r->id && strcmp (r->id, b->remote_id) != 0)
 		return NULL; /* another folder under the old name */
 	return r; /* with another id, too, if the home is another one altogether: evidence tells */

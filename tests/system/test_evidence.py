@@ -369,6 +369,21 @@ def test_a_folder_made_below_one_that_was_renamed_has_its_place():
         assert sorted(world.program.folders()) == sorted(world.home()) and "New/Sub" in world.program.folders()
 
 
+@pytest.mark.parametrize("old, new", [("Archive", "Archiv 2024"), ("Sent", "Gesendet")])
+def test_an_empty_folder_that_the_provider_made_is_not_taken_for_the_one_with_the_mail(old, new):
+    sent = mails(30, 2, "w")
+    with World({"INBOX": mails(20), old: sent}) as world:
+        world.edit("flag", ["w3"], "draft", folder=old)
+        world.server.stop()
+        shutil.rmtree(world.server.maildir)
+        world.put({"INBOX": mails(20), new: shuffled(sent), old: []}, {"INBOX": 3000, new: 3001, old: 3002})
+        world.server.start()
+        assert world.sync(times=2) == 0
+        assert world.with_flag("draft", new) == ["w3"] and world.here(new) == world.names(new) and world.here(old) == []
+        log = world.program.ok("log", "-n", "0").decode()
+        assert "30 item(s) re-linked" in log and log.count("item(s) added to offline store") == 2  # by the first run
+
+
 def test_a_store_is_archived_under_a_name_of_its_own_and_not_while_it_is_used():
     with World({"INBOX": mails(5)}) as world:
         for _ in range(3):
