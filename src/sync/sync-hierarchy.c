@@ -428,11 +428,88 @@ give_way (Tree *t, const Folder *f, const FolderBinding *other, const char *free
 	return sync_report (t->run, "Conflicts", "Folder renamed", text, error);
 }
 
+static char *
+renaming_setting (gint64 folder)
+{
+	return g_strdup_printf ("renaming-%" G_GINT64_FORMAT, folder);
+}
+
+/* Before RENAME is sent: a run that is stopped at its answer leaves word of what the home may have done. */
+static gboolean
+note_renaming (Tree *t, const Folder *f, const char *leaf, GError **error)
+{
+	g_autofree char *name = renaming_setting (f->id), *value = g_strdup_printf ("%" G_GINT64_FORMAT " %s", f->parent, leaf);
+	gboolean ok = sync_begin (t->run, error) && store_set_setting (t->run->store, name, value, error) && sync_commit (t->run, error);
+	store_rollback (t->run->store);
+	return ok;
+}
+
+static const RemoteFolder *
+listed_as (Tree *t, const char *parent, const char *leaf)
+{
+	for (guint i = 0; i < t->run->remotes->len; i++) {
+		const RemoteFolder *r = t->run->remotes->pdata[i];
+		if (g_strcmp0 (r->parent, parent) == 0 && strcmp (r->leaf, leaf) == 0)
+			return r;
+	}
+	return NULL;
+}
+
+static gboolean
+is_listed (Tree *t, const char *wire_name)
+{
+	for (guint i = 0; i < t->run->remotes->len; i++)
+		if (strcmp (((RemoteFolder *) t->run->remotes->pdata[i])->name, wire_name) == 0)
+			return TRUE;
+	return FALSE;
+}
+
+/* A RENAME whose answer never came was carried out: the home's new name is ours, and no news of the home's. */
+static gboolean
+settle_renaming (Tree *t, const FolderBinding *b, GError **error)
+{
+	g_autofree char *name = renaming_setting (b->folder), *value = store_setting (t->run->store, name);
+	char *leaf;
+	if (!value)
+		return TRUE;
+	gint64 parent = g_ascii_strtoll (value, &leaf, 10);
+	const FolderBinding *above = parent ? binding_of_folder (t, parent) : NULL;
+	const RemoteFolder *r = *leaf ? listed_as (t, above ? above->remote_name : NULL, leaf + 1) : NULL;
+	FolderBinding now = *b;
+	gboolean done = r && !is_listed (t, b->remote_name) && r->uidvalidity == b->uidvalidity;
+	if (done) {
+		now.remote_name = r->name;
+		now.base_parent = parent;
+		now.base_name = leaf + 1;
+	}
+	gboolean ok = sync_begin (t->run, error) && store_set_setting (t->run->store, name, NULL, error) &&
+	              (!done || (store_bind_folder (t->run->store, &now, error) && rename_bindings_below (t, b->remote_name, r->name, b->delimiter, error))) &&
+	              sync_commit (t->run, error);
+	store_rollback (t->run->store);
+	return ok && reload_bindings (t, error);
+}
+
+static gboolean
+settle_renamings (Tree *t, GError **error)
+{
+	g_autoptr (GArray) folders = g_array_new (FALSE, FALSE, sizeof (gint64));
+	for (guint i = 0; i < t->bindings->len; i++)
+		g_array_append_val (folders, ((FolderBinding *) t->bindings->pdata[i])->folder);
+	for (guint i = 0; i < folders->len; i++) {
+		const FolderBinding *b = binding_of_folder (t, g_array_index (folders, gint64, i));
+		if (b && !settle_renaming (t, b, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 /* One command; *e_out EXISTS when the name is taken. FALSE: what ends the run. */
 static gboolean
 rename_home_to (Tree *t, const Folder *f, const FolderBinding *own, const FolderBinding *parent, const char *leaf, GError **e_out, GError **error)
 {
-	g_autofree char *name = NULL;
+	g_autofree char *name = NULL, *setting = renaming_setting (f->id);
+	if (!note_renaming (t, f, leaf, error))
+		return FALSE;
 	sync_step ();
 	if (!t->run->home->class->folder_rename (t->run->home, own->remote_name, parent ? parent->remote_name : NULL, leaf, &name, e_out))
 		return TRUE;
@@ -442,7 +519,7 @@ rename_home_to (Tree *t, const Folder *f, const FolderBinding *own, const Folder
 	b.remote_name = name;
 	b.base_parent = f->parent;
 	b.base_name = (char *) leaf;
-	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) &&
+	return sync_begin (t->run, error) && store_set_setting (t->run->store, setting, NULL, error) && store_bind_folder (t->run->store, &b, error) &&
 	       rename_bindings_below (t, own->remote_name, name, own->delimiter, error) && sync_commit (t->run, error) &&
 	       reload_bindings (t, error);
 }
@@ -630,7 +707,7 @@ sync_hierarchy (SyncRun *run, GError **error)
 	g_autoptr (GPtrArray) folders = store_folders (run->store, error);
 	g_autoptr (GHashTable) left_out = g_hash_table_new (g_str_hash, g_str_equal);
 	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, left_out};
-	gboolean ok = folders && reload_bindings (&t, error) && carry_out (&t, folders, error);
+	gboolean ok = folders && reload_bindings (&t, error) && settle_renamings (&t, error) && carry_out (&t, folders, error);
 	g_hash_table_unref (t.folder_of_name);
 	g_clear_pointer (&t.bindings, g_ptr_array_unref);
 	if (ok)

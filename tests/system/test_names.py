@@ -50,6 +50,22 @@ def test_a_name_given_here_that_another_folder_got_at_the_server(pair, parent):
     assert "has another one of that name" in program.ok("log", "-n", "0").decode()
 
 
+def test_a_folder_that_is_renamed_again_while_its_first_new_name_is_on_the_way():
+    for step in range(1, 30):
+        with Dovecot() as server, Outpost() as program, ImapClient(server.port) as client:
+            client.create("Work")
+            client.append_many("Work", [(b"Subject: one\r\n\r\n.\r\n", (), 1700000000)])
+            program.logon(server.url, sync=True)
+            program.ok("folder", "rename", "Work", "Second")
+            if program.run("sync", env={"OUTPOST_DIE_AT": str(step)})[0] != 137:
+                break
+            program.ok("folder", "rename", "Second", "Third")
+            settle(program)
+            folders = agreed(program, client)
+            assert folders["Third"] == ["one"] and set(folders) == {"INBOX", "Third"}, f"killed at step {step}"
+    assert step > 3
+
+
 def test_two_folders_that_are_given_one_name_on_two_sides(pair):
     program, client = pair
     program.ok("folder", "rename", "Work", "Job")
