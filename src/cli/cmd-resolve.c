@@ -310,12 +310,31 @@ preview (Cli *cli, const Hold *h, HoldDecision decision, JsonArray *array, GErro
 
 /* ---- Which ---- */
 
-/* Those of @all that @what, a number or a folder's path, means; NULL what: all. Borrowed. */
+static gboolean
+is_path (const Hold *h, const char *what)
+{
+	return h->path && (is (h->path, what) || (is (h->path, "INBOX") && g_ascii_strcasecmp (what, "INBOX") == 0));
+}
+
+/* @what is the number of one of @all, and the name of another one's folder. */
+static const Hold *
+other_of_that_name (const GPtrArray *all, const GPtrArray *chosen_ones, const char *what)
+{
+	for (guint i = 0; what && chosen_ones->len == 1 && i < all->len; i++) {
+		const Hold *h = all->pdata[i];
+		if (h != chosen_ones->pdata[0] && is_path (h, what))
+			return h;
+	}
+	return NULL;
+}
+
+/* Those of @all that @what, a number (also with '#') or a folder's path, means; NULL what: all. Borrowed. */
 static GPtrArray *
 chosen (const GPtrArray *all, const char *what)
 {
 	GPtrArray *list = g_ptr_array_new ();
-	gint64 id = what && *what && strspn (what, "0123456789") == strlen (what) ? g_ascii_strtoll (what, NULL, 10) : 0;
+	const char *digits = what && *what == '#' ? what + 1 : what;
+	gint64 id = digits && *digits && strspn (digits, "0123456789") == strlen (digits) ? g_ascii_strtoll (digits, NULL, 10) : 0;
 	for (guint i = 0; i < all->len; i++) {
 		Hold *h = all->pdata[i];
 		if (!what || h->id == id)
@@ -323,7 +342,7 @@ chosen (const GPtrArray *all, const char *what)
 	}
 	for (guint i = 0; what && list->len == 0 && i < all->len; i++) {
 		Hold *h = all->pdata[i];
-		if (h->path && is (h->path, what))
+		if (is_path (h, what))
 			g_ptr_array_add (list, h);
 	}
 	return list;
@@ -374,6 +393,10 @@ decide (Cli *cli, const GPtrArray *holds, char **args, GError **error)
 		                   args[0]);
 	if (list->len == 0)
 		return error_fail (error, ERROR_NOT_FOUND, "nothing waits for a decision");
+	const Hold *other = all_option ? NULL : other_of_that_name (holds, list, args[0]);
+	if (other)
+		return error_fail (error, ERROR_USAGE, "'%s' is a number of the list and a folder's name: say '#%s' for the number, '#%" G_GINT64_FORMAT
+		                   "' for what is held of the folder", args[0], args[0], other->id);
 	if (rehearse_option)
 		return settle (cli, list, args[expected - 1], error);
 	gboolean ok = store_begin (cli->store, error) && settle (cli, list, args[expected - 1], error) && store_commit (cli->store, error);

@@ -369,6 +369,19 @@ def test_a_folder_made_below_one_that_was_renamed_has_its_place():
         assert sorted(world.program.folders()) == sorted(world.home()) and "New/Sub" in world.program.folders()
 
 
+def test_a_number_that_is_a_folders_name_too_is_not_guessed():
+    with World({"INBOX": mails(20), "3": mails(20, 2, "w"), "4": mails(20, 3, "x")}) as world:
+        world.replace({"INBOX": mails(20)[:9], "3": mails(20, 2, "w")[:9], "4": mails(20, 3, "x")[:9]})
+        assert world.sync() == 4
+        holds = {item["folder"]: item["id"] for item in world.program.json("resolve")}
+        name = next(folder for folder, number in holds.items() if folder != str(number) and str(number) in holds)
+        number = str(holds[name])
+        code, _, error = world.program.run("resolve", number, "server")
+        assert code == 2 and f"#{number}" in error and f"#{holds[number]}" in error
+        assert world.program.json("resolve", "#" + number, "server", "--dry-run")[0]["folder"] == name
+        assert world.program.json("resolve", "inbox", "server", "--dry-run")[0]["folder"] == "INBOX"
+
+
 @pytest.mark.parametrize("old, new", [("Archive", "Archiv 2024"), ("Sent", "Gesendet")])
 def test_an_empty_folder_that_the_provider_made_is_not_taken_for_the_one_with_the_mail(old, new):
     sent = mails(30, 2, "w")
