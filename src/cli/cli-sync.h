@@ -42,9 +42,9 @@ void display_export (gpointer display, guint64 done, guint64 total);
 void display_end (Display *d);
 json_t *json_of_result (const SyncResult *r);
 
-/* Asks the watcher of @p (cli-control.c): NULL without error when none runs. The answer is one JSON object. */
 /* A watcher has the profile's store. */
 gboolean control_is_answered (const Cli *cli);
+/* Asks the watcher of @cli's profile (cli-control.c): NULL without error when none runs. The answer is one JSON object. */
 json_t *control_ask (const Cli *cli, const char *request, Cancel *cancel, GError **error);
 /* The socket that a watcher of @p listens at; -1 with error. *path_out is owned. */
 int control_listen (const Profile *p, char **path_out, GError **error);

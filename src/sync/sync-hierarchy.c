@@ -385,18 +385,25 @@ rename_bindings_below (Tree *t, const char *old, const char *new, char delimiter
 	return TRUE;
 }
 
+static const RemoteFolder *
+listed_as (Tree *t, const char *parent, const char *leaf)
+{
+	for (guint i = 0; i < t->run->remotes->len; i++) {
+		const RemoteFolder *r = t->run->remotes->pdata[i];
+		if (g_strcmp0 (r->parent, parent) == 0 && strcmp (r->leaf, leaf) == 0)
+			return r;
+	}
+	return NULL;
+}
+
 /* The folder that has the name at home which @f is to get; NULL: not known. */
 static const FolderBinding *
 occupant (Tree *t, const Folder *f, const char *parent_name)
 {
-	for (guint i = 0; i < t->run->remotes->len; i++) {
-		const RemoteFolder *r = t->run->remotes->pdata[i];
-		if (strcmp (r->leaf, f->name) != 0 || g_strcmp0 (r->parent, parent_name) != 0)
-			continue;
-		for (guint k = 0; k < t->bindings->len; k++)
-			if (strcmp (((FolderBinding *) t->bindings->pdata[k])->remote_name, r->name) == 0)
-				return t->bindings->pdata[k];
-	}
+	const RemoteFolder *r = listed_as (t, parent_name, f->name);
+	for (guint i = 0; r && i < t->bindings->len; i++)
+		if (strcmp (((FolderBinding *) t->bindings->pdata[i])->remote_name, r->name) == 0)
+			return t->bindings->pdata[i];
 	return NULL;
 }
 
@@ -405,7 +412,7 @@ static gboolean
 will_leave (Tree *t, const FolderBinding *b)
 {
 	g_autoptr (Folder) f = store_folder (t->run->store, b->folder, NULL);
-	return f && (strcmp (f->name, b->base_name) != 0 || f->parent != b->base_parent);
+	return f && plan_renamed_here (b, f);
 }
 
 /* Two new names met: the home's keeps its own, here as well; ours gets a number. Inside a transaction. */
@@ -444,26 +451,6 @@ note_renaming (Tree *t, const Folder *f, const char *leaf, GError **error)
 	return ok;
 }
 
-static const RemoteFolder *
-listed_as (Tree *t, const char *parent, const char *leaf)
-{
-	for (guint i = 0; i < t->run->remotes->len; i++) {
-		const RemoteFolder *r = t->run->remotes->pdata[i];
-		if (g_strcmp0 (r->parent, parent) == 0 && strcmp (r->leaf, leaf) == 0)
-			return r;
-	}
-	return NULL;
-}
-
-static gboolean
-is_listed (Tree *t, const char *wire_name)
-{
-	for (guint i = 0; i < t->run->remotes->len; i++)
-		if (strcmp (((RemoteFolder *) t->run->remotes->pdata[i])->name, wire_name) == 0)
-			return TRUE;
-	return FALSE;
-}
-
 /* A RENAME whose answer never came was carried out: the home's new name is ours, and no news of the home's. */
 static gboolean
 settle_renaming (Tree *t, const FolderBinding *b, GError **error)
@@ -476,7 +463,7 @@ settle_renaming (Tree *t, const FolderBinding *b, GError **error)
 	const FolderBinding *above = parent ? binding_of_folder (t, parent) : NULL;
 	const RemoteFolder *r = *leaf ? listed_as (t, above ? above->remote_name : NULL, leaf + 1) : NULL;
 	FolderBinding now = *b;
-	gboolean done = r && !is_listed (t, b->remote_name) && r->uidvalidity == b->uidvalidity;
+	gboolean done = r && !sync_listed (t->run, b->remote_name) && r->uidvalidity == b->uidvalidity;
 	if (done) {
 		now.remote_name = r->name;
 		now.base_parent = parent;

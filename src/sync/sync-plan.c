@@ -131,8 +131,8 @@ remote_renamed (Planner *p, const FolderBinding *b, gboolean *guessed_out)
 	return remote_after_migration (p, b);
 }
 
-static gboolean
-renamed_here (const FolderBinding *b, const Folder *f)
+gboolean
+plan_renamed_here (const FolderBinding *b, const Folder *f)
 {
 	return f->parent != b->base_parent || strcmp (f->name, b->base_name) != 0;
 }
@@ -147,7 +147,7 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 		g_hash_table_add (p->taken, (gpointer) r);
 	if (f && r) {
 		g_hash_table_insert (p->folder_of_remote, (gpointer) r, (gpointer) f);
-		gboolean here = renamed_here (b, f) && !is_inbox (b->remote_name);
+		gboolean here = plan_renamed_here (b, f) && !is_inbox (b->remote_name);
 		if (renamed)
 			add_step (p, PLAN_RENAME_HERE, f, b, r, guessed, here);
 		else if (here)

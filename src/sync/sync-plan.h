@@ -40,6 +40,9 @@ typedef struct {
 GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused,
                       const GArray *recognised);
 
+/* @f has another name or parent than was last agreed with the home. */
+gboolean plan_renamed_here (const FolderBinding *b, const Folder *f);
+
 /* ---- Flags ---- */
 /* Three-way merge of boolean flags: what home changed against @base, on top of @here. */
 guint plan_merge_flags (guint base, guint here, guint home);

@@ -70,6 +70,8 @@ gboolean sync_hierarchy (SyncRun *run, GError **error);
 /* The plan (FolderStep) with every guess of a renamed folder borne out by evidence. Reads only. @rehearsal: another person's mailbox is
  * planned for like ours, else it is CONFLICT. */
 GArray *sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bindings, gboolean rehearsal, GError **error);
+/* The home's folder of that name on the wire, as listed; NULL: it is not. */
+const RemoteFolder *sync_listed (SyncRun *run, const char *name);
 /* Fills run->folders from the store and the listing. */
 gboolean sync_load_folders (SyncRun *run, GError **error);
 /* Brings home's changes of the given FolderRuns here. */

@@ -734,15 +734,6 @@ sync_tell_rebinds (SyncRun *run, GError **error)
 
 /* ---- The whole mailbox ---- */
 
-static const RemoteFolder *
-listed (SyncRun *run, const char *name)
-{
-	for (guint i = 0; i < run->remotes->len; i++)
-		if (strcmp (((RemoteFolder *) run->remotes->pdata[i])->name, name) == 0)
-			return run->remotes->pdata[i];
-	return NULL;
-}
-
 static int
 largest_first (gconstpointer a, gconstpointer b)
 {
@@ -776,7 +767,7 @@ all_strange (SyncRun *run, const GPtrArray *bindings, gboolean look_inside, GErr
 	guint looked = 0;
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
-		const RemoteFolder *r = listed (run, b->remote_name);
+		const RemoteFolder *r = sync_listed (run, b->remote_name);
 		if (b->folder_gone || !b->uidvalidity || b->messages == 0 || !r || !r->has_status || r->messages == 0)
 			continue;
 		gboolean familiar = r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext;
@@ -868,7 +859,7 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && (i == 0 || is_too_little (known, here, there)); i++) {
 		FolderBinding *b = strange->pdata[i];
 		GError *e = NULL;
-		const RemoteFolder *r = listed (run, b->remote_name);
+		const RemoteFolder *r = sync_listed (run, b->remote_name);
 		const Hold *seen;
 		if (find_seen (run, b->folder, r, holds, &seen)) {
 			here += seen->messages;

@@ -17,8 +17,8 @@ folder_run_free (FolderRun *f)
 	g_free (f);
 }
 
-static const RemoteFolder *
-remote_named (SyncRun *run, const char *name)
+const RemoteFolder *
+sync_listed (SyncRun *run, const char *name)
 {
 	for (guint i = 0; i < run->remotes->len; i++)
 		if (strcmp (((RemoteFolder *) run->remotes->pdata[i])->name, name) == 0)
@@ -52,7 +52,7 @@ sync_load_folders (SyncRun *run, GError **error)
 			folder_run_free (f);
 			return FALSE;
 		}
-		f->remote = remote_named (run, b->remote_name);
+		f->remote = sync_listed (run, b->remote_name);
 		if (is_wanted (run, f->folder))
 			g_ptr_array_add (run->folders, f);
 		else

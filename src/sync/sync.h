@@ -28,9 +28,9 @@ typedef struct {
 	const char *const *folders;  /* NULL: all. Paths. */
 	guint guard_messages;        /* deletion guard: a run that would remove more than this many ... */
 	guint guard_percent;         /* ... and more than this share, or all of at least ... */
-	gboolean accept_mailbox;     /* the home is this mailbox's, though next to nothing in it is known */
 	guint guard_all;             /* ... so many, of a folder or of all folders together, holds;
 	                                and so does any folder with messages that vanished at home */
+	gboolean accept_mailbox;     /* the home is this mailbox's, though next to nothing in it is known */
 	guint keep_removed_days;
 	gboolean fold_idle; /* runs that only repeat the last one, and had nothing to do, share its place in the log: for watching */
 	void (*progress) (gpointer data, const SyncProgress *p); /* at most some times a second; NULL */
