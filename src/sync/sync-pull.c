@@ -390,6 +390,15 @@ came_again_altered (SyncRun *run, const Question *q, GArray *here, gboolean *alt
 	return TRUE;
 }
 
+/* What came has the very numbers that were next, and is a part of what went: it was taken out and put back. A home that numbers anew what it has
+ * (Dovecot, when an index is lost) goes on from there, too, but with all of it. */
+static gboolean
+goes_on (const Question *q, guint came_back)
+{
+	const FolderBinding *b = q->f->binding;
+	return b->complete && b->uidnext && uid_set_nth (&q->f->wanted, 0) == b->uidnext && (guint64) came_back * 10 < uid_set_count (&q->removed) * 9;
+}
+
 /* Where most of what went, or of what came, is what went, all numbers may be others: one by one, what was removed here would come back. */
 static gboolean
 find_renumbered (SyncRun *run, Question *q, GError **error)
@@ -401,6 +410,8 @@ find_renumbered (SyncRun *run, Question *q, GError **error)
 	g_autoptr (GArray) arrivals = arrivals_new ();
 	if (!add_gone (run, q, TRUE, here, NULL, error) || !sync_find_moved (run, q->f, TRUE, here, arrivals, error))
 		return FALSE;
+	if (goes_on (q, arrivals->len))
+		return TRUE;
 	guint64 fewer = MIN (uid_set_count (&q->removed), uid_set_count (&q->f->wanted));
 	gboolean again = 2 * (guint64) arrivals->len > uid_set_count (&q->removed) || (2 * (guint64) arrivals->len > fewer && arrivals->len >= RENUMBERED_FROM);
 	if (!again && told == 0 && !came_again_altered (run, q, here, &again, error))

@@ -343,10 +343,12 @@ def test_folders_that_swapped_their_names_are_held_with_a_move_between_them_pend
 
 
 @pytest.mark.parametrize("without", [(), BARE])
-def test_what_somebody_moved_out_and_back_is_no_other_numbering(without):
-    with World({"INBOX": mails(9), "Other": []}, without) as world:
+@pytest.mark.parametrize("out, back", [("1:3", "2:3"), ("1:20", "2:9"), ("1:20", "1:17")])
+def test_what_somebody_moved_out_and_back_is_no_other_numbering(out, back, without):
+    """Also nearly all of a folder: what came back has the numbers that were next, and is not all."""
+    with World({"INBOX": mails(20), "Other": []}, without) as world:
         with world.client() as client:
-            for folder, names, target in (("INBOX", "1:3", "Other"), ("Other", "2:3", "INBOX")):
+            for folder, names, target in (("INBOX", out, "Other"), ("Other", back, "INBOX")):
                 client.select(folder)
                 client.command(f"UID COPY {names} {target}")
                 client.command(f"UID STORE {names} +FLAGS (\\Deleted)")
