@@ -404,6 +404,20 @@ store_setting (Store *s, const char *name)
 	return value;
 }
 
+GHashTable *
+store_folder_settings (Store *s, const char *what, GError **error)
+{
+	g_autofree char *from = g_strconcat (what, "-", NULL), *to = g_strconcat (what, ".", NULL); /* the character behind '-' */
+	g_autoptr (GHashTable) values = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
+	DbQuery *q = db_query (s->db, "SELECT name, value FROM setting WHERE name > ?1 AND name < ?2", "ss", from, to);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		gint64 folder = g_ascii_strtoll (db_text (q, 0) + strlen (from), NULL, 10);
+		g_hash_table_insert (values, g_memdup2 (&folder, sizeof folder), db_dup (q, 1));
+	}
+	return r < 0 ? NULL : g_steal_pointer (&values);
+}
+
 gboolean
 store_set_setting (Store *s, const char *name, const char *value, GError **error)
 {

@@ -45,6 +45,8 @@ void store_read_end (Store *s);
 gboolean store_lock_sync (Store *s, GError **error);
 
 char *store_setting (Store *s, const char *name);                                                /* NULL when unset */
+/* The settings called WHAT-ID, ID being a folder's: their values by that id (gint64). NULL: failed. */
+GHashTable *store_folder_settings (Store *s, const char *what, GError **error);
 gboolean store_set_setting (Store *s, const char *name, const char *value, GError **error); /* NULL unsets */
 
 guint64 store_modseq (Store *s); /* the counter */

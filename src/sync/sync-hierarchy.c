@@ -435,10 +435,12 @@ give_way (Tree *t, const Folder *f, const FolderBinding *other, const char *free
 	return sync_report (t->run, "Conflicts", "Folder renamed", text, error);
 }
 
+#define RENAMING "renaming"
+
 static char *
 renaming_setting (gint64 folder)
 {
-	return g_strdup_printf ("renaming-%" G_GINT64_FORMAT, folder);
+	return g_strdup_printf (RENAMING "-%" G_GINT64_FORMAT, folder);
 }
 
 /* Before RENAME is sent: a run that is stopped at its answer leaves word of what the home may have done. */
@@ -453,12 +455,10 @@ note_renaming (Tree *t, const Folder *f, const char *leaf, GError **error)
 
 /* A RENAME whose answer never came was carried out: the home's new name is ours, and no news of the home's. */
 static gboolean
-settle_renaming (Tree *t, const FolderBinding *b, GError **error)
+settle_renaming (Tree *t, const FolderBinding *b, const char *value, GError **error)
 {
-	g_autofree char *name = renaming_setting (b->folder), *value = store_setting (t->run->store, name);
+	g_autofree char *name = renaming_setting (b->folder);
 	char *leaf;
-	if (!value)
-		return TRUE;
 	gint64 parent = g_ascii_strtoll (value, &leaf, 10);
 	const FolderBinding *above = parent ? binding_of_folder (t, parent) : NULL;
 	const RemoteFolder *r = *leaf ? listed_as (t, above ? above->remote_name : NULL, leaf + 1) : NULL;
@@ -479,12 +479,15 @@ settle_renaming (Tree *t, const FolderBinding *b, GError **error)
 static gboolean
 settle_renamings (Tree *t, GError **error)
 {
-	g_autoptr (GArray) folders = g_array_new (FALSE, FALSE, sizeof (gint64));
-	for (guint i = 0; i < t->bindings->len; i++)
-		g_array_append_val (folders, ((FolderBinding *) t->bindings->pdata[i])->folder);
-	for (guint i = 0; i < folders->len; i++) {
-		const FolderBinding *b = binding_of_folder (t, g_array_index (folders, gint64, i));
-		if (b && !settle_renaming (t, b, error))
+	g_autoptr (GHashTable) renamings = store_folder_settings (t->run->store, RENAMING, error);
+	GHashTableIter it;
+	gpointer folder, value;
+	if (!renamings)
+		return FALSE;
+	g_hash_table_iter_init (&it, renamings);
+	while (g_hash_table_iter_next (&it, &folder, &value)) {
+		const FolderBinding *b = binding_of_folder (t, *(gint64 *) folder);
+		if (b && !settle_renaming (t, b, value, error))
 			return FALSE;
 	}
 	return TRUE;

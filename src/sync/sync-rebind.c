@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define LOST_FLAGS_SETTING "flags-lost-%" G_GINT64_FORMAT /* of a folder that awaits messages: what those that came had lost */
-#define POSITIONS_SETTING "by-position-%" G_GINT64_FORMAT /* of a folder that was bound by samples */
+#define POSITIONS "by-position" /* setting of a folder that was bound by samples */
 #define LOST_FLAGS_FROM 3     /* so many messages must have lost a flag before it counts as lost by the move */
 
 /* ---- Suspicion ---- */
@@ -340,7 +340,7 @@ has_moved (const FolderBinding *b, const Gathered *g)
 static gboolean
 note_positions (SyncRun *run, gint64 folder, gboolean by_position, GError **error)
 {
-	g_autofree char *name = g_strdup_printf (POSITIONS_SETTING, folder);
+	g_autofree char *name = g_strdup_printf (POSITIONS "-%" G_GINT64_FORMAT, folder);
 	return store_set_setting (run->store, name, by_position ? "1" : NULL, error);
 }
 
@@ -568,12 +568,14 @@ gboolean
 sync_prove_positions (SyncRun *run, GError **error)
 {
 	g_autoptr (GPtrArray) again = g_ptr_array_new ();
+	g_autoptr (GHashTable) by_position = store_folder_settings (run->store, POSITIONS, error);
+	if (!by_position)
+		return FALSE;
 	for (guint i = 0; i < run->folders->len; i++) {
 		FolderRun *f = run->folders->pdata[i];
-		g_autofree char *name = g_strdup_printf (POSITIONS_SETTING, f->binding->folder), *is = store_setting (run->store, name);
 		g_auto (UidSet) bound = UID_SET_INIT;
 		gboolean same;
-		if (!is || f->failed || f->held || f->rebound)
+		if (!g_hash_table_contains (by_position, &f->binding->folder) || f->failed || f->held || f->rebound)
 			continue;
 		if (!store_bound_uids (run->store, f->binding->folder, &bound, error) || !sync_verify_targets (run, f, &bound, &same, error))
 			return FALSE;

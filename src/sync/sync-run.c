@@ -33,30 +33,44 @@ is_wanted (const SyncRun *run, const Folder *f)
 	return !paths || g_strv_contains (paths, f->path);
 }
 
+static GHashTable *
+folders_by_id (Store *s, GError **error)
+{
+	g_autoptr (GPtrArray) list = store_folders (s, error);
+	if (!list)
+		return NULL;
+	GHashTable *folders = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) folder_free);
+	g_ptr_array_set_free_func (list, NULL);
+	for (guint i = 0; i < list->len; i++) {
+		Folder *f = list->pdata[i];
+		g_hash_table_insert (folders, &f->id, f);
+	}
+	return folders;
+}
+
 gboolean
 sync_load_folders (SyncRun *run, GError **error)
 {
 	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
-	if (!bindings)
+	g_autoptr (GHashTable) folders = bindings ? folders_by_id (run->store, error) : NULL;
+	if (!folders)
 		return FALSE;
 	g_clear_pointer (&run->folders, g_ptr_array_unref);
 	run->folders = g_ptr_array_new_with_free_func ((GDestroyNotify) folder_run_free);
+	g_ptr_array_set_free_func (bindings, NULL); /* their owners are the FolderRuns, or this loop */
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
-		if (b->folder_gone || sync_is_absent (run, b->folder))
+		Folder *folder = g_hash_table_lookup (folders, &b->folder);
+		if (!folder || b->folder_gone || sync_is_absent (run, b->folder) || !is_wanted (run, folder)) {
+			folder_binding_free (b);
 			continue;
-		FolderRun *f = g_new0 (FolderRun, 1);
-		f->folder = store_folder (run->store, b->folder, error);
-		f->binding = store_folder_binding (run->store, b->folder, error);
-		if (!f->folder || !f->binding) {
-			folder_run_free (f);
-			return FALSE;
 		}
+		FolderRun *f = g_new0 (FolderRun, 1);
+		g_hash_table_steal (folders, &b->folder);
+		f->folder = folder;
+		f->binding = b;
 		f->remote = sync_listed (run, b->remote_name);
-		if (is_wanted (run, f->folder))
-			g_ptr_array_add (run->folders, f);
-		else
-			folder_run_free (f);
+		g_ptr_array_add (run->folders, f);
 	}
 	return TRUE;
 }
