@@ -110,8 +110,9 @@ secret_from_command (const char *command, guint timeout_ms, Cancel *cancel, GErr
 	g_autoptr (GError) failure = NULL;
 	GPid pid;
 	int out, err, status = 0;
-	if (!g_spawn_async_with_pipes (NULL, (char **) argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL, &out, &err,
-	                               &failure)) {
+	/* with these flags GLib needs no fork, which is dear: all our descriptors are O_CLOEXEC */
+	const GSpawnFlags flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_LEAVE_DESCRIPTORS_OPEN | G_SPAWN_CLOEXEC_PIPES;
+	if (!g_spawn_async_with_pipes (NULL, (char **) argv, NULL, flags, NULL, NULL, &pid, NULL, &out, &err, &failure)) {
 		error_fail (error, ERROR_IO, "the command for the secret cannot be started: %s", failure->message);
 		return NULL;
 	}
