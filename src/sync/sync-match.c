@@ -432,8 +432,33 @@ was_bound (const MatchHere *h)
 	return h->known.remote_uid || h->known.awaited;
 }
 
+#define RESTORABLE (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DRAFT) /* if \Deleted was taken back, that must not be undone */
+
+/* Matched messages with any of @flags (0: with any keyword), in the base and at home. */
+static void
+count_flagged (const Match *m, guint flags, guint *had_out, guint *has_out)
+{
+	*had_out = *has_out = 0;
+	for (guint i = 0; i < m->here->len; i++) {
+		const MatchHere *h = here_at (m, i);
+		if (h->there < 0)
+			continue;
+		const RemoteEvidence *e = there_at (m, (guint) h->there);
+		*had_out += was_bound (h) && (flags ? h->known.flags & flags : h->known.keywords && *h->known.keywords);
+		*has_out += flags ? (e->flags & flags) != 0 : e->keywords && *e->keywords;
+	}
+}
+
+static gboolean
+all_lost (const Match *m, guint flags, guint least)
+{
+	guint had, has;
+	count_flagged (m, flags, &had, &has);
+	return had >= least && has == 0;
+}
+
 static char *
-lost_keywords (const Match *m, guint least)
+lost_keywords (const Match *m, guint least, const char *known)
 {
 	g_autoptr (GHashTable) counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr (GPtrArray) lost = g_ptr_array_new ();
@@ -444,29 +469,18 @@ lost_keywords (const Match *m, guint least)
 			count_words (counts, here_at (m, i)->known.keywords);
 	g_hash_table_iter_init (&it, counts);
 	while (g_hash_table_iter_next (&it, &word, &n))
-		if (GPOINTER_TO_UINT (n) >= least && !word_at_home (m, word))
+		if ((GPOINTER_TO_UINT (n) >= least || has_keyword (known, word)) && !word_at_home (m, word))
 			g_ptr_array_add (lost, word);
 	return keywords_canonical ((const char *const *) lost->pdata, lost->len);
 }
 
-guint
-match_lost_flags (const Match *m, guint least, char **keywords_out)
+void
+match_lost_flags (const Match *m, guint least, const LostFlags *known, LostFlags *lost_out)
 {
-	guint lost = 0;
-	for (guint flag = FLAG_SEEN; flag <= FLAG_DRAFT; flag <<= 1) {
-		guint had = 0, has = 0;
-		if (flag == FLAG_DELETED) /* if it was taken back, that must not be undone */
-			continue;
-		for (guint i = 0; i < m->here->len; i++) {
-			const MatchHere *h = here_at (m, i);
-			if (h->there < 0)
-				continue;
-			had += was_bound (h) && (h->known.flags & flag);
-			has += (there_at (m, (guint) h->there)->flags & flag) != 0;
-		}
-		if (had >= least && has == 0)
-			lost |= flag;
-	}
-	*keywords_out = lost_keywords (m, least);
-	return lost;
+	LostFlags lost = {.any = all_lost (m, RESTORABLE, known->any ? 1 : least), .any_keywords = all_lost (m, 0, known->any_keywords ? 1 : least)};
+	for (guint flag = FLAG_SEEN; flag <= FLAG_DRAFT; flag <<= 1)
+		if (flag & RESTORABLE && all_lost (m, flag, lost.any || known->flags & flag ? 1 : least))
+			lost.flags |= flag;
+	lost.keywords = lost_keywords (m, lost.any_keywords ? 1 : least, known->keywords);
+	*lost_out = lost;
 }

@@ -43,6 +43,12 @@ void match_by_header (Match *m);
  * there is one, unique on both sides among what is left, or copies of one; not where size and date both differ, unless that is so of most. */
 void match_by_weak_evidence (Match *m);
 
-/* The flags and keywords that the move alone can have lost: at least @least matched messages had one in the base, and not one matched
- * message has it at home. *keywords_out: canonical text, NULL none; owned. */
-guint match_lost_flags (const Match *m, guint least, char **keywords_out);
+/* The flags and keywords that the move alone can have lost: not one matched message has it at home, and in the base @least had it, or @least had
+ * any flag (or keyword) and no matched message has one, or it is among @known, what the same move has lost elsewhere. \Deleted is none of them.
+ * *lost_out's keywords are owned. */
+typedef struct {
+	guint flags;
+	char *keywords;             /* canonical text, NULL none */
+	gboolean any, any_keywords; /* every flag, every keyword */
+} LostFlags;
+void match_lost_flags (const Match *m, guint least, const LostFlags *known, LostFlags *lost_out);

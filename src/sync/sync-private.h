@@ -2,6 +2,7 @@
 /* What the files of one run share. */
 #pragma once
 #include "sync.h"
+#include "sync-match.h"
 #include "sync-plan.h"
 
 /* A bound folder during a run. */
@@ -47,6 +48,7 @@ typedef struct {
 	struct {
 		guint64 removals, messages;
 	} sums[2]; /* [TRUE] here, [FALSE] at home: what would go without being asked about folder by folder, of how many */
+	LostFlags lost;       /* what the move lost, by folders with many flags */
 	gboolean doubted;     /* a folder's numbers were the old ones and wrong: those of the others prove nothing */
 	GHashTable *gathered; /* folder id -> evidence that sync_check_mailbox read already; NULL */
 } SyncRun;

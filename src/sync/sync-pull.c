@@ -671,6 +671,28 @@ recover_all (SyncRun *run, GPtrArray *folders, GError **error)
 	return TRUE;
 }
 
+static int
+most_bound_first (gconstpointer a, gconstpointer b)
+{
+	guint64 x = uid_set_count (&(*(Question *const *) a)->bound), y = uid_set_count (&(*(Question *const *) b)->bound);
+	return (x < y) - (x > y);
+}
+
+/* What goes into one transaction first; then those that are bound anew, the largest first: what it tells of a move helps with the others. */
+static GPtrArray *
+order_to_apply (GArray *questions)
+{
+	GPtrArray *list = g_ptr_array_new ();
+	g_autoptr (GPtrArray) suspicious = g_ptr_array_new ();
+	for (guint i = 0; i < questions->len; i++) {
+		Question *q = &g_array_index (questions, Question, i);
+		g_ptr_array_add (q->why == SUSPICION_NONE ? list : suspicious, q);
+	}
+	g_ptr_array_sort (suspicious, most_bound_first);
+	g_ptr_array_extend (list, suspicious, NULL, NULL);
+	return list;
+}
+
 static gboolean
 answer_all (SyncRun *run, GArray *questions, GError **error)
 {
@@ -682,8 +704,9 @@ answer_all (SyncRun *run, GArray *questions, GError **error)
 	ok = ok && find_moved (run, questions, error);
 	for (guint i = 0; ok && i < questions->len; i++)
 		ok = count_lost (run, &g_array_index (questions, Question, i), error);
-	for (guint i = 0; ok && i < questions->len; i++)
-		ok = apply_question (run, &g_array_index (questions, Question, i), error);
+	g_autoptr (GPtrArray) in_order = order_to_apply (questions);
+	for (guint i = 0; ok && i < in_order->len; i++)
+		ok = apply_question (run, in_order->pdata[i], error);
 	for (guint i = 0; ok && i < questions->len; i++)
 		ok = place_moved (run, &g_array_index (questions, Question, i), error);
 	ok = ok && commit_open (run, error);

@@ -132,49 +132,66 @@ bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *
 	return store_bind_placement (run->store, &b, error) && store_rebind (run->store, h->known.placement, e->uid, e->size, e->received, error);
 }
 
+static void
+add_keywords (char **keywords, const char *more)
+{
+	char *all = keywords_merge (NULL, *keywords, more);
+	g_free (*keywords);
+	*keywords = all;
+}
+
 /* What one part of the mail has lost, the parts that are still to arrive will have lost, too, be they as small as they may. */
 static gboolean
-remember_lost_flags (SyncRun *run, gint64 folder, guint *lost, char **words, GError **error)
+remember_lost_flags (SyncRun *run, gint64 folder, LostFlags *lost, GError **error)
 {
 	g_autofree char *name = g_strdup_printf (LOST_FLAGS_SETTING, folder), *known = store_setting (run->store, name);
 	if (known) {
-		char *rest, *all;
-		*lost |= (guint) g_ascii_strtoull (known, &rest, 10);
-		all = keywords_merge (NULL, *words, *rest && rest[1] ? rest + 1 : NULL);
-		g_free (*words);
-		*words = all;
+		char *rest;
+		lost->flags |= (guint) g_ascii_strtoull (known, &rest, 10);
+		add_keywords (&lost->keywords, *rest && rest[1] ? rest + 1 : NULL);
 	}
-	g_autofree char *now = *lost || *words ? g_strdup_printf ("%u %s", *lost, *words ? *words : "") : NULL;
+	g_autofree char *now = lost->flags || lost->keywords ? g_strdup_printf ("%u %s", lost->flags, lost->keywords ? lost->keywords : "") : NULL;
 	return g_strcmp0 (known, now) == 0 || store_set_setting (run->store, name, now, error);
 }
 
-/* A flag that no message at home has any more was lost on the way: in the base it never was, so that the push sets it again. */
-static gboolean
-restore_lost_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+/* What it has lost in one folder it has lost in those with too few flags to tell, too. */
+static void
+learn_lost_flags (LostFlags *known, const LostFlags *lost)
 {
-	g_autofree char *words = NULL;
-	guint lost = match_lost_flags (g->match, LOST_FLAGS_FROM, &words), n = 0;
-	if (!remember_lost_flags (run, f->binding->folder, &lost, &words, error))
+	known->flags |= lost->flags;
+	known->any |= lost->any;
+	known->any_keywords |= lost->any_keywords;
+	add_keywords (&known->keywords, lost->keywords);
+}
+
+/* In the base it never was, so that the push sets it again. */
+static gboolean
+forget_lost (SyncRun *run, gint64 placement, const LostFlags *lost, char *keywords_left, GError **error)
+{
+	PlacementBinding b;
+	gboolean found;
+	if (!store_binding_of (run->store, placement, &b, &found, error))
 		return FALSE;
-	if (!lost && !words)
-		return TRUE;
+	PlacementBinding base = b;
+	base.flags &= ~lost->flags;
+	base.keywords = keywords_left;
+	gboolean ok = !found || store_bind_placement (run->store, &base, error);
+	placement_binding_done (&b);
+	return ok;
+}
+
+static gboolean
+forget_all_lost (SyncRun *run, FolderRun *f, const Gathered *g, const LostFlags *lost, GError **error)
+{
+	guint n = 0;
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
-		PlacementBinding b;
-		gboolean found;
 		if (h->there < 0 || h->known.pending)
 			continue;
-		g_autofree char *left = keywords_merge (words, h->known.keywords, NULL);
-		if (!(h->known.flags & lost) && keywords_equal (left, h->known.keywords))
+		g_autofree char *left = keywords_merge (lost->keywords, h->known.keywords, NULL);
+		if (!(h->known.flags & lost->flags) && keywords_equal (left, h->known.keywords))
 			continue;
-		if (!store_binding_of (run->store, h->known.placement, &b, &found, error))
-			return FALSE;
-		PlacementBinding base = b;
-		base.flags &= ~lost;
-		base.keywords = left;
-		gboolean ok = !found || store_bind_placement (run->store, &base, error);
-		placement_binding_done (&b);
-		if (!ok)
+		if (!forget_lost (run, h->known.placement, lost, left, error))
 			return FALSE;
 		n++;
 	}
@@ -182,6 +199,19 @@ restore_lost_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **erro
 	f->binding->pushed_modseq = 0;
 	sync_log_detail (run, "flags of %u item(s) were lost on the way and are set again in online folder", n);
 	return TRUE;
+}
+
+/* A flag that no message at home has any more was lost on the way. */
+static gboolean
+restore_lost_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+{
+	LostFlags lost;
+	match_lost_flags (g->match, LOST_FLAGS_FROM, &run->lost, &lost);
+	gboolean ok = remember_lost_flags (run, f->binding->folder, &lost, error) &&
+	              ((!lost.flags && !lost.keywords) || forget_all_lost (run, f, g, &lost, error));
+	learn_lost_flags (&run->lost, &lost);
+	g_free (lost.keywords);
+	return ok;
 }
 
 static gboolean

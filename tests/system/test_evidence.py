@@ -358,6 +358,25 @@ def test_what_somebody_moved_out_and_back_is_no_other_numbering(out, back, witho
         world.assert_in_step("Other")
 
 
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("survivor", [None, "b9"])
+def test_a_few_flags_are_lost_where_none_survived(survivor, without):
+    """M9; fewer than three of a kind tell nothing by themselves. With a survivor the server is believed about flags, and keywords are lost all the same."""
+    flags = {"a3": ["\\Flagged"], "a4": ["$Work"], "b1": ["\\Seen"], "b2": ["\\Seen", "$Work"], "b3": ["\\Answered", "receipts"], "b5": ["$Work"],
+             "b9": ["\\Flagged"]}
+    lots = {folder: [mail(f"{prefix}{i}", 300 + i * 10, START + i, flags.get(f"{prefix}{i}", ())) for i in range(count)]
+            for folder, prefix, count in (("Archive", "a", 12), ("INBOX", "b", 24))}
+    with World(lots, without) as world:
+        before = world.home()
+        world.replace({folder: [m._replace(flags=frozenset(m.flags if ident(m.octets) == survivor else ())) for m in shuffled(lot)]
+                       for folder, lot in lots.items()})
+        assert world.sync(times=2) == 0
+        if survivor:
+            before = {folder: collections.Counter((name, found if name == survivor else found & {"$Work", "receipts"}) for name, found in lot)
+                      for folder, lot in before.items()}
+        assert world.home() == before
+
+
 def test_a_folder_made_below_one_that_was_renamed_has_its_place():
     with World({"INBOX": mails(2)}) as world:
         with world.client() as client:
