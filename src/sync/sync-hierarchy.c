@@ -705,6 +705,17 @@ sync_hierarchy (SyncRun *run, GError **error)
 	return ok;
 }
 
+/* The home numbers it anew since it was removed here: evidence says whether all that is there was here. An empty one may still be filled. */
+static gboolean
+has_only_known_anew (SyncRun *run, const FolderBinding *b, gboolean *only_known_out, GError **error)
+{
+	g_autoptr (Gathered) g = sync_gather (run, b->folder, b->remote_name, FALSE, error);
+	if (!g)
+		return FALSE;
+	*only_known_out = g->match->matched - g->match->weak == g->there->len && (g->there->len > 0 || g->here->len == 0);
+	return TRUE;
+}
+
 /* Directly before a folder is removed at home it is looked into once more: what this side never had, because it came during this run or was
  * never fetched, could not be restored by anybody. *only_known_out FALSE: there is such mail, or it is another folder by now. */
 static gboolean
@@ -722,7 +733,10 @@ has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **e
 		uid_set_remove_set (&unknown, &bound);
 		*only_known_out = q.has_all_uids && uid_set_is_empty (&unknown) && sync_suspicion (run, f, &q, NULL) == SUSPICION_NONE;
 		gboolean same = TRUE;
-		ok = !*only_known_out || sync_verify_targets (run, f, &q.all_uids, &same, error);
+		if (q.uidvalidity_now != b->uidvalidity)
+			ok = has_only_known_anew (run, b, only_known_out, error);
+		else
+			ok = !*only_known_out || sync_verify_targets (run, f, &q.all_uids, &same, error);
 		*only_known_out = *only_known_out && same && !f->failed;
 	}
 	folder_query_done (&q);

@@ -156,7 +156,7 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 			add_step (p, PLAN_BIND, f, b, r, FALSE, FALSE);
 	} else if (f)
 		add_step (p, PLAN_REMOVE_HERE, f, b, NULL, FALSE, FALSE);
-	else if (r && r->has_status && (r->uidnext != b->uidnext || r->uidvalidity != b->uidvalidity) && b->uidvalidity)
+	else if (r && r->has_status && r->uidnext != b->uidnext && r->uidvalidity == b->uidvalidity && b->uidvalidity) /* else evidence decides */
 		add_step (p, PLAN_RESTORE_HERE, NULL, b, r, FALSE, FALSE);
 	else if (r)
 		add_step (p, PLAN_REMOVE_HOME, NULL, b, r, FALSE, FALSE);

@@ -259,6 +259,25 @@ def test_a_folder_that_is_another_one_by_now_is_not_removed_at_the_server(count)
         assert world.names("Work") == world.here("Work") == sorted(ident(m.octets) for m in precious)
 
 
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_removal_of_a_folder_outlasts_a_move(more, without):
+    """M1, a folder's removal pending; it stays undone where something is there that was never here."""
+    inbox, work = mails(40), mails(12, 7, "w")
+    with World({"INBOX": inbox, "Work": work}, without) as world:
+        world.program.ok("folder", "delete", "--with-messages", "Work")
+        there = work + mails(more, 8, "precious")
+        world.replace({"INBOX": shuffled(inbox), "Work": shuffled(there)})
+        assert world.sync() == (0 if more else 4)
+        if not more: # the guard asks, as ever
+            world.program.ok("resolve", "--all", "mine")
+        assert world.sync(times=2) == 0
+        if more:
+            assert world.names("Work") == world.here("Work") == sorted(ident(m.octets) for m in there)
+        else:
+            assert "Work" not in world.home() and "Work" not in world.program.folders()
+
+
 def test_flags_that_somebody_took_off_are_not_set_again_where_nothing_moved():
     """Dovecot's index was lost, with it the count of changes."""
     with World({"INBOX": mails(60)}) as world:
