@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync-moved.h"
 #include "sync-gather.h"
+#include <string.h>
 
 /* Octets of evidence, by size and date or with header, beside those of a message: the first pays when one in so many is recognised. */
 #define PAYS_BY_SIZE 50
@@ -84,6 +85,78 @@ sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *her
 	for (guint i = here->len; there && i > 0; i--)
 		if (g_array_index (here, MatchHere, i - 1).there >= 0)
 			g_array_remove_index (here, i - 1);
+	return TRUE;
+}
+
+typedef struct {
+	GArray *here;     /* MatchHere: awaited anywhere */
+	GHashTable *from; /* FolderRun by placement */
+	FolderRun *f;
+} Awaited;
+
+static gboolean
+take_awaited (gpointer data, const KnownMessage *k)
+{
+	Awaited *a = data;
+	if (!k->awaited || k->pending || k->gone)
+		return TRUE;
+	g_hash_table_insert (a->from, g_memdup2 (&k->placement, sizeof k->placement), a->f);
+	return gathered_take_known (a->here, k);
+}
+
+static gboolean
+gather_awaited (SyncRun *run, Awaited *a, GError **error)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	for (guint i = 0; holds && i < holds->len; i++) {
+		const Hold *h = holds->pdata[i];
+		a->f = strcmp (h->kind, "rebind") == 0 ? sync_folder_run (run, h->folder) : NULL;
+		if (a->f && !a->f->failed && !sync_has_everything (a->f) && !store_each_known (run->store, h->folder, take_awaited, a, error))
+			return FALSE;
+	}
+	return holds != NULL;
+}
+
+static gboolean
+move_awaited (SyncRun *run, FolderRun *f, const GArray *arrivals, GHashTable *from, GError **error)
+{
+	for (guint i = 0; i < arrivals->len; i++) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i);
+		FolderRun *origin = g_hash_table_lookup (from, &a->placement);
+		if (!store_remove (run->store, a->placement, "home", error))
+			return FALSE;
+		origin->removed_here++;
+		origin->awaiting = TRUE;
+	}
+	sync_log_detail (run, "%u item(s) that other folders waited for are in folder '%s' now", arrivals->len, f->folder->path);
+	return sync_place_arrivals (run, f, arrivals, error) && (!uid_set_is_empty (&f->wanted) || sync_mark_complete (run, f, error));
+}
+
+gboolean
+sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GArray) here = match_here_new ();
+	g_autoptr (GHashTable) from = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	Awaited a = {here, from, NULL};
+	gboolean any = FALSE;
+	for (guint i = 0; i < folders->len; i++)
+		any |= !uid_set_is_empty (&((FolderRun *) folders->pdata[i])->wanted);
+	if (!any)
+		return TRUE;
+	if (!gather_awaited (run, &a, error))
+		return FALSE;
+	for (guint i = 0; i < folders->len && here->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		g_autoptr (GArray) arrivals = arrivals_new ();
+		if (f->failed || sync_has_everything (f))
+			continue;
+		if (!sync_find_moved (run, f, TRUE, here, arrivals, error))
+			return FALSE;
+		gboolean ok = arrivals->len == 0 || (sync_begin (run, error) && move_awaited (run, f, arrivals, from, error) && sync_commit (run, error));
+		store_rollback (run->store);
+		if (!ok)
+			return FALSE;
+	}
 	return TRUE;
 }
 

@@ -21,6 +21,9 @@ GArray *arrivals_new (void); /* of Arrival; frees what they own */
  * cost more than fetching, or, unless @also_awaiting, in a folder where something pending or awaited is to be looked for first. A folder the
  * home can't tell about now is left out. */
 gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error);
+/* What a changed home does not have in a folder, which is held for it, and has as new in one of @folders was moved there meanwhile: it moves here,
+ * too. By the same evidence; not what was removed here. */
+gboolean sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error);
 /* Of @f, which has what all other folders have (role "all"), what is here already is placed and bound, and taken out of f->wanted. */
 gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);
 /* Places and binds @arrivals in @f, and takes them out of f->wanted. Inside a transaction, after the removals. */

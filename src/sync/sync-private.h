@@ -75,6 +75,8 @@ GArray *sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrA
 /* The home's folder of that name on the wire, as listed; NULL: it is not. */
 const RemoteFolder *sync_listed (SyncRun *run, const char *name);
 /* Fills run->folders from the store and the listing. */
+FolderRun *sync_folder_run (SyncRun *run, gint64 folder); /* NULL: not one of this run's */
+gboolean sync_has_everything (const FolderRun *f); /* what all other folders have, too: Gmail's All Mail */
 gboolean sync_load_folders (SyncRun *run, GError **error);
 /* Brings home's changes of the given FolderRuns here. */
 gboolean sync_pull (SyncRun *run, GPtrArray *folders, GError **error);
@@ -124,6 +126,8 @@ typedef enum {
 } Suspicion;
 /* @bound: all UIDs that are bound; NULL: not looked at. */
 Suspicion sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *bound);
+/* What was to be fetched of @f is here, and whether that is all is noted. Inside a transaction. */
+gboolean sync_mark_complete (SyncRun *run, FolderRun *f, GError **error);
 /* Finds out by evidence which message is which, and binds anew, in one transaction; what the home has not (yet) is awaited and put on
  * hold, nothing is removed. Afterwards f->wanted holds what is new at home. f->held and f->failed where the evidence is not enough. */
 gboolean sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error);

@@ -443,8 +443,8 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 	return TRUE;
 }
 
-static gboolean
-mark_complete (SyncRun *run, FolderRun *f, GError **error)
+gboolean
+sync_mark_complete (SyncRun *run, FolderRun *f, GError **error)
 {
 	g_auto (UidSet) bound = UID_SET_INIT;
 	if (!store_bound_uids (run->store, f->binding->folder, &bound, error))
@@ -461,7 +461,7 @@ place_moved (SyncRun *run, const Question *q, GError **error)
 	if (!q->arrivals || q->arrivals->len == 0)
 		return TRUE;
 	return (store_in_transaction (run->store) || sync_begin (run, error)) && sync_place_arrivals (run, q->f, q->arrivals, error) &&
-	       (!uid_set_is_empty (&q->f->wanted) || mark_complete (run, q->f, error));
+	       (!uid_set_is_empty (&q->f->wanted) || sync_mark_complete (run, q->f, error));
 }
 
 static gboolean
@@ -482,12 +482,6 @@ apply_question (SyncRun *run, const Question *q, GError **error)
 }
 
 /* ---- Bodies ---- */
-
-static gboolean
-has_everything (const FolderRun *f)
-{
-	return g_strcmp0 (f->folder->role, "all") == 0;
-}
 
 typedef struct {
 	SyncRun *run;
@@ -579,7 +573,7 @@ finish_fetch (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError 
 		}
 		g_autofree char *absent = requests[i].error ? NULL : absent_text (&requests[i].missing);
 		if (!note_failed (run, fetching->pdata[i], requests[i].error ? requests[i].error->message : absent, absent != NULL, error) ||
-		    !mark_complete (run, fetching->pdata[i], error))
+		    !sync_mark_complete (run, fetching->pdata[i], error))
 			return FALSE;
 	}
 	return sync_commit (run, error);
@@ -592,7 +586,7 @@ fetch_wanted (SyncRun *run, GPtrArray *folders, gboolean of_everything, GError *
 	g_autoptr (GPtrArray) fetching = g_ptr_array_new ();
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
-		if (has_everything (f) == of_everything && !f->failed && !uid_set_is_empty (&f->wanted))
+		if (sync_has_everything (f) == of_everything && !f->failed && !uid_set_is_empty (&f->wanted))
 			g_ptr_array_add (fetching, f);
 	}
 	if (fetching->len == 0)
@@ -632,14 +626,14 @@ link_copies (SyncRun *run, GPtrArray *folders, GError **error)
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
 		guint64 before = uid_set_count (&f->wanted);
-		if (!has_everything (f) || f->failed || before == 0)
+		if (!sync_has_everything (f) || f->failed || before == 0)
 			continue;
 		if (!sync_link_copies (run, f, error))
 			return FALSE;
 		run->progress.messages_total -= before - uid_set_count (&f->wanted);
 		if (!uid_set_is_empty (&f->wanted))
 			continue;
-		gboolean ok = sync_begin (run, error) && mark_complete (run, f, error) && sync_commit (run, error);
+		gboolean ok = sync_begin (run, error) && sync_mark_complete (run, f, error) && sync_commit (run, error);
 		store_rollback (run->store);
 		if (!ok)
 			return FALSE;
@@ -743,11 +737,12 @@ pull_states_again (SyncRun *run, GPtrArray *folders, GError **error)
 	return again->len == 0 || pull_states (run, again, error);
 }
 
+/* Also of folders that this pull did not look at: what they waited for may have come elsewhere. */
 static gboolean
-tell_awaited (SyncRun *run, GPtrArray *folders, GError **error)
+tell_awaited (SyncRun *run, GError **error)
 {
-	for (guint i = 0; i < folders->len; i++) {
-		FolderRun *f = folders->pdata[i];
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderRun *f = run->folders->pdata[i];
 		if (f->awaiting && !f->failed && !sync_told_awaited (run, f, error))
 			return FALSE;
 	}
@@ -761,5 +756,6 @@ sync_pull (SyncRun *run, GPtrArray *folders, GError **error)
 		return TRUE;
 	sync_progress (run, SYNC_PULL, NULL, TRUE);
 	return pull_states (run, folders, error) && pull_states_again (run, folders, error) && recover_all (run, folders, error) &&
-	       pull_bodies (run, folders, error) && tell_awaited (run, folders, error);
+	       sync_find_awaited (run, folders, error) &&
+	       pull_bodies (run, folders, error) && tell_awaited (run, error);
 }

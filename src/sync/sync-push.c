@@ -196,15 +196,6 @@ bind_copied (SyncRun *run, FolderRun *f, GPtrArray *group, const GArray *pairs, 
 	return TRUE;
 }
 
-static FolderRun *
-find_folder_run (SyncRun *run, gint64 folder)
-{
-	for (guint i = 0; i < run->folders->len; i++)
-		if (((FolderRun *) run->folders->pdata[i])->binding->folder == folder)
-			return run->folders->pdata[i];
-	return NULL;
-}
-
 /* The home said yes and not which UIDs they have. Those that were not found among its messages are never sent again: they are awaited,
  * as what a changed home does not have yet, and found by header or by content when this run looks once more. */
 static gboolean
@@ -272,7 +263,7 @@ push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 {
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *first = pendings->pdata[i];
-		FolderRun *from = is_ready (f, first) && first->origin_uid ? find_folder_run (run, first->origin_folder) : NULL;
+		FolderRun *from = is_ready (f, first) && first->origin_uid ? sync_folder_run (run, first->origin_folder) : NULL;
 		if (!from || from->failed)
 			continue;
 		g_autoptr (GPtrArray) group = g_ptr_array_new ();
@@ -392,7 +383,7 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 		if (p->failures >= 5) {
 			run->result->failures++;
 			sync_log_detail (run, "an item of folder '%s' was refused five times and is not sent: see Sync Issues/Local Failures", f->folder->path);
-		} else if (is_ready (f, p) && !(p->origin_uid && find_folder_run (run, p->origin_folder)))
+		} else if (is_ready (f, p) && !(p->origin_uid && sync_folder_run (run, p->origin_folder)))
 			g_ptr_array_add (block, p);
 		if (block->len == APPEND_BLOCK || (i + 1 == pendings->len && block->len)) {
 			if (!append_block (run, f, block, error))

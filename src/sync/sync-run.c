@@ -26,6 +26,21 @@ sync_listed (SyncRun *run, const char *name)
 	return NULL;
 }
 
+FolderRun *
+sync_folder_run (SyncRun *run, gint64 folder)
+{
+	for (guint i = 0; i < run->folders->len; i++)
+		if (((FolderRun *) run->folders->pdata[i])->binding->folder == folder)
+			return run->folders->pdata[i];
+	return NULL;
+}
+
+gboolean
+sync_has_everything (const FolderRun *f)
+{
+	return g_strcmp0 (f->folder->role, "all") == 0;
+}
+
 static gboolean
 is_wanted (const SyncRun *run, const Folder *f)
 {

@@ -260,6 +260,30 @@ def test_a_folder_that_is_another_one_by_now_is_not_removed_at_the_server(count)
 
 
 @pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("later", [False, True])
+def test_what_somebody_moved_during_the_migration_moves_here_too(later, without):
+    """Nothing is held, and none is fetched. @later: its new folder arrives after the one where it was."""
+    inbox, work = mails(40), mails(12, 7, "w")
+    with World({"INBOX": inbox, "Work": work, "Zoo": []}, without) as world:
+        world.edit("flag", ["m3"], "draft")
+        world.edit("delete", ["m5"])
+        moved = {"m1", "m3", "m4", "m5"}
+        there = {"INBOX": shuffled([m for m in inbox if ident(m.octets) not in moved]), "Work": shuffled(work), "Zoo": []}
+        if not later:
+            there["Work"] = shuffled(work + [m for m in inbox if ident(m.octets) in moved])
+        world.replace(there)
+        if later:
+            assert world.sync() == 4
+            with world.client() as client:
+                append(client, "Zoo", [m for m in inbox if ident(m.octets) in moved])
+        assert world.sync(times=2) == 0, world.program.ok("log", "-n", "3").decode()
+        new = "Zoo" if later else "Work"
+        assert moved <= set(world.names(new)) and world.with_flag("draft", new) == ["m3"]
+        for folder in there:
+            world.assert_in_step(folder)
+
+
+@pytest.mark.parametrize("without", [(), BARE])
 @pytest.mark.parametrize("more", [0, 1])
 def test_the_removal_of_a_folder_outlasts_a_move(more, without):
     """M1, a folder's removal pending; it stays undone where something is there that was never here."""
