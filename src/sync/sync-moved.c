@@ -22,15 +22,29 @@ arrivals_new (void)
 	return a;
 }
 
-/* Whether something here waits to be found in @f itself: that is looked for first, and elsewhere. */
 static gboolean
-awaits_something (SyncRun *run, FolderRun *f, gboolean *awaits_out, GError **error)
+has_placement (const GArray *here, gint64 placement)
+{
+	for (guint i = 0; i < here->len; i++)
+		if (g_array_index (here, MatchHere, i).known.placement == placement)
+			return TRUE;
+	return FALSE;
+}
+
+/* Whether something waits to be found in @f itself, sent to it or on the way of one of @here (NULL: of anything): that is looked for first, and
+ * elsewhere. */
+static gboolean
+awaits_something (SyncRun *run, FolderRun *f, const GArray *here, gboolean *awaits_out, GError **error)
 {
 	guint awaited;
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
 	if (!pendings || !store_count_awaited (run->store, f->binding->folder, &awaited, error))
 		return FALSE;
-	*awaits_out = pendings->len > 0 || awaited > 0;
+	*awaits_out = awaited > 0;
+	for (guint i = 0; i < pendings->len && !*awaits_out; i++) {
+		const Pending *p = pendings->pdata[i];
+		*awaits_out = !here || p->watermark || (p->origin && has_placement (here, p->origin));
+	}
 	return TRUE;
 }
 
@@ -42,7 +56,7 @@ take_arrivals (const Match *m, GArray *arrivals)
 		if (h->there < 0)
 			continue;
 		const RemoteEvidence *e = &g_array_index (m->there, RemoteEvidence, h->there);
-		Arrival a = {.uid = e->uid, .message = h->known.message, .placement = h->known.placement, .old_uid = h->known.remote_uid,
+		Arrival a = {.uid = e->uid, .message = h->known.message, .placement = h->known.placement, .old_uid = h->known.remote_uid, .moved_on = h->known.gone,
 		             .state = {e->uid, e->flags, g_strdup (e->keywords), e->modseq}, .size = e->size, .received = e->received};
 		g_array_append_val (arrivals, a);
 	}
@@ -75,7 +89,7 @@ sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *her
 	g_autoptr (GArray) there = NULL;
 	if (wanted == 0 || wanted > (guint64) here->len * PAYS_BY_SIZE)
 		return TRUE;
-	if (!awaits_something (run, f, &awaits, error))
+	if (!awaits_something (run, f, here, &awaits, error))
 		return FALSE;
 	if (awaits && !also_awaiting)
 		return TRUE;
@@ -208,7 +222,7 @@ sync_link_copies (SyncRun *run, FolderRun *f, GError **error)
 {
 	g_auto (UidSet) rest = UID_SET_INIT;
 	gboolean awaits;
-	if (!awaits_something (run, f, &awaits, error))
+	if (!awaits_something (run, f, NULL, &awaits, error))
 		return FALSE;
 	if (awaits)
 		return TRUE;
@@ -227,14 +241,39 @@ sync_link_copies (SyncRun *run, FolderRun *f, GError **error)
 
 /* ---- Taking them in ---- */
 
+/* Moved there, and moved here meanwhile: this side's move goes on from where the home has it now. */
+static gboolean
+follow (SyncRun *run, FolderRun *f, const Arrival *a, GError **error)
+{
+	PlacementBinding b;
+	gboolean found;
+	if (!store_binding_of (run->store, a->placement, &b, &found, error))
+		return FALSE;
+	b.folder = f->binding->folder;
+	b.remote_uid = a->uid;
+	b.modseq = 0;
+	gboolean ok = !found || (store_bind_placement (run->store, &b, error) && store_rebind (run->store, a->placement, a->uid, a->size, a->received, error) &&
+	                         sync_apply_state (run, f, &a->state, error));
+	placement_binding_done (&b);
+	return ok;
+}
+
 gboolean
 sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError **error)
 {
 	g_auto (UidSet) placed = UID_SET_INIT;
+	guint moved_on = 0;
 	for (guint i = 0; i < arrivals->len; i++) {
 		const Arrival *a = &g_array_index (arrivals, Arrival, i);
 		PlacementBinding b = {.folder = f->binding->folder, .remote_uid = a->uid, .flags = a->state.flags, .keywords = a->state.keywords,
 		                      .modseq = a->state.modseq};
+		if (a->moved_on) {
+			if (!follow (run, f, a, error))
+				return FALSE;
+			moved_on++;
+			uid_set_add (&placed, a->uid);
+			continue;
+		}
 		if (!sync_place (run->store, f->binding->folder, a->message, &a->state, &b.placement, error) ||
 		    !store_bind_placement (run->store, &b, error) ||
 		    !store_rebind (run->store, b.placement, a->uid, a->size, a->received, error) ||
@@ -243,7 +282,7 @@ sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError 
 		uid_set_add (&placed, a->uid);
 	}
 	uid_set_remove_set (&f->wanted, &placed);
-	f->added_here += arrivals->len;
-	f->recognised += arrivals->len;
+	f->added_here += arrivals->len - moved_on;
+	f->recognised += arrivals->len - moved_on;
 	return TRUE;
 }

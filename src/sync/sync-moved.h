@@ -10,6 +10,7 @@ typedef struct {
 	gint64 message;   /* which one */
 	gint64 placement; /* of one that moved: where it was before; 0 */
 	guint32 old_uid;  /* there */
+	gboolean moved_on; /* here, to another place, and the home has not heard of that: it is to be moved from where it is now */
 	RemoteState state;
 	guint64 size;
 	gint64 received;

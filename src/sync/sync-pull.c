@@ -18,6 +18,7 @@ typedef struct {
 	UidSet bound, removed; /* here, and what of it is no longer at home */
 	UidSet gone;           /* of the removed: those that are removed here, too */
 	UidSet moved;          /* of the removed: those that are in another folder now */
+	UidSet followed;       /* those, too, but they were moved on here: from where they are now */
 	GArray *arrivals;      /* Arrival: what came from other folders; NULL none */
 } Question;
 
@@ -30,6 +31,7 @@ question_done (gpointer data)
 	uid_set_clear (&q->removed);
 	uid_set_clear (&q->gone);
 	uid_set_clear (&q->moved);
+	uid_set_clear (&q->followed);
 	g_clear_pointer (&q->arrivals, g_array_unref);
 }
 
@@ -216,12 +218,13 @@ find_gone (SyncRun *run, Question *q, GError **error)
 static void
 find_lost (const Question *q, UidSet *lost, UidSet *of)
 {
+	const UidSet *const others[] = {&q->moved, &q->followed, &q->gone};
 	uid_set_copy (lost, &q->removed);
-	uid_set_remove_set (lost, &q->moved);
-	uid_set_remove_set (lost, &q->gone);
 	uid_set_copy (of, &q->bound);
-	uid_set_remove_set (of, &q->moved);
-	uid_set_remove_set (of, &q->gone);
+	for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+		uid_set_remove_set (lost, others[i]);
+		uid_set_remove_set (of, others[i]);
+	}
 }
 
 static gboolean
@@ -331,6 +334,16 @@ count_lost (SyncRun *run, const Question *q, GError **error)
 
 /* ---- Moved from folder to folder ---- */
 
+/* It was moved here, and the home has not heard of that. */
+static gboolean
+is_moved_here (SyncRun *run, const KnownMessage *k, gboolean *moved_out, GError **error)
+{
+	gint64 target = 0;
+	gboolean ok = !k->gone || store_moved_placement (run->store, k->placement, &target, error);
+	*moved_out = target != 0;
+	return ok;
+}
+
 /* Those that went, @all: also what was removed here, too; @from (may be NULL) tells the question of each. */
 static gboolean
 add_gone (SyncRun *run, Question *q, gboolean all, GArray *here, GHashTable *from, GError **error)
@@ -344,13 +357,16 @@ add_gone (SyncRun *run, Question *q, gboolean all, GArray *here, GHashTable *fro
 			return FALSE;
 		if (!found)
 			continue;
-		if ((all || !k.gone) && !k.awaited) {
+		gboolean moved, ok = is_moved_here (run, &k, &moved, error);
+		if (ok && (all || !k.gone || moved) && !k.awaited) {
 			gathered_take_known (here, &k);
 			if (from)
 				g_hash_table_insert (from, g_memdup2 (&k.placement, sizeof k.placement), q);
 		}
 		g_free (k.message_id);
 		g_free (k.keywords);
+		if (!ok)
+			return FALSE;
 	}
 	return TRUE;
 }
@@ -361,7 +377,10 @@ note_moved (const GArray *arrivals, GHashTable *from)
 	for (guint i = 0; i < arrivals->len; i++) {
 		const Arrival *a = &g_array_index (arrivals, Arrival, i);
 		Question *q = g_hash_table_lookup (from, &a->placement);
-		uid_set_add (&q->moved, a->old_uid);
+		g_auto (UidSet) uid = UID_SET_INIT;
+		uid_set_add (&uid, a->old_uid);
+		uid_set_remove_set (&q->gone, &uid);
+		uid_set_add_set (a->moved_on ? &q->followed : &q->moved, &uid);
 	}
 }
 

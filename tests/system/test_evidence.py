@@ -259,6 +259,28 @@ def test_a_folder_that_is_another_one_by_now_is_not_removed_at_the_server(count)
         assert world.names("Work") == world.here("Work") == sorted(ident(m.octets) for m in precious)
 
 
+@pytest.mark.parametrize("without", [(), ("QRESYNC", "CONDSTORE"), BARE])
+@pytest.mark.parametrize("other", [False, True])
+def test_what_is_moved_on_both_sides_is_in_one_place(other, without):
+    """This side's move goes on from where somebody put it; a flag that was changed meanwhile goes along. @other: something else waits for that folder."""
+    with World({"INBOX": mails(9), "Here": [], "There": mails(3, 2, "w")}, without) as world:
+        world.edit("move", ["m2", "m3"], "Here")
+        world.program.ok("flag", world.number("m2", "Here"), "draft")
+        if other:
+            world.edit("copy", ["m5"], "There")
+        with world.client() as client:
+            client.select("INBOX")
+            client.command("UID STORE 3:4 +FLAGS (\\Answered)")
+            client.command("UID COPY 3:4 There")
+            client.command("UID STORE 3:4 +FLAGS (\\Deleted)")
+            client.command("EXPUNGE")
+        assert world.sync(times=2) == 0
+        assert world.names("Here") == ["m2", "m3"] and world.with_flag("draft", "Here") == ["m2"] and world.with_flag("answered", "Here") == ["m2", "m3"]
+        assert set(world.names("There")) == {"w0", "w1", "w2"} | ({"m5"} if other else set())
+        for folder in ("INBOX", "Here", "There"):
+            world.assert_in_step(folder)
+
+
 @pytest.mark.parametrize("without", [(), BARE])
 @pytest.mark.parametrize("later", [False, True])
 def test_what_somebody_moved_during_the_migration_moves_here_too(later, without):
