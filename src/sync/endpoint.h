@@ -203,7 +203,7 @@ typedef struct {
 	gboolean (*expunge) (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, UidSet *left_out, GError **error);
 
 	/* @role may be NULL (CREATE-SPECIAL-USE where possible). *name_out gets the wire name made of @parent (wire name, NULL top) and
-	 * @leaf; *id_out its MAILBOXID or NULL. EXISTS is not an error. */
+	 * @leaf, as the home lists it, which may fold letters. That it is there already is no error. */
 	gboolean (*folder_create) (Endpoint *e, const char *parent, const char *leaf, const char *role, char **name_out, GError **error);
 	gboolean (*folder_rename) (Endpoint *e, const char *name, const char *new_parent, const char *new_leaf, char **name_out,
 	                           GError **error);

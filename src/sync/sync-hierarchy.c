@@ -348,22 +348,63 @@ tolerable (SyncRun *run, const char *what, const char *path, GError *e, GError *
 	return TRUE;
 }
 
+/* Who else has the name at home: here, or, removed here, until its removal is carried out. */
+static const FolderBinding *
+other_of_name (Tree *t, const char *remote_name, gint64 folder)
+{
+	for (guint i = 0; i < t->bindings->len; i++) {
+		const FolderBinding *b = t->bindings->pdata[i];
+		if (b->folder != folder && strcmp (b->remote_name, remote_name) == 0)
+			return b;
+	}
+	return NULL;
+}
+
+/* The home takes the name for that of another folder: @leaf gets a number. */
+static gboolean
+step_aside (Tree *t, const Folder *f, const FolderBinding *other, char **leaf, GError **error)
+{
+	g_autofree char *free = free_name (t->run->store, f->parent, f->name);
+	g_autofree char *text = g_strdup_printf ("The folder \"%s\" has a name that the server takes for that of another folder.\n"
+	                                         "It is called \"%s\" now, on both sides.\n", f->path, free);
+	t->run->result->conflicts++;
+	sync_log_detail (t->run, "folder '%s': to the server that is the name of '%s'; it is called '%s'", f->path, other->base_name, free);
+	gboolean ok = sync_begin (t->run, error) && store_folder_rename (t->run->store, f->id, f->parent, free, error) &&
+	              sync_report (t->run, "Conflicts", "Folder renamed", text, error) && sync_commit (t->run, error);
+	store_rollback (t->run->store);
+	g_free (*leaf);
+	*leaf = g_steal_pointer (&free);
+	return ok;
+}
+
+#define NAMES_TRIED 10 /* a run, for one folder */
+
 static gboolean
 create_home (Tree *t, const FolderStep *step, GError **error)
 {
 	const Folder *f = step->folder;
 	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
-	g_autofree char *name = NULL;
-	GError *e = NULL;
+	g_autofree char *leaf = g_strdup (f->name), *name = NULL;
 	if (f->parent && (!parent || sync_is_absent (t->run, f->parent)))
 		return TRUE; /* its parent failed, or is gone at home and held */
-	sync_step ();
-	if (!t->run->home->class->folder_create (t->run->home, parent ? parent->remote_name : NULL, f->name, f->role, &name, &e))
-		return tolerable (t->run, "created", f->path, e, error);
-	sync_step ();
+	for (guint tries = 0;; tries++) {
+		GError *e = NULL;
+		sync_step ();
+		g_clear_pointer (&name, g_free);
+		if (!t->run->home->class->folder_create (t->run->home, parent ? parent->remote_name : NULL, leaf, f->role, &name, &e))
+			return tolerable (t->run, "created", f->path, e, error);
+		sync_step ();
+		const FolderBinding *other = other_of_name (t, name, f->id);
+		if (!other)
+			break;
+		if (other->folder_gone || tries >= NAMES_TRIED)
+			return TRUE; /* the next run makes it */
+		if (!step_aside (t, f, other, &leaf, error))
+			return FALSE;
+	}
 	t->run->result->folders_added_home++;
 	FolderBinding b = {.folder = f->id, .remote_name = name, .delimiter = parent ? parent->delimiter : 0, .base_parent = f->parent,
-	                   .base_name = f->name, .selectable = TRUE};
+	                   .base_name = leaf, .selectable = TRUE};
 	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) && sync_commit (t->run, error) &&
 	       reload_bindings (t, error);
 }
@@ -660,19 +701,6 @@ log_folder_counts (SyncRun *run)
 		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in online mailbox", r->folders_changed_home);
 }
 
-static gboolean
-carry_out (Tree *t, GPtrArray *folders, GError **error)
-{
-	g_autoptr (GArray) steps = sync_plan_hierarchy (t->run, folders, t->bindings, FALSE, error);
-	if (!steps)
-		return FALSE;
-	count_bound_names (t);
-	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) &&
-	              apply_home (t, steps, error);
-	store_rollback (t->run->store);
-	return ok;
-}
-
 static void
 drop_unfit (SyncRun *run)
 {
@@ -685,6 +713,56 @@ drop_unfit (SyncRun *run)
 	}
 }
 
+/* What was made below INBOX at a home that has all folders there, and calls that the top. */
+static gboolean
+is_at_the_top (Tree *t, const FolderBinding *b)
+{
+	const RemoteFolder *r = sync_listed (t->run, b->remote_name);
+	const FolderBinding *above = b->base_parent ? binding_of_folder (t, b->base_parent) : NULL;
+	return r && !r->parent && above && !b->folder_gone && g_ascii_strcasecmp (above->remote_name, "INBOX") == 0;
+}
+
+static gboolean
+bring_to_the_top (Tree *t, const FolderBinding *b, GError **error)
+{
+	g_autofree char *name = free_name (t->run->store, 0, b->base_name);
+	FolderBinding now = *b;
+	now.base_parent = 0;
+	now.base_name = name;
+	sync_log_detail (t->run, "the server has no folders below INBOX: 'INBOX/%s' is '%s'", b->base_name, name);
+	gboolean ok = sync_begin (t->run, error) && store_folder_rename (t->run->store, b->folder, 0, name, error) &&
+	              store_bind_folder (t->run->store, &now, error) && sync_commit (t->run, error);
+	store_rollback (t->run->store);
+	return ok;
+}
+
+static gboolean
+settle_places (Tree *t, GError **error)
+{
+	gboolean any = FALSE;
+	for (guint i = 0; i < t->bindings->len; i++) {
+		const FolderBinding *b = t->bindings->pdata[i];
+		if (!is_at_the_top (t, b))
+			continue;
+		any = TRUE;
+		if (!bring_to_the_top (t, b, error))
+			return FALSE;
+	}
+	return !any || reload_bindings (t, error);
+}
+
+static gboolean
+carry_out (Tree *t, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GArray) steps = sync_plan_hierarchy (t->run, folders, t->bindings, FALSE, error);
+	if (!steps)
+		return FALSE;
+	count_bound_names (t);
+	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) && apply_home (t, steps, error);
+	store_rollback (t->run->store);
+	return ok;
+}
+
 gboolean
 sync_hierarchy (SyncRun *run, GError **error)
 {
@@ -694,10 +772,11 @@ sync_hierarchy (SyncRun *run, GError **error)
 	if (!run->home->class->list (run->home, &run->remotes, error))
 		return FALSE;
 	drop_unfit (run);
-	g_autoptr (GPtrArray) folders = store_folders (run->store, error);
 	g_autoptr (GHashTable) left_out = g_hash_table_new (g_str_hash, g_str_equal);
 	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, left_out};
-	gboolean ok = folders && reload_bindings (&t, error) && settle_renamings (&t, error) && carry_out (&t, folders, error);
+	gboolean ok = reload_bindings (&t, error) && settle_renamings (&t, error) && settle_places (&t, error);
+	g_autoptr (GPtrArray) folders = ok ? store_folders (run->store, error) : NULL;
+	ok = folders && carry_out (&t, folders, error);
 	g_hash_table_unref (t.folder_of_name);
 	g_clear_pointer (&t.bindings, g_ptr_array_unref);
 	if (ok)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync-private.h"
+#include "bytes.h"
 #include <string.h>
 
 gint64
@@ -11,7 +12,8 @@ sync_now (void)
 static void
 add_line (SyncRun *run, gboolean detail, const char *format, va_list args)
 {
-	LogLine line = {sync_now (), detail, g_strdup_vprintf (format, args)};
+	g_autofree char *said = g_strdup_vprintf (format, args); /* with a server's words, and names of its folders */
+	LogLine line = {sync_now (), detail, slice_to_utf8 ((Slice){said, strlen (said)}, 3 * strlen (said) + 1)};
 	g_array_append_val (run->unwritten, line);
 	if (run->options->line)
 		run->options->line (run->options->data, line.time, detail, line.text);

@@ -13,23 +13,51 @@ class Item:
         self.gmail = gmail
 
 
+class Folders(dict):
+    """By name; @fold makes of a name what stands for all that the server takes for the same."""
+
+    def __init__(self, fold, items):
+        super().__init__(items)
+        self.fold = fold
+
+    def name(self, given):
+        return next((name for name in self.keys() if self.fold(name) == self.fold(given)), given)
+
+    def __getitem__(self, name):
+        return super().__getitem__(self.name(name))
+
+    def __setitem__(self, name, value):
+        super().__setitem__(self.name(name), value)
+
+    def __delitem__(self, name):
+        super().__delitem__(self.name(name))
+
+    def __contains__(self, name):
+        return super().__contains__(self.name(name))
+
+    def get(self, name, otherwise=None):
+        return super().get(self.name(name), otherwise)
+
+    def pop(self, name):
+        return super().pop(self.name(name))
+
+
 class FakeServer:
     """Quirks, all off by default:
+    fold: a function; folders whose names it makes equal are one.
     capability: what is announced after IMAP4rev1; wrong_size: added to every RFC822.SIZE; no_uidnext; bye_at/no_at/bad_at:
     the n-th command after LOGIN gets that answer; unsolicited: lines sent before the answer to every command; seen: commands in
     order, for the test to look at."""
 
     def __init__(self, capability="", wrong_size=0, no_uidnext=False, bye_at=None, no_at=None, bad_at=None,
-                 unsolicited=(), separator="/"):
+                 unsolicited=(), separator="/", fold=str):
         self.capability, self.wrong_size, self.no_uidnext = capability, wrong_size, no_uidnext
         self.answer_at = {n: a for n, a in ((bye_at, "BYE"), (no_at, "NO"), (bad_at, "BAD")) if n}
         self.unsolicited, self.separator = list(unsolicited), separator
         self.attributes, self.refused = {}, {}  # by folder: what LIST says, the answer to SELECT
         self.withheld = set()  # UIDs whose content is not given, without a word
         self.before_contents = None  # called before contents are given
-        self.folders = {"INBOX": []}
-        self.validity = {"INBOX": 1000}
-        self.next = {"INBOX": 1}
+        self.folders, self.validity, self.next = (Folders(fold, {"INBOX": first}) for first in ([], 1000, 1))
         self.lock = threading.RLock()
         self.seen, self.commands, self.closing = [], 0, False
         self.listener = socket.create_server(("127.0.0.1", 0))

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders that want each other's names: both sides come to agree, in a few runs, with every message in the folder of the same name on both."""
+import os
+import unicodedata
+
 import pytest
 from dovecot import Dovecot
-from imapclient import ImapClient
+from fakeserver import FakeServer
+from imapclient import ImapClient, from_utf7, to_utf7
 from outpost import Outpost
 
 
@@ -94,3 +98,67 @@ def test_three_folders_that_pass_their_names_on_here(pair):
     settle(program)
     folders = agreed(program, client)
     assert folders["Work"] == of("Home") and folders["Home"] == ["third"] and folders["Third"] == of("Work")
+
+
+def add(program, folder, subject):
+    path = os.path.join(program.home, subject)
+    with open(path, "wb") as file:
+        file.write(f"Subject: {subject}\r\n\r\n.\r\n".encode())
+    program.ok("add", folder, path)
+
+
+def contents(program):
+    return {folder: sorted(item["subject"] for item in program.list(folder)) for folder in program.folders() if "Sync Issues" not in folder}
+
+
+def composed(name):
+    return to_utf7(unicodedata.normalize("NFC", from_utf7(name)))
+
+
+@pytest.mark.parametrize("capability", ["", "UIDPLUS MOVE LIST-EXTENDED"])
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("fold, one, two", [(str.lower, "Work", "work"), (composed, "M\u00fcll", "Mu\u0308ll")])
+def test_two_names_that_the_server_takes_for_one(fold, one, two, known, capability):
+    with FakeServer(capability=capability, fold=fold) as server, Outpost() as program:
+        if known:
+            server.add_folder(to_utf7(one))
+            server.add(to_utf7(one), b"Subject: one\r\n\r\n.\r\n")
+        program.logon(server.url, sync=True)
+        if not known:
+            program.ok("folder", "create", one)
+            add(program, one, "one")
+        program.ok("folder", "create", two)
+        add(program, two, "two")
+        settle(program)
+        first, second = (one, two) if known or fold is str.lower else (two, one)
+        assert contents(program) == {"INBOX": [], first: ["one" if first == one else "two"], second + " (2)": ["two" if first == one else "one"]}
+        assert sorted(len(items) for items in server.folders.values()) == [0, 1, 1]
+
+
+@pytest.mark.parametrize("first, second, apart", [("INBOX/kid", "kid", False), ("kid", "INBOX/kid", False), ("kid", "INBOX/kid", True)])
+def test_a_folder_below_inbox_where_the_server_has_all_folders_there(first, second, apart):
+    with Dovecot(separator=".", prefix="INBOX.") as server, Outpost() as program, Outpost() as other, ImapClient(server.port) as client:
+        program.logon(server.url, sync=True)
+        program.ok("folder", "create", first)
+        add(program, first, "one")
+        if apart:
+            settle(program)
+        program.ok("folder", "create", second)
+        add(program, second, "two")
+        settle(program)
+        here = contents(program)
+        assert sorted(here.values()) == [[], ["one"], ["two"]] and "INBOX/kid" not in here and "kid" in here
+        assert sorted(client.folders()) == sorted("INBOX" if name == "INBOX" else "INBOX." + name for name in here)
+        other.logon(server.url, sync=True)
+        assert contents(other) == here
+
+
+def test_a_folder_that_takes_the_place_of_one_removed_here(pair):
+    program, client = pair
+    program.ok("folder", "delete", "--with-messages", "Work")
+    program.ok("folder", "create", "Work")
+    add(program, "Work", "new")
+    program.run("sync")
+    program.ok("resolve", "--all", "mine")
+    settle(program)
+    assert agreed(program, client)["Work"] == ["new"]

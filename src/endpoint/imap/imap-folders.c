@@ -6,8 +6,17 @@
 
 typedef struct {
 	const char *name;
+	const NameSpace *space; /* NULL: only this name counts */
 	gboolean there;
+	char *listed; /* owned; NULL: as @name */
 } Presence;
+
+static void
+presence_clear (Presence *p)
+{
+	g_free (p->listed);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Presence, presence_clear)
 
 static gboolean
 has_attribute (const ImapResponse *r, const char *attribute)
@@ -27,8 +36,11 @@ presence_hear (gpointer data, const ImapResponse *r, GError **error)
 		return IMAP_PASSED;
 	Slice name = reply_text (r, 2);
 	gboolean same = slice_equals (name, p->name) || (g_ascii_strcasecmp (p->name, "INBOX") == 0 && slice_equals_ascii_case (name, "INBOX"));
-	if (!same)
+	g_autofree char *listed = !same && p->space && !p->there ? slice_dup (name) : NULL;
+	if (!same && !(listed && folder_names_fold (p->space, listed, p->name)))
 		return IMAP_PASSED;
+	g_free (p->listed);
+	p->listed = g_steal_pointer (&listed);
 	p->there = !has_attribute (r, "\\NonExistent") && !has_attribute (r, "\\NoSelect");
 	return IMAP_TAKEN;
 }
@@ -92,7 +104,7 @@ create_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	call->name = folder_wire_name (&e->space, call->parent, call->leaf, error);
 	if (!call->name)
 		return FALSE;
-	Presence p = {call->name, FALSE};
+	g_auto (Presence) p = {call->name, &e->space};
 	const char *attribute = call->role && imap_session_can (s, "CREATE-SPECIAL-USE") ? role_attribute (call->role) : NULL;
 	if (!create_named (s, call, attribute, &answer, &p, error))
 		return FALSE;
@@ -100,8 +112,13 @@ create_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	if (attribute && answer.outcome != IMAP_OK && !p.there && !imap_answer_is_temporary (&answer) &&
 	    !create_named (s, call, NULL, &answer, &p, error))
 		return FALSE;
-	if (answer.outcome == IMAP_OK || strcmp (answer.code, "ALREADYEXISTS") == 0 || (p.there && !imap_answer_is_temporary (&answer)))
+	if (answer.outcome == IMAP_OK || strcmp (answer.code, "ALREADYEXISTS") == 0 || (p.there && !imap_answer_is_temporary (&answer))) {
+		if (p.listed) {
+			g_free (call->name);
+			call->name = g_steal_pointer (&p.listed);
+		}
 		return TRUE;
+	}
 	return imap_answer_fail (&answer, error, "folder '%s' can't be created", call->leaf);
 }
 
@@ -207,7 +224,7 @@ rename_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	if (strcmp (call->name, call->new_name) == 0)
 		return TRUE;
 	g_ptr_array_set_size (call->subscribed, 0);
-	Presence from = {call->name, FALSE}, to = {call->new_name, FALSE};
+	Presence from = {call->name}, to = {call->new_name};
 	send_subscribed (s, call);
 	g_autoptr (GString) text = g_string_new ("RENAME ");
 	text_add_name (text, call->name);
@@ -245,7 +262,7 @@ delete_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 {
 	const char *name = data;
 	g_auto (ImapAnswer) answer = {0};
-	Presence p = {name, FALSE};
+	Presence p = {name};
 	ImapSession *s = endpoint_session (e, error);
 	if (!s)
 		return FALSE;

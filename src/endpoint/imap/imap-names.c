@@ -99,6 +99,21 @@ folder_place (RemoteFolder *f, const NameSpace *space, char delimiter)
 	f->leaf = space->utf8 ? slice_to_utf8 ((Slice) {leaf, strlen (leaf)}, 3 * strlen (leaf) + 1) : leaf_decode (leaf);
 }
 
+static char *
+folded (const NameSpace *space, const char *name)
+{
+	g_autofree char *text = space->utf8 ? slice_to_utf8 ((Slice) {name, strlen (name)}, 3 * strlen (name) + 1) : leaf_decode (name);
+	g_autofree char *composed = g_utf8_normalize (text, -1, G_NORMALIZE_DEFAULT_COMPOSE);
+	return composed ? g_utf8_casefold (composed, -1) : g_steal_pointer (&text);
+}
+
+gboolean
+folder_names_fold (const NameSpace *space, const char *a, const char *b)
+{
+	g_autofree char *x = folded (space, a), *y = folded (space, b);
+	return strcmp (x, y) == 0;
+}
+
 char *
 folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, GError **error)
 {

@@ -23,6 +23,8 @@ void folder_place (RemoteFolder *f, const NameSpace *space, char delimiter);
 /* The wire name of @leaf (UTF-8) below @parent (wire name, NULL: top of the personal namespace). Fails with REFUSED where the
  * leaf is empty, holds the delimiter or a control character, or the server is flat and @parent is not NULL. */
 char *folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, GError **error);
+/* Whether a home that does not tell upper from lower case, or composed from decomposed letters, takes both for one name. */
+gboolean folder_names_fold (const NameSpace *space, const char *a, const char *b);
 /* The role that people and programs usually mean by @leaf, NULL. Static. */
 const char *role_of_leaf (const char *leaf);
 /* Gives roles by name to top-level folders, for roles that no folder of @folders (RemoteFolder) has. */
