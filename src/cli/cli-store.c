@@ -44,6 +44,17 @@ cli_say_new_store (const Cli *cli, const Profile *p)
 }
 
 gboolean
+cli_note_account (Cli *cli, const Profile *p, GError **error)
+{
+	g_autofree char *account = store_setting (cli->store, "account");
+	if (account)
+		return TRUE;
+	gboolean ok = store_begin (cli->store, error) && store_set_setting (cli->store, "account", p->address, error) && store_commit (cli->store, error);
+	store_rollback (cli->store);
+	return ok;
+}
+
+gboolean
 cli_make_parents (const char *path, GError **error)
 {
 	g_autofree char *parent = g_path_get_dirname (path);

@@ -54,6 +54,8 @@ Profile *cli_profile (Cli *cli, GError **error);
 Store *cli_store (Cli *cli, gboolean write, GError **error);
 /* The store that a profile names is not there: that is said before another one is made. */
 void cli_say_new_store (const Cli *cli, const Profile *p);
+/* Whose mail cli->store has, by which a later profile finds it: written where it is not. */
+gboolean cli_note_account (Cli *cli, const Profile *p, GError **error);
 /* @path's folder for its last part is made (0700). */
 gboolean cli_make_parents (const char *path, GError **error);
 

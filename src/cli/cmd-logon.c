@@ -221,10 +221,7 @@ make_store (Cli *cli, Profile *p, GError **error)
 		return error_fail (error, ERROR_CONFLICT, "the offline store %s is of %s: choose another place with --store FILE", p->store, account);
 	if (account && orphaned && !earlier_profile && policy == STALE_ADOPT)
 		cli_note (cli, "The offline store from before is taken over: %s", p->store);
-	gboolean ok = (!orphaned || stale_apply (cli, policy, error)) && store_begin (cli->store, error) && store_set_setting (cli->store, "account", p->address, error) &&
-	              store_commit (cli->store, error);
-	store_rollback (cli->store);
-	return ok;
+	return (!orphaned || stale_apply (cli, policy, error)) && cli_note_account (cli, p, error);
 }
 
 gboolean

@@ -173,7 +173,7 @@ open_for_sync (Cli *cli, GError **error)
 	if (!there)
 		cli_say_new_store (cli, p);
 	cli->store = store_open (p->store, !there || policy == STALE_REPLACE ? STORE_CREATE : 0, error);
-	return cli->store && (!stale_option || stale_apply (cli, policy, error)) && check_folders (cli, error);
+	return cli->store && cli_note_account (cli, p, error) && (!stale_option || stale_apply (cli, policy, error)) && check_folders (cli, error);
 }
 
 gboolean

@@ -391,11 +391,13 @@ store_count_awaited (Store *s, gint64 folder, guint *n_out, GError **error)
 }
 
 gboolean
-store_awaited_content (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error)
+store_expected_content (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT b.placement FROM content c JOIN message m ON m.content = c.id JOIN placement p ON p.message = m.id"
-	                              " JOIN placement_binding b ON b.placement = p.id WHERE c.hash = ?2 AND b.folder = ?1 AND b.remote_uid < 0"
-	                              " ORDER BY b.remote_uid DESC LIMIT 1", "ib", folder, hash, (gsize) DIGEST_SIZE);
+	static const char sql[] = "SELECT p.id, b.remote_uid FROM content c JOIN message m ON m.content = c.id JOIN placement p ON p.message = m.id"
+	                          " LEFT JOIN placement_binding b ON b.placement = p.id LEFT JOIN pending n ON n.placement = p.id"
+	                          " WHERE c.hash = ?2 AND p.folder = ?1 AND (b.remote_uid < 0 OR n.placement IS NOT NULL)"
+	                          " ORDER BY b.remote_uid IS NULL, b.remote_uid DESC, p.id LIMIT 1";
+	DbQuery *q = db_query (s->db, sql, "ib", folder, hash, (gsize) DIGEST_SIZE);
 	int r = db_step (s->db, q, error);
 	*placement_out = r > 0 ? db_int (q, 0) : 0;
 	db_reset (q);

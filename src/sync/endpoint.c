@@ -20,6 +20,7 @@ folder_query_done (FolderQuery *q)
 	g_clear_pointer (&q->canary_evidence, g_array_unref);
 	g_clear_pointer (&q->id_now, g_free);
 	g_clear_pointer (&q->keywords_now, g_free);
+	g_clear_pointer (&q->keywords_kept, g_free);
 	g_clear_pointer (&q->states, g_array_unref);
 	uid_set_clear (&q->all_uids);
 	uid_set_clear (&q->vanished);

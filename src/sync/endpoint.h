@@ -21,8 +21,7 @@ typedef enum {
 	ENDPOINT_OBJECTID = 1 << 4,  /* folders and messages have ids */
 	ENDPOINT_PUSH = 1 << 5,      /* NOTIFY: events for all folders */
 	ENDPOINT_LIST_STATUS = 1 << 6,
-	ENDPOINT_SEARCH = 1 << 8,    /* search_flags */
-	ENDPOINT_KEYWORDS = 1 << 7,  /* any keyword may be stored (PERMANENTFLAGS \*), as last seen */
+	ENDPOINT_SEARCH = 1 << 7,    /* search_flags */
 } EndpointAbility;
 
 /* A folder as the home lists it. */
@@ -69,6 +68,8 @@ typedef struct {
 	char *id_now;
 	gboolean keywords_told; /* `keywords_now` is every keyword that a message of the folder may have */
 	char *keywords_now;     /* canonical; NULL none */
+	gboolean few_keywords;  /* only `keywords_kept` are kept beyond the session (PERMANENTFLAGS without \*) */
+	char *keywords_kept;    /* canonical; NULL none */
 	gboolean changed_identity; /* UIDVALIDITY differs from a non-zero expected one: nothing else is filled */
 	gboolean all_states;       /* `states` has every message (no MODSEQ at the home) */
 	GArray *states;            /* RemoteState of changed and new messages, ascending UID */

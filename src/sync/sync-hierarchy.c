@@ -196,7 +196,7 @@ rename_here (Tree *t, const FolderStep *step, GError **error)
 			parent = step->folder->parent;
 		}
 	}
-	if (step->conflict) {
+	if (step->conflict && strcmp (step->folder->name, r->leaf) != 0) {
 		g_autofree char *text = g_strdup_printf ("The folder \"%s\" was renamed to \"%s\" here and to \"%s\" on the server.\n"
 		                                         "The server's name stands.\n", step->binding->base_name,
 		                                         step->folder->name, r->leaf);
@@ -254,7 +254,11 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
 	if (g_ascii_strcasecmp (f->name, "INBOX") == 0 && f->parent == 0)
 		return TRUE; /* the listing lied: an INBOX is always there */
-	if (!sync_guard_noting (run, &probe, "here", f->total, f->total, TRUE, NULL, &answer, error))
+	gboolean covered = FALSE; /* Gmail's All Mail goes with Gmail, and nothing is lost by that */
+	if (sync_has_everything (&probe) && !store_is_covered (run->store, f->id, &covered, error))
+		return FALSE;
+	answer = GUARD_GO_ON;
+	if (!covered && !sync_guard_noting (run, &probe, "here", f->total, f->total, TRUE, NULL, &answer, error))
 		return FALSE;
 	if (answer == GUARD_HOLD || (answer == GUARD_GO_ON && has_absent_child (run, f->id))) {
 		note_absent (run, f->id);
@@ -563,6 +567,8 @@ rename_around (Tree *t, const Folder *f, const FolderBinding *parent, GError **e
 	const FolderBinding *other = occupant (t, f, parent ? parent->remote_name : NULL);
 	g_autofree char *free = free_name (t->run->store, f->parent, f->name);
 	GError *e = NULL;
+	if (other && other->folder_gone)
+		return TRUE; /* the next run finds it free */
 	if (!other || !will_leave (t, other)) {
 		gboolean ok = sync_begin (t->run, error) && give_way (t, f, other, free, error) && sync_commit (t->run, error) && reload_bindings (t, error);
 		store_rollback (t->run->store);
@@ -815,7 +821,7 @@ has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **e
 		if (q.uidvalidity_now != b->uidvalidity)
 			ok = has_only_known_anew (run, b, only_known_out, error);
 		else
-			ok = !*only_known_out || sync_verify_targets (run, f, &q.all_uids, &same, error);
+			ok = !*only_known_out || sync_verify_targets (run, f, &q.all_uids, NULL, &same, error);
 		*only_known_out = *only_known_out && same && !f->failed;
 	}
 	folder_query_done (&q);

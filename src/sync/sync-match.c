@@ -20,6 +20,22 @@ match_here_new (void)
 	return a;
 }
 
+void
+match_here_part (GArray *from, gint64 folder, GArray *to)
+{
+	guint kept = 0;
+	for (guint i = 0; i < from->len; i++) {
+		MatchHere h = g_array_index (from, MatchHere, i);
+		if (h.folder == folder)
+			g_array_append_val (to, h);
+		else
+			g_array_index (from, MatchHere, kept++) = h;
+	}
+	g_array_set_clear_func (from, NULL); /* they have another owner now */
+	g_array_set_size (from, kept);
+	g_array_set_clear_func (from, here_done);
+}
+
 static MatchHere *
 here_at (const Match *m, guint i)
 {

@@ -13,6 +13,7 @@ typedef struct {
 	gboolean doubtful;  /* size and date prove nothing: the header decides */
 	gint there;         /* index into the evidence, -1: not matched */
 	gboolean weak;      /* by header only: size or date differ */
+	gint64 folder;      /* where it was, if the caller wants to part them by it; 0 */
 } MatchHere;
 
 typedef struct {
@@ -23,6 +24,8 @@ typedef struct {
 } Match;
 
 GArray *match_here_new (void);
+/* Moves those of @folder from @from behind the others of @to. */
+void match_here_part (GArray *from, gint64 folder, GArray *to);
 Match *match_new (GArray *here /* borrowed, its `there` are reset */, const GArray *there);
 void match_free (Match *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Match, match_free)

@@ -96,39 +96,86 @@ sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *her
 	EvidenceLevel level = wanted > (guint64) here->len * PAYS_BY_HEADER ? EVIDENCE_SIZE : EVIDENCE_HEADER;
 	if (!sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &f->wanted, level, &there, error) || (there && !match_headers (run, f, here, there, arrivals, error)))
 		return FALSE;
-	for (guint i = here->len; there && i > 0; i--)
+	for (guint i = here->len; !also_awaiting && there && i > 0; i--)
 		if (g_array_index (here, MatchHere, i - 1).there >= 0)
 			g_array_remove_index (here, i - 1);
 	return TRUE;
 }
 
+#define SAME_WAY 3 /* of a folder's mail here, found in one folder there: that is where the migration put it, and what was removed here, too */
+
 typedef struct {
 	GArray *here;     /* MatchHere: awaited anywhere */
-	GHashTable *from; /* FolderRun by placement */
-	FolderRun *f;
+	GHashTable *from; /* placement -> gint64 folder */
+	gint64 folder;
 } Awaited;
 
 static gboolean
 take_awaited (gpointer data, const KnownMessage *k)
 {
 	Awaited *a = data;
-	if (!k->awaited || k->pending || k->gone)
+	if (k->pending)
 		return TRUE;
-	g_hash_table_insert (a->from, g_memdup2 (&k->placement, sizeof k->placement), a->f);
+	g_hash_table_insert (a->from, g_memdup2 (&k->placement, sizeof k->placement), g_memdup2 (&a->folder, sizeof a->folder));
 	return gathered_take_known (a->here, k);
 }
 
 static gboolean
+take_if_awaited (gpointer data, const KnownMessage *k)
+{
+	return !k->awaited || take_awaited (data, k);
+}
+
+static gboolean
+gather_from (SyncRun *run, const Hold *h, gboolean of_everything, Awaited *a, GError **error)
+{
+	const FolderRun *f = strcmp (h->kind, "rebind") == 0 ? sync_folder_run (run, h->folder) : NULL;
+	a->folder = h->folder;
+	if (f)
+		return of_everything || f->failed || sync_has_everything (f) || store_each_known (run->store, h->folder, take_if_awaited, a, error);
+	if (!sync_is_absent (run, h->folder))
+		return TRUE;
+	g_autoptr (Folder) folder = store_folder (run->store, h->folder, error);
+	gboolean everything = folder && g_strcmp0 (folder->role, "all") == 0;
+	return folder && (everything != of_everything || store_each_known (run->store, h->folder, take_awaited, a, error));
+}
+
+/* What folders that are held wait for, and all of those that are gone at home and held; what all folders have, last, since the first of equals is
+ * taken. */
+static gboolean
 gather_awaited (SyncRun *run, Awaited *a, GError **error)
 {
 	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
-	for (guint i = 0; holds && i < holds->len; i++) {
-		const Hold *h = holds->pdata[i];
-		a->f = strcmp (h->kind, "rebind") == 0 ? sync_folder_run (run, h->folder) : NULL;
-		if (a->f && !a->f->failed && !sync_has_everything (a->f) && !store_each_known (run->store, h->folder, take_awaited, a, error))
-			return FALSE;
-	}
+	for (int of_everything = FALSE; of_everything <= TRUE; of_everything++)
+		for (guint i = 0; holds && i < holds->len; i++)
+			if (!gather_from (run, holds->pdata[i], of_everything, a, error))
+				return FALSE;
 	return holds != NULL;
+}
+
+static gint64
+origin_of (GHashTable *from, const Arrival *a)
+{
+	return *(gint64 *) g_hash_table_lookup (from, &a->placement);
+}
+
+/* What was removed here stays a new message there, unless most of its folder plainly went the same way. */
+static void
+drop_removed (GArray *arrivals, GHashTable *from)
+{
+	g_autoptr (GHashTable) same_way = g_hash_table_new (g_int64_hash, g_int64_equal);
+	for (guint i = 0; i < arrivals->len; i++) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i);
+		gint64 *origin = g_hash_table_lookup (from, &a->placement);
+		guint n = GPOINTER_TO_UINT (g_hash_table_lookup (same_way, origin));
+		g_hash_table_insert (same_way, origin, GUINT_TO_POINTER (n + !a->moved_on));
+	}
+	for (guint i = arrivals->len; i > 0; i--) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i - 1);
+		gint64 origin = origin_of (from, a);
+		if (a->moved_on && GPOINTER_TO_UINT (g_hash_table_lookup (same_way, &origin)) < SAME_WAY)
+			g_array_remove_index (arrivals, i - 1);
+	}
 }
 
 static gboolean
@@ -136,22 +183,61 @@ move_awaited (SyncRun *run, FolderRun *f, const GArray *arrivals, GHashTable *fr
 {
 	for (guint i = 0; i < arrivals->len; i++) {
 		const Arrival *a = &g_array_index (arrivals, Arrival, i);
-		FolderRun *origin = g_hash_table_lookup (from, &a->placement);
-		if (!store_remove (run->store, a->placement, "home", error))
+		FolderRun *origin = sync_folder_run (run, origin_of (from, a));
+		if (!a->moved_on && !store_remove (run->store, a->placement, "home", error))
 			return FALSE;
-		origin->removed_here++;
+		if (!origin)
+			continue;
+		origin->removed_here += !a->moved_on;
 		origin->awaiting = TRUE;
 	}
 	sync_log_detail (run, "%u item(s) that other folders waited for are in folder '%s' now", arrivals->len, f->folder->path);
 	return sync_place_arrivals (run, f, arrivals, error) && (!uid_set_is_empty (&f->wanted) || sync_mark_complete (run, f, error));
 }
 
+/* What more than one folder has is not guessed. */
+static void
+drop_ambiguous (GPtrArray *lists)
+{
+	g_autoptr (GHashTable) places = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	for (guint i = 0; i < lists->len; i++) {
+		const GArray *arrivals = lists->pdata[i];
+		for (guint k = 0; k < arrivals->len; k++) {
+			gint64 placement = g_array_index (arrivals, Arrival, k).placement;
+			guint n = GPOINTER_TO_UINT (g_hash_table_lookup (places, &placement));
+			g_hash_table_insert (places, g_memdup2 (&placement, sizeof placement), GUINT_TO_POINTER (n + 1));
+		}
+	}
+	for (guint i = 0; i < lists->len; i++) {
+		GArray *arrivals = lists->pdata[i];
+		for (guint k = arrivals->len; k > 0; k--)
+			if (GPOINTER_TO_UINT (g_hash_table_lookup (places, &g_array_index (arrivals, Arrival, k - 1).placement)) > 1)
+				g_array_remove_index (arrivals, k - 1);
+	}
+}
+
+/* Of each of @folders, in order. */
+static GPtrArray *
+arrivals_of_awaited (SyncRun *run, GPtrArray *folders, GArray *here, GError **error)
+{
+	g_autoptr (GPtrArray) lists = g_ptr_array_new_with_free_func ((GDestroyNotify) g_array_unref);
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		GArray *arrivals = arrivals_new ();
+		g_ptr_array_add (lists, arrivals);
+		if (!f->failed && !sync_has_everything (f) && !sync_find_moved (run, f, TRUE, here, arrivals, error))
+			return NULL;
+	}
+	drop_ambiguous (lists);
+	return g_steal_pointer (&lists);
+}
+
 gboolean
 sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error)
 {
 	g_autoptr (GArray) here = match_here_new ();
-	g_autoptr (GHashTable) from = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
-	Awaited a = {here, from, NULL};
+	g_autoptr (GHashTable) from = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
+	Awaited a = {here, from, 0};
 	gboolean any = FALSE;
 	for (guint i = 0; i < folders->len; i++)
 		any |= !uid_set_is_empty (&((FolderRun *) folders->pdata[i])->wanted);
@@ -159,14 +245,13 @@ sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error)
 		return TRUE;
 	if (!gather_awaited (run, &a, error))
 		return FALSE;
-	for (guint i = 0; i < folders->len && here->len; i++) {
-		FolderRun *f = folders->pdata[i];
-		g_autoptr (GArray) arrivals = arrivals_new ();
-		if (f->failed || sync_has_everything (f))
-			continue;
-		if (!sync_find_moved (run, f, TRUE, here, arrivals, error))
-			return FALSE;
-		gboolean ok = arrivals->len == 0 || (sync_begin (run, error) && move_awaited (run, f, arrivals, from, error) && sync_commit (run, error));
+	g_autoptr (GPtrArray) lists = here->len ? arrivals_of_awaited (run, folders, here, error) : NULL;
+	if (!lists)
+		return here->len == 0;
+	for (guint i = 0; i < folders->len; i++) {
+		GArray *arrivals = lists->pdata[i];
+		drop_removed (arrivals, from);
+		gboolean ok = arrivals->len == 0 || (sync_begin (run, error) && move_awaited (run, folders->pdata[i], arrivals, from, error) && sync_commit (run, error));
 		store_rollback (run->store);
 		if (!ok)
 			return FALSE;

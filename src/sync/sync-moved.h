@@ -18,12 +18,13 @@ typedef struct {
 GArray *arrivals_new (void); /* of Arrival; frees what they own */
 
 /* What the home no longer has in one folder, and has as new in another, in the same run: @here (MatchHere) are those that went; which of
- * them are among f->wanted goes to @arrivals, and out of @here. Size, date, Message-ID and header must agree. Asks nothing when it would
+ * them are among f->wanted goes to @arrivals and, unless @also_awaiting, out of @here. Size, date, Message-ID and header must agree. Asks nothing when it would
  * cost more than fetching, or, unless @also_awaiting, in a folder where something pending or awaited is to be looked for first. A folder the
  * home can't tell about now is left out. */
 gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error);
-/* What a changed home does not have in a folder, which is held for it, and has as new in one of @folders was moved there meanwhile: it moves here,
- * too. By the same evidence; not what was removed here. */
+/* What a changed home does not have in a folder, which is held for it, or in one that is gone and held, and has as new in one of @folders was moved
+ * there meanwhile: it moves here, too, with what is pending for it. By the same evidence. What was removed here is removed there only where at
+ * least three others of its folder went the same way. */
 gboolean sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error);
 /* Of @f, which has what all other folders have (role "all"), what is here already is placed and bound, and taken out of f->wanted. */
 gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);

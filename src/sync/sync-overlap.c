@@ -95,6 +95,8 @@ find_both (SyncRun *run, const GPtrArray *bindings, const GArray *steps, GArray 
 			New n = {step->remote, -1, FALSE};
 			g_array_append_val (fresh, n);
 		}
+		if (step->folder && g_strcmp0 (step->folder->role, "all") == 0)
+			continue; /* it has the messages of every other folder */
 		gboolean removed = step->kind == PLAN_REMOVE_HERE && step->binding->uidvalidity;
 		if (removed || (step->kind == PLAN_RENAME_HERE && is_hollow (step->binding, step->remote)))
 			add_lost (lost, step->binding);

@@ -14,6 +14,9 @@ typedef struct {
 	UidSet looked_at;        /* before the push: what is to be written to stands for what it stood for */
 	UidSet fresh;            /* bound in this run as the home told; how it sees their size and date is still to be learned */
 	gboolean held, pushed, failed;
+	gboolean few_keywords; /* the home keeps `keywords_kept` alone */
+	gboolean unkept_told;  /* in this run */
+	char *keywords_kept;   /* owned */
 	gboolean again; /* its states are still to be asked for */
 	gboolean awaiting; /* how many are awaited has changed */
 	gboolean guarded;   /* the deletion guard held removals at home that are not yet applied here */
@@ -140,8 +143,9 @@ gboolean sync_was_counted (SyncRun *run, gint64 folder);
 gboolean sync_match_awaited (SyncRun *run, FolderRun *f, GError **error);
 /* The hold of @f tells how many are awaited still, after the bodies came, which may be theirs; without any it is gone. */
 gboolean sync_told_awaited (SyncRun *run, FolderRun *f, GError **error);
-/* Do @uids still stand for the messages they are bound to? *same_out FALSE: no, nothing may be written to them. */
-gboolean sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error);
+/* Do @uids still stand for the messages they are bound to? By size and date; by header, too, where another message has the same, and for those
+ * that are to be removed for good (@removed, may be NULL). *same_out FALSE: no, nothing may be written to them. */
+gboolean sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, const UidSet *removed, gboolean *same_out, GError **error);
 /* Folders that an earlier run bound by samples: all of their messages are looked at once (size and date), and bound anew if one is another. */
 gboolean sync_prove_positions (SyncRun *run, GError **error);
 /* Carries out what the user decided about other mail: before the folders are looked into. */

@@ -103,6 +103,30 @@ apply_flags (SyncRun *run, FolderRun *f, const PlacementBinding *b, const Remote
 	return store_set_flags (run->store, p->id, flags, keywords, error);
 }
 
+/* A keyword that the home does not keep was removed by nobody: as far as the base goes it never was there, and it stays here. */
+static void
+forget_unkept (SyncRun *run, FolderRun *f, PlacementBinding *b, const RemoteState *state)
+{
+	g_autofree char *missing = f->few_keywords ? keywords_merge (state->keywords, b->keywords, NULL) : NULL;
+	g_autofree char *unkept = missing ? keywords_merge (f->keywords_kept, missing, NULL) : NULL;
+	if (!unkept || !*unkept)
+		return;
+	char *left = keywords_merge (unkept, b->keywords, NULL);
+	g_free (b->keywords);
+	b->keywords = left;
+	if (!f->unkept_told)
+		sync_log_detail (run, "the server keeps no keyword '%s' in folder '%s': it stays on this machine alone", unkept, f->folder->path);
+	f->unkept_told = TRUE;
+}
+
+static void
+note_kept (FolderRun *f, const FolderQuery *q)
+{
+	g_free (f->keywords_kept);
+	f->few_keywords = q->few_keywords;
+	f->keywords_kept = g_strdup (q->keywords_kept);
+}
+
 gboolean
 sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError **error)
 {
@@ -113,6 +137,7 @@ sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError *
 	if (!found)
 		return TRUE;
 	gboolean ok = TRUE;
+	forget_unkept (run, f, &b, state);
 	if (b.flags != state->flags || !keywords_equal (b.keywords, state->keywords))
 		ok = apply_flags (run, f, &b, state, error);
 	else if (b.modseq == state->modseq) {
@@ -264,6 +289,7 @@ apply_answers (SyncRun *run, const Question *q, GError **error)
 	const FolderQuery *uids = q->uids, *changes = q->changes, *last = changes ? changes : uids;
 	g_assert (last);
 	b->messages = last->messages_now;
+	note_kept (f, last);
 	for (guint i = 0; changes && changes->states && i < changes->states->len; i++)
 		if (!sync_apply_state (run, f, &g_array_index (changes->states, RemoteState, i), error))
 			return FALSE;
@@ -360,6 +386,7 @@ add_gone (SyncRun *run, Question *q, gboolean all, GArray *here, GHashTable *fro
 		gboolean moved, ok = is_moved_here (run, &k, &moved, error);
 		if (ok && (all || !k.gone || moved) && !k.awaited) {
 			gathered_take_known (here, &k);
+			g_array_index (here, MatchHere, here->len - 1).folder = q->f->binding->folder;
 			if (from)
 				g_hash_table_insert (from, g_memdup2 (&k.placement, sizeof k.placement), q);
 		}
@@ -455,8 +482,12 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 		if (!is_sound (q))
 			continue;
 		q->arrivals = arrivals_new ();
+		/* within one folder a message that looks like one that went is a new version of it */
+		g_autoptr (GArray) own = match_here_new ();
+		match_here_part (here, q->f->binding->folder, own);
 		if (!sync_find_moved (run, q->f, FALSE, here, q->arrivals, error))
 			return FALSE;
+		match_here_part (own, q->f->binding->folder, here);
 		note_moved (q->arrivals, from);
 	}
 	return TRUE;

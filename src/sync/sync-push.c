@@ -736,30 +736,49 @@ push_each (SyncRun *run, PushStep step, GError **error)
 
 /* ---- Before anything is written ---- */
 
+/* What is to be written to, and what of that is to be removed for good. */
+typedef struct {
+	UidSet uids, removed;
+	const GHashTable *moving; /* placements that a move takes elsewhere */
+} Targets;
+
+static void
+targets_clear (Targets *t)
+{
+	uid_set_clear (&t->uids);
+	uid_set_clear (&t->removed);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Targets, targets_clear)
+
 static gboolean
 add_flag_target (gpointer data, const Placement *here, const PlacementBinding *base)
 {
-	uid_set_add (data, base->remote_uid);
+	Targets *t = data;
+	uid_set_add (&t->uids, base->remote_uid);
 	return TRUE;
 }
 
 static gboolean
 add_gone_target (gpointer data, const PlacementBinding *b)
 {
-	uid_set_add (data, b->remote_uid);
+	Targets *t = data;
+	uid_set_add (&t->uids, b->remote_uid);
+	if (!g_hash_table_contains ((GHashTable *) t->moving, &b->placement))
+		uid_set_add (&t->removed, b->remote_uid);
 	return TRUE;
 }
 
 static gboolean
-targets_of (SyncRun *run, FolderRun *f, const GPtrArray *pendings, UidSet *uids, GError **error)
+targets_of (SyncRun *run, FolderRun *f, const GPtrArray *pendings, Targets *t, GError **error)
 {
+	targets_clear (t);
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *p = pendings->pdata[i];
 		if (p->origin_uid && p->origin_folder == f->binding->folder)
-			uid_set_add (uids, p->origin_uid);
+			uid_set_add (&t->uids, p->origin_uid);
 	}
-	return store_flag_changes (run->store, f->binding->folder, f->binding->pushed_modseq, add_flag_target, uids, error) &&
-	       store_gone_bindings (run->store, f->binding->folder, add_gone_target, uids, error);
+	return store_flag_changes (run->store, f->binding->folder, f->binding->pushed_modseq, add_flag_target, t, error) &&
+	       store_gone_bindings (run->store, f->binding->folder, add_gone_target, t, error);
 }
 
 /* Whatever is about to be changed, moved or removed is looked at first: a UID that stands for another message now is found out before
@@ -768,27 +787,27 @@ static gboolean
 verify_all (SyncRun *run, GError **error)
 {
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
-	if (!pendings)
+	g_autoptr (GHashTable) moving = pendings ? moves_pending (run, error) : NULL;
+	if (!moving)
 		return FALSE;
 	for (guint i = 0; i < run->folders->len; i++) {
 		FolderRun *f = run->folders->pdata[i];
-		g_auto (UidSet) uids = UID_SET_INIT;
+		g_auto (Targets) t = {.moving = moving};
 		gboolean same;
 		if (!may_push (f))
 			continue;
-		if (!targets_of (run, f, pendings, &uids, error) || !sync_verify_targets (run, f, &uids, &same, error))
+		if (!targets_of (run, f, pendings, &t, error) || !sync_verify_targets (run, f, &t.uids, &t.removed, &same, error))
 			return FALSE;
 		if (same) {
-			uid_set_copy (&f->looked_at, &uids);
+			uid_set_copy (&f->looked_at, &t.uids);
 			continue;
 		}
 		f->pushed = TRUE; /* for the second look */
 		if (!sync_rebind (run, f, SUSPICION_MESSAGES, error))
 			return FALSE;
-		uid_set_clear (&uids);
-		if (!targets_of (run, f, pendings, &uids, error)) /* by evidence */
+		if (!targets_of (run, f, pendings, &t, error)) /* by evidence */
 			return FALSE;
-		uid_set_copy (&f->looked_at, &uids);
+		uid_set_copy (&f->looked_at, &t.uids);
 	}
 	return TRUE;
 }

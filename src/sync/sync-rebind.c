@@ -476,12 +476,15 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 		return tolerated (run, f, e, error);
 	log_match (run, g);
 	run->result->relinked += g->match->matched;
-	gboolean doubt = why != SUSPICION_UIDVALIDITY && why != SUSPICION_ID;
+	gboolean doubt = why != SUSPICION_UIDVALIDITY && why != SUSPICION_ID, older = why == SUSPICION_UIDNEXT || why == SUSPICION_MODSEQ;
+	guint64 updated = f->updated_here;
 	gboolean ok = sync_begin (run, error) && (!doubt || store_doubt_folders (run->store, f->binding->folder, error)) &&
 	              write_bindings (run, f, g, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	f->rebound = ok;
 	run->doubted |= doubt;
+	if (ok && older && f->updated_here > updated)
+		sync_log_detail (run, "the server is in an older state: flags of %" G_GUINT64_FORMAT " item(s) are those of then", f->updated_here - updated);
 	return ok;
 }
 
@@ -549,15 +552,15 @@ sync_told_awaited (SyncRun *run, FolderRun *f, GError **error)
 
 /* ---- Before anything is written ---- */
 
-/* Those of @uids whose size and date another message has, and the others. */
+/* Those of @uids whose size and date another message has, or that are to be removed for good (@removed), and the others. */
 static gboolean
-part_twins (SyncRun *run, const FolderRun *f, const UidSet *uids, UidSet *plain_out, UidSet *twins_out, GError **error)
+part_twins (SyncRun *run, const FolderRun *f, const UidSet *uids, const UidSet *removed, UidSet *plain_out, UidSet *twins_out, GError **error)
 {
 	UidIter it = {0};
 	guint32 uid;
 	while (uid_set_next (uids, &it, &uid)) {
-		gboolean twin;
-		if (!store_has_twin (run->store, f->binding->folder, uid, &twin, error))
+		gboolean twin = removed && uid_set_contains (removed, uid);
+		if (!twin && !store_has_twin (run->store, f->binding->folder, uid, &twin, error))
 			return FALSE;
 		uid_set_add (twin ? twins_out : plain_out, uid);
 	}
@@ -583,11 +586,11 @@ look_at (SyncRun *run, FolderRun *f, const UidSet *uids, EvidenceLevel level, gb
 }
 
 gboolean
-sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean *same_out, GError **error)
+sync_verify_targets (SyncRun *run, FolderRun *f, const UidSet *uids, const UidSet *removed, gboolean *same_out, GError **error)
 {
 	g_auto (UidSet) plain = UID_SET_INIT, twins = UID_SET_INIT;
 	*same_out = TRUE;
-	if (!part_twins (run, f, uids, &plain, &twins, error))
+	if (!part_twins (run, f, uids, removed, &plain, &twins, error))
 		return FALSE;
 	return look_at (run, f, &plain, EVIDENCE_SIZE, same_out, error) && (!*same_out || look_at (run, f, &twins, EVIDENCE_HEADER, same_out, error));
 }
@@ -607,7 +610,7 @@ sync_prove_positions (SyncRun *run, GError **error)
 		gboolean same;
 		if (!g_hash_table_contains (by_position, &f->binding->folder) || f->failed || f->held || f->rebound)
 			continue;
-		if (!store_bound_uids (run->store, f->binding->folder, &bound, error) || !sync_verify_targets (run, f, &bound, &same, error))
+		if (!store_bound_uids (run->store, f->binding->folder, &bound, error) || !sync_verify_targets (run, f, &bound, NULL, &same, error))
 			return FALSE;
 		if (f->failed)
 			continue;
@@ -915,7 +918,7 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 		known += known_there;
 		g_hash_table_insert (run->gathered, g_memdup2 (&b->folder, sizeof b->folder), g);
 	}
-	if (!is_too_little (known, here, there) || here < DIFFERENT_FROM || there == 0)
+	if (!is_too_little (known, here, there) || here == 0 || there == 0)
 		return TRUE;
 	return refuse_and_note (run, here, there, error);
 }

@@ -14,6 +14,7 @@ folder_run_free (FolderRun *f)
 	uid_set_clear (&f->wanted);
 	uid_set_clear (&f->fresh);
 	uid_set_clear (&f->looked_at);
+	g_free (f->keywords_kept);
 	g_free (f);
 }
 

@@ -69,7 +69,7 @@ sync_place (Store *s, gint64 folder, gint64 message, const RemoteState *state, g
 	return store_place (s, folder, message, flags, keywords, FALSE, 0, placement_out, error);
 }
 
-/* What was awaited is here, by its content: home's flags are merged over those it was last known with. */
+/* What was awaited, or sent by a run that an older copy of the store does not know, is here, by its content: home's flags are merged over those it was last known with. */
 static gboolean
 bind_awaited (Store *s, const Item *item, gint64 placement, GError **error)
 {
@@ -107,7 +107,7 @@ store_item (Store *s, const Item *item, GError **error)
 	b = (PlacementBinding){.folder = item->folder, .remote_uid = item->state.uid, .flags = item->state.flags,
 	                       .keywords = item->state.keywords, .modseq = item->state.modseq,
 	                       .remote_size = item->remote_size == item->size ? 0 : item->remote_size};
-	if (!p || !store_awaited_content (s, item->folder, prepared_hash (p), &awaited, error))
+	if (!p || !store_expected_content (s, item->folder, prepared_hash (p), &awaited, error))
 		return FALSE;
 	if (awaited)
 		return bind_awaited (s, item, awaited, error);

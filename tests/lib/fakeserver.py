@@ -44,16 +44,16 @@ class Folders(dict):
 
 class FakeServer:
     """Quirks, all off by default:
-    fold: a function; folders whose names it makes equal are one.
+    fold: a function; folders whose names it makes equal are one. keywords: those that it keeps, "\\*" for all; others it takes and forgets.
     capability: what is announced after IMAP4rev1; wrong_size: added to every RFC822.SIZE; no_uidnext; bye_at/no_at/bad_at:
     the n-th command after LOGIN gets that answer; unsolicited: lines sent before the answer to every command; seen: commands in
     order, for the test to look at."""
 
     def __init__(self, capability="", wrong_size=0, no_uidnext=False, bye_at=None, no_at=None, bad_at=None,
-                 unsolicited=(), separator="/", fold=str):
+                 unsolicited=(), separator="/", fold=str, keywords=("\\*",)):
         self.capability, self.wrong_size, self.no_uidnext = capability, wrong_size, no_uidnext
         self.answer_at = {n: a for n, a in ((bye_at, "BYE"), (no_at, "NO"), (bad_at, "BAD")) if n}
-        self.unsolicited, self.separator = list(unsolicited), separator
+        self.unsolicited, self.separator, self.keywords = list(unsolicited), separator, keywords
         self.attributes, self.refused = {}, {}  # by folder: what LIST says, the answer to SELECT
         self.withheld = set()  # UIDs whose content is not given, without a word
         self.before_contents = None  # called before contents are given
@@ -243,7 +243,7 @@ class Session:
         self.send(f"* {len(items)} EXISTS")
         self.send("* 0 RECENT")
         self.send("* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)")
-        self.send("* OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft \\*)] kept")
+        self.send(f"* OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft {' '.join(self.server.keywords)})] kept")
         self.send(f"* OK [UIDVALIDITY {self.server.validity[name]}] valid")
         if not self.server.no_uidnext:
             self.send(f"* OK [UIDNEXT {self.server.next[name]}] next")
@@ -336,7 +336,7 @@ class Session:
 
     def do_uid_store(self, rest, pieces):
         uids, what, flags = rest.split(" ", 2)
-        names = set(flags.strip("()").split())
+        names = {flag for flag in flags.strip("()").split() if flag.startswith("\\") or self.server.keywords == ("\\*",) or flag in self.server.keywords}
         for number, item in self.chosen(uids):
             if what.startswith("+"):
                 item.flags |= names

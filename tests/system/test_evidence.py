@@ -4,10 +4,12 @@ server is changed or removed for another one's sake, none is sent twice, none is
 import collections
 import os
 import random
+import re
 import shutil
 
 import pytest
 from dovecot import Dovecot
+from fakeserver import FakeServer
 from imapclient import ImapClient
 from moves import Mail, append, flags_of, ident, put_maildir, read_home, shuffled
 from outpost import Outpost, listed_flags
@@ -36,8 +38,8 @@ def marked(list_of_mail):
 class World:
     """A server, whose mail can be replaced by that of another one at its place, and a client that is in step with it."""
 
-    def __init__(self, folders, without=()):
-        self.server = Dovecot(without=without)
+    def __init__(self, folders, without=(), **how):
+        self.server = Dovecot(without=without, **how)
         self.put(folders, dict.fromkeys(folders, 1000))
         self.server.start()
         self.program = Outpost()
@@ -512,3 +514,146 @@ def test_a_store_that_another_profile_left_is_found_by_its_account():
         assert world.sync() == 0
         assert "added to offline store" not in world.program.ok("log").decode()
         assert world.with_flag("draft") == ["m3"] and len(world.here()) == 20
+
+
+def split(archive):
+    """By year; the oldest stay."""
+    return {"Archive": archive[:10], "Archive/2020": archive[10:40], "Archive/2021": archive[40:70], "Archive/2022": archive[70:]}
+
+
+def renamed(archive):
+    return {"Archive 2020": archive[:40], "Archive 2021": archive[40:70], "Archive 2022": archive[70:]}
+
+
+def merged(archive):
+    return {"INBOX": archive}
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("how", [split, renamed, merged])
+def test_mail_that_a_migration_put_into_other_folders_moves_here_too(how, without):
+    """Without a fetch, and what was removed, moved and flagged here is so there."""
+    inbox, archive = mails(20), mails(90, 2, "a")
+    with World({"INBOX": inbox, "Archive": archive}, without) as world:
+        world.edit("delete", ["a70"], folder="Archive")
+        world.edit("move", ["a71"], "INBOX", folder="Archive")
+        world.edit("flag", ["a72", "a5"], "draft", folder="Archive")
+        there = {"INBOX": inbox}
+        for folder, lot in how(archive).items():
+            there[folder] = there.get(folder, []) + lot
+        world.replace({folder: shuffled(lot) for folder, lot in there.items()})
+        world.sync()
+        assert world.sync() == 0, world.program.ok("log", "-n", "2").decode()
+        everywhere = collections.Counter(name for folder in world.home().values() for name, _ in folder.elements())
+        assert everywhere == collections.Counter({ident(m.octets): 1 for m in inbox + archive if ident(m.octets) != "a70"})
+        assert "a71" in world.names() and sorted(name for folder in world.home() for name in world.with_flag("draft", folder)) == ["a5", "a72"]
+        for folder in world.home():
+            world.assert_in_step(folder)
+        said = world.program.ok("log", "-n", "0").decode()
+        added = sum(int(n) for n in re.findall(r"(\d+) item\(s\) added to offline store", said))
+        recognised = sum(int(n) for n in re.findall(r"(\d+) of them were here already", said))
+        assert added - recognised == 110 # the first run's
+
+
+def test_a_folder_of_everything_that_the_new_home_lacks_is_no_loss():
+    base = mails(60)
+    everything = 'namespace inbox {\n inbox = yes\n mailbox "All Mail" {\n special_use = \\All\n auto=create\n }\n}\n'
+    with World({"INBOX": base[:30], "Work": base[20:40], "All Mail": base}, extra=everything) as world:
+        world.server.extra = ""
+        world.replace({"INBOX": shuffled(base[:30]), "Work": shuffled(base[20:40]), "Archive": base[40:]})
+        world.sync()
+        assert world.sync() == 0, world.program.ok("log", "-n", "2").decode()
+        assert sorted(world.program.folders()) == ["Archive", "INBOX", "Work"]
+        for folder in world.home():
+            world.assert_in_step(folder)
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_an_older_copy_of_the_store_sends_nothing_twice_that_has_no_message_id(without):
+    with World({"INBOX": mails(20)}, without) as world:
+        path = os.path.join(world.program.home, "new.eml")
+        with open(path, "wb") as file:
+            file.write(b"Subject: nameless\r\n\r\nx\r\n")
+        world.program.ok("add", "INBOX", path)
+        store = world.program.json("store", "list")[0]["store"]
+        shutil.copy(store, store + ".copy")
+        assert world.sync() == 0
+        for end in ("-wal", "-shm"):
+            if os.path.exists(store + end):
+                os.remove(store + end)
+        os.replace(store + ".copy", store)
+        assert world.sync(times=2) == 0
+        assert len(world.names()) == 21 and world.here().count("nameless") == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_stranger_is_told_from_a_mailbox_with_next_to_nothing(count):
+    with World({"INBOX": mails(count)}) as world:
+        world.add("secret")
+        world.replace({"INBOX": mails(7, 9, "s")})
+        before = world.home()
+        assert world.sync(times=2) == 1
+        assert world.home() == before and "secret" in world.here() and not any(name.startswith("s") and name != "secret" for name in world.here())
+
+
+def test_new_mail_with_the_number_size_and_second_of_what_a_backup_lost_is_not_removed():
+    with World({"INBOX": mails(60)}) as world:
+        copy = os.path.join(world.server.directory, "copy")
+        os.makedirs(copy)
+        world.server.stop()
+        world.server.back_up(copy)
+        world.server.start()
+        with world.client() as client:
+            append(client, "INBOX", [mail(f"x{i}", 600, START + i * 7) for i in range(6)])
+        world.sync()
+        world.edit("delete", ["x3", "x4"])
+        world.server.stop()
+        world.server.restore(copy)
+        world.server.start()
+        with world.client() as client:
+            append(client, "INBOX", [mail(f"y{i}", 600, START + i * 7) for i in range(6)])
+        world.sync(times=2)
+        assert {f"y{i}" for i in range(6)} <= set(world.names())
+
+
+def test_a_new_version_of_a_message_in_its_folder_is_fetched_though_header_size_and_date_are_the_same():
+    old, new = mail("one", 400), mail("one", 400)
+    new = new._replace(octets=new.octets.replace(b"xxx", b"yyy"))
+    with World({"INBOX": mails(9) + [old]}) as world:
+        with world.client() as client:
+            append(client, "INBOX", [new])
+            client.select("INBOX")
+            client.command("UID STORE 10 +FLAGS (\\Deleted)")
+            client.command("EXPUNGE")
+        assert world.sync(times=2) == 0
+        assert world.program.save(world.number("one")) == new.octets
+        world.assert_in_step()
+
+
+@pytest.mark.parametrize("capability", ["", "UIDPLUS MOVE"])
+def test_a_keyword_that_the_server_does_not_keep_stays_here(capability):
+    with FakeServer(capability=capability, keywords=("$Kept",)) as server, Outpost() as program:
+        for i in range(3):
+            server.add("INBOX", f"Subject: m{i}\r\n\r\n.\r\n".encode())
+        program.logon(server.url, sync=True)
+        first = next(str(item["id"]) for item in program.list("INBOX") if item["subject"] == "m0")
+        for flag in ("todo", "$Kept", "seen"):
+            program.ok("flag", first, flag)
+        for _ in range(3):
+            assert program.run("sync")[0] == 0
+        item = next(item for item in program.list("INBOX") if item["subject"] == "m0")
+        assert {flag.lower() for flag in item["keywords"]} == {"todo", "$kept"} and item["flags"] == ["\\Seen"]
+        assert server.folders["INBOX"][0].flags == {"\\Seen", "$Kept"}
+        assert "keeps no keyword 'todo'" in program.ok("log", "-n", "0").decode()
+
+
+def test_a_store_made_again_is_found_by_the_next_profile():
+    with World({"INBOX": mails(10)}) as world:
+        address = world.program.ADDRESS
+        assert world.program.run("sync", "--stale-store=replace")[0] == 0
+        world.edit("flag", ["m3"], "draft")
+        world.program.ok("profile", "delete", address)
+        _, _, said = world.program.run("logon", address, "--profile", "second", "--server", world.server.url, "--user", "alice",
+                                       "--password-command", "printf wonderland", "--no-sync")
+        assert "taken over" in said
+        assert world.sync() == 0 and world.with_flag("draft") == ["m3"]

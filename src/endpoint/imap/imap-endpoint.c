@@ -137,7 +137,7 @@ imap_abilities (Endpoint *endpoint)
 		{"LIST-STATUS", ENDPOINT_LIST_STATUS}, {"ESEARCH", ENDPOINT_SEARCH},
 	};
 	ImapEndpoint *e = (ImapEndpoint *) endpoint;
-	guint abilities = e->keywords_any ? ENDPOINT_KEYWORDS : 0;
+	guint abilities = 0;
 	for (guint i = 0; e->sessions[0] && i < G_N_ELEMENTS (table); i++)
 		if (imap_session_can (e->sessions[0], table[i].capability))
 			abilities |= table[i].abilities;

@@ -106,7 +106,7 @@ typedef struct {
 	guint n_sessions;
 	EndpointTraffic past; /* of sessions that are gone */
 	NameSpace space;
-	gboolean space_known, keywords_any;
+	gboolean space_known;
 	gint64 further_failed; /* monotonic; 0 never */
 	/* watch */
 	gboolean notify_on, notify_refused, idle_refused;

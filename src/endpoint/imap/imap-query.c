@@ -3,6 +3,7 @@
  * The first flight holds the SELECTs of all folders. */
 #include "imap-private.h"
 #include "imap-states.h"
+#include "store.h"
 #include <string.h>
 
 #define FOLDERS_IN_FLIGHT 100
@@ -47,12 +48,29 @@ asked_reset (Asked *a)
 	q->canary_evidence = canaries;
 	q->uidvalidity_now = q->uidnext_now = q->messages_now = q->removed_since = 0;
 	q->highestmodseq_now = 0;
-	q->changed_identity = q->all_states = q->has_all_uids = q->keywords_told = FALSE;
+	q->changed_identity = q->all_states = q->has_all_uids = q->keywords_told = q->few_keywords = FALSE;
 	q->states = remote_states_new ();
 	a->exists = a->max_uid = a->at_select = a->expunged = 0;
 	a->searched = FALSE;
 	a->uidnext = 0;
 	a->nomodseq = a->selected = a->failed = FALSE;
+}
+
+/* "(\Seen $Junk)"; none at all are those of a folder that can only be read. */
+static void
+asked_take_permanent (FolderQuery *q, const ImapResponse *r)
+{
+	g_auto (GStrv) words = g_strsplit_set (reply_code_args (r), "() ", -1);
+	g_autoptr (GPtrArray) kept = g_ptr_array_new ();
+	gboolean any = FALSE;
+	for (guint i = 0; words[i]; i++) {
+		any |= *words[i] != '\0';
+		if (*words[i] && *words[i] != '\\')
+			g_ptr_array_add (kept, words[i]);
+	}
+	g_free (q->keywords_kept);
+	q->few_keywords = any && !reply_code_has (r, "\\*");
+	q->keywords_kept = keywords_canonical ((const char *const *) kept->pdata, kept->len);
 }
 
 static void
@@ -72,7 +90,7 @@ asked_take_code (Asked *a, const ImapResponse *r)
 	else if (strcmp (code, "MAILBOXID") == 0 && !q->id_now)
 		q->id_now = reply_code_id (r);
 	else if (strcmp (code, "PERMANENTFLAGS") == 0)
-		a->inquiry->e->keywords_any = reply_code_has (r, "\\*");
+		asked_take_permanent (q, r);
 }
 
 static void

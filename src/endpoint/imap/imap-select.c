@@ -20,8 +20,6 @@ selecting_hear (gpointer data, const ImapResponse *r, GError **error)
 	const char *code = reply_is_status (r) ? reply_code (r) : "";
 	if (strcmp (code, "UIDVALIDITY") == 0)
 		g->uidvalidity = (guint32) reply_code_number (r);
-	else if (strcmp (code, "PERMANENTFLAGS") == 0)
-		g->e->keywords_any = reply_code_has (r, "\\*");
 	else
 		return IMAP_PASSED;
 	return IMAP_TAKEN;
