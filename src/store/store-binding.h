@@ -173,6 +173,8 @@ gboolean store_release_hold (Store *s, gint64 hold, GError **error);
 gboolean store_settle_hold (Store *s, gint64 hold, HoldDecision decision, gint64 when, GError **error);
 /* Which messages @h is about: those that the home calls @uids; with @side 'home' or NULL those that the store tells by itself (see
  * store_each_held). */
+/* @folder is another one at home than the decisions to send something to it meant: undoing them leaves alone what is there. */
+gboolean store_note_bound_anew (Store *s, gint64 folder, GError **error);
 gboolean store_note_held (Store *s, const Hold *h, const UidSet *uids, GError **error);
 /* @h, open or just released, is a decision from now on, about @uids as above. Before it is carried out. */
 gboolean store_note_decision (Store *s, const Hold *h, const UidSet *uids, GError **error);

@@ -162,7 +162,7 @@ near_misses (const GPtrArray *list, const char *path)
 	for (guint i = 0; i < list->len; i++) {
 		const Folder *f = list->pdata[i];
 		g_autofree char *folded = g_utf8_casefold (f->path, -1);
-		if (strstr (folded, wanted) || strstr (wanted, folded))
+		if (*g_strstrip (folded) && (strstr (folded, wanted) || strstr (wanted, folded)))
 			g_string_append_printf (names, "%s'%s'", names->len ? ", " : "", f->path);
 	}
 	return g_string_free (names, FALSE);

@@ -202,6 +202,14 @@ store_each_held (Store *s, const Hold *h, HeldFn fn, gpointer data, GError **err
 	return r == 0;
 }
 
+gboolean
+store_note_bound_anew (Store *s, gint64 folder, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "UPDATE hold SET newest = -1 WHERE folder = ?1 AND settled IS NOT NULL AND side = 'here' AND decision = ?2", error, "ii", folder,
+	               (gint64) HOLD_KEEP);
+}
+
 /* ---- Undoing ---- */
 
 /* What one decision's undoing does to one message. */
@@ -273,6 +281,38 @@ remove_one (Undo *u, const HeldMessage *m, GError **error)
 	return !placement || store_remove (u->s, placement, "here", error);
 }
 
+/* The mail arrived after all beside what had been sent: that is @m's from now on, and what had been sent is removed at home. */
+static gboolean
+take_over (Undo *u, const HeldMessage *m, gint64 uid, GError **error)
+{
+	static const char sent[] = "UPDATE placement_binding SET placement = -placement, gone = 1, message = ?2 WHERE placement = ?1";
+	static const char look_again[] = "UPDATE folder_binding SET pushed_modseq = 0 WHERE folder = ?1"; /* its flags may be others */
+	PlacementBinding b;
+	gboolean found;
+	gint64 came = db_number (u->s->db, CAME_SINCE " LIMIT 1", 0, "iii", m->message, u->folder, u->h->id);
+	if (!came || uid < 0 || g_hash_table_contains (u->back, &came))
+		return TRUE;
+	if (!store_binding_of (u->s, came, &b, &found, error))
+		return FALSE;
+	gint64 message = db_number (u->s->db, "SELECT message FROM placement WHERE id = ?1", 0, "i", came);
+	account_for (u, came);
+	u->done = found && b.remote_uid > 0 && !b.gone;
+	b.placement = m->placement;
+	gboolean ok = !u->done || (db_run (u->s->db, sent, error, "ii", m->placement, m->message) && store_remove (u->s, came, "home", error) &&
+	                           store_forget_removed (u->s, message, error) && store_bind_placement (u->s, &b, error) &&
+	                           db_run (u->s->db, look_again, error, "i", u->folder));
+	if (found)
+		placement_binding_done (&b);
+	return ok;
+}
+
+/* The home's folder is not the one that it was sent to: what is bound may be the mail itself, which arrived meanwhile. */
+static gboolean
+was_bound_anew (const Undo *u)
+{
+	return db_number (u->s->db, "SELECT newest FROM hold WHERE id = ?1", 0, "i", u->h->id) < 0;
+}
+
 /* What was sent stays here, awaited as before; of what is at home already, a binding without a placement has it removed there. */
 static gboolean
 withhold_one (Undo *u, const HeldMessage *m, GError **error)
@@ -283,13 +323,15 @@ withhold_one (Undo *u, const HeldMessage *m, GError **error)
 	                           " remote_received) SELECT -placement, folder, ?2, flags, keywords, remote_size, 1, ?3, remote_received"
 	                           " FROM placement_binding WHERE placement = ?1";
 	Db *db = u->s->db;
-	if (!db_number (db, "SELECT COUNT (*) FROM placement WHERE id = ?1 AND folder = ?2", 0, "ii", m->placement, u->folder))
+	if (was_bound_anew (u) || !db_number (db, "SELECT COUNT (*) FROM placement WHERE id = ?1 AND folder = ?2", 0, "ii", m->placement, u->folder))
 		return TRUE;
 	gint64 uid = db_number (db, "SELECT remote_uid FROM placement_binding WHERE placement = ?1", 0, "i", m->placement);
 	if (uid == 0)
 		return store_await_pending (u->s, m->placement, &u->done, error);
 	if (db_number (db, "SELECT COUNT (*) FROM placement_binding WHERE placement = -?1", 0, "i", m->placement))
 		return TRUE; /* undone once before, and the home has not heard of that yet */
+	if (!take_over (u, m, uid, error) || u->done)
+		return u->done;
 	u->done = TRUE;
 	return uid < 0 || (db_run (db, lowest, error, "i", m->placement) && db_run (db, twin, error, "iii", m->placement, uid, m->message));
 }

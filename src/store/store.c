@@ -459,7 +459,7 @@ store_lock_sync (Store *s, GError **error)
 		}
 		ssize_t n = pread (fd, pid, sizeof pid - 1, 0);
 		close (fd);
-		return error_fail (error, ERROR_CONFLICT, "another outpost%s%.*s is synchronising this store: wait for it, or end it",
+		return error_fail (error, ERROR_UNAVAILABLE, "another outpost%s%.*s is synchronising this store: wait for it, or end it",
 		                   n > 0 ? ", process " : "", (int) MAX (n, 0), pid);
 	}
 	int n = g_snprintf (pid, sizeof pid, "%d", (int) getpid ());

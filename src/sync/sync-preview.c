@@ -43,8 +43,16 @@ count_ambiguous (const Gathered *g)
 	return n;
 }
 
+/* A move is counted where it goes. */
+static gboolean
+is_moved (SyncRun *run, const MatchHere *h)
+{
+	gint64 target = 0;
+	return h->known.gone && store_moved_placement (run->store, h->known.placement, &target, NULL) && target;
+}
+
 static void
-count (SyncPreview *p, const Gathered *g)
+count (SyncRun *run, SyncPreview *p, const Gathered *g)
 {
 	p->linked = g->match->matched;
 	p->weak = g->match->weak;
@@ -52,7 +60,7 @@ count (SyncPreview *p, const Gathered *g)
 	p->ambiguous = count_ambiguous (g);
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
-		p->pending += h->known.pending || h->known.gone;
+		p->pending += h->known.pending || (h->known.gone && !is_moved (run, h));
 		p->only_here += h->there < 0 && !h->known.pending && !h->known.gone;
 	}
 	p->only_there = g->there->len - g->match->matched;
@@ -78,7 +86,7 @@ preview_bound (SyncRun *run, const FolderStep *step, SyncPreview *p, GError **er
 	}
 	g_autoptr (Gathered) g = sync_gather (run, step->folder->id, step->remote->name, TRUE, &e);
 	if (g)
-		count (p, g);
+		count (run, p, g);
 	else if (error_reach (e->code) == REACH_MAILBOX) {
 		g_propagate_error (error, e);
 		return FALSE;
@@ -122,16 +130,18 @@ preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 		FolderStep step = {PLAN_BIND, f, b, remote_of (run, steps, f, b), FALSE, FALSE};
 		SyncPreview *p = preview_new (f->path, step.remote ? step.remote->name : NULL);
 		g_ptr_array_add (out, p);
-		if (!b)
+		if (!b) {
 			p->pending = f->total;
-		else if (!preview_bound (run, &step, p, error))
+			p->only_there = step.remote ? step.remote->messages : 0;
+		} else if (!preview_bound (run, &step, p, error))
 			return FALSE;
 		sync_progress (run, SYNC_PULL, f->path, FALSE);
 	}
 	for (guint i = 0; i < steps->len; i++) {
 		const FolderStep *s = &g_array_index (steps, FolderStep, i);
-		if (s->kind != PLAN_CREATE_HERE)
-			continue;
+		gboolean doubtful = s->kind == PLAN_REMOVE_HOME && s->remote && s->binding->uidvalidity && s->remote->uidvalidity != s->binding->uidvalidity;
+		if (s->kind != PLAN_CREATE_HERE && s->kind != PLAN_RESTORE_HERE && !doubtful)
+			continue; /* the last: removed here, and it comes back if there is anything in it that was not here */
 		g_assert (s->remote);
 		SyncPreview *p = preview_new (NULL, s->remote->name);
 		p->only_there = s->remote->messages;

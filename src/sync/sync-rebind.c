@@ -380,7 +380,7 @@ write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 	FolderBinding *b = f->binding;
 	const FolderQuery *q = &g->query;
 	gboolean moved = has_moved (b, g);
-	if (!store_await_all (run->store, b->folder, error))
+	if (!store_await_all (run->store, b->folder, error) || !store_note_bound_anew (run->store, b->folder, error))
 		return FALSE;
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
@@ -865,6 +865,27 @@ refuse_and_note (SyncRun *run, guint here, guint there, GError **error)
 	return ok && refuse (here, there, error);
 }
 
+#define ACCEPTED "accepted-mailbox" /* setting: the INBOX's UIDVALIDITY then */
+
+/* The person said that it is the same mailbox; it is so as long as INBOX is the same. */
+static gboolean
+was_accepted (SyncRun *run)
+{
+	g_autofree char *accepted = store_setting (run->store, ACCEPTED);
+	const RemoteFolder *inbox = sync_listed (run, "INBOX");
+	return accepted && inbox && inbox->has_status && g_ascii_strtoull (accepted, NULL, 10) == inbox->uidvalidity;
+}
+
+static gboolean
+note_accepted (SyncRun *run, GError **error)
+{
+	const RemoteFolder *inbox = sync_listed (run, "INBOX");
+	g_autofree char *text = inbox && inbox->has_status ? g_strdup_printf ("%u", inbox->uidvalidity) : NULL;
+	gboolean ok = was_accepted (run) || (sync_begin (run, error) && store_set_setting (run->store, ACCEPTED, text, error) && sync_commit (run, error));
+	store_rollback (run->store);
+	return ok;
+}
+
 static gboolean
 was_refused (SyncRun *run, guint *here_out, guint *there_out)
 {
@@ -877,6 +898,8 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 {
 	guint here = 0, there = 0, known = 0;
 	if (run->options->accept_mailbox)
+		return note_accepted (run, error);
+	if (was_accepted (run))
 		return TRUE;
 	if (was_refused (run, &here, &there))
 		return refuse (here, there, error);

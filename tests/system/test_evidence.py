@@ -657,3 +657,56 @@ def test_a_store_made_again_is_found_by_the_next_profile():
                                        "--password-command", "printf wonderland", "--no-sync")
         assert "taken over" in said
         assert world.sync() == 0 and world.with_flag("draft") == ["m3"]
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_mine_that_was_said_too_early_can_be_undone(without):
+    """The rest of the mail arrived beside what had been sent: what had been sent goes, and nothing is held."""
+    before = mails(40)
+    with World({"INBOX": before}, without) as world:
+        world.edit("flag", ["m36"], "draft")
+        world.replace({"INBOX": shuffled(before)[:20]})
+        assert world.sync() == 4
+        world.program.ok("resolve", "INBOX", "mine")
+        assert world.sync(times=2) == 0
+        with world.client() as client:
+            append(client, "INBOX", shuffled(before)[20:])
+        assert world.sync(times=2) == 0
+        assert len(world.names()) == 60
+        world.program.ok("resolve", "--undo")
+        assert world.sync(times=2) == 0
+        assert world.names() == sorted(ident(m.octets) for m in before) and world.with_flag("draft") == ["m36"]
+        world.assert_in_step()
+
+
+def test_undoing_mine_leaves_the_originals_that_came_instead():
+    before = mails(60)
+    with World({"INBOX": before}) as world:
+        world.replace({"INBOX": before[:40]}, 1000)
+        assert world.sync() == 4
+        world.program.ok("resolve", "INBOX", "mine")
+        assert world.sync(times=2) == 0
+        world.replace({"INBOX": shuffled(before)})
+        assert world.sync(times=2) == 0
+        _, _, said = world.program.run("resolve", "--undo")
+        assert "20 are not where they were" in said
+        assert world.sync(times=2) == 0
+        assert world.names() == world.here() == sorted(ident(m.octets) for m in before)
+
+
+def test_an_accepted_mailbox_stays_accepted_while_its_folders_are_held():
+    with World({"INBOX": mails(20)}) as world:
+        world.replace({"INBOX": mails(20, 9, "o")})
+        assert world.sync() == 1 and world.sync("--accept-mailbox") == 4 and world.sync() == 4
+
+
+def test_a_rehearsal_counts_what_is_new_on_both_sides_and_what_comes_back():
+    with World({"INBOX": mails(20), "C": mails(20, 3, "c"), "D": []}) as world:
+        world.program.ok("folder", "create", "New")
+        world.edit("copy", ["m1", "m2"], "New")
+        world.edit("move", ["m3"], "D")
+        world.program.ok("folder", "delete", "--with-messages", "C")
+        world.replace({"INBOX": mails(20), "C": mails(20, 3, "c"), "D": [], "New": mails(4, 4, "n")})
+        rows = {row["folder"] or row["home"]: row for row in world.program.json("rebind", "--dry-run")}
+        assert rows["New"]["onlyThere"] == 4 and rows["C"]["onlyThere"] == 20
+        assert sum(row["pending"] for row in rows.values()) == 3
