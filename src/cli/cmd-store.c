@@ -75,11 +75,13 @@ cmd_store_list (Cli *cli, char **args, GError **error)
 		if (!strchr (name, '@') && !g_str_has_suffix (name, ".store"))
 			continue;
 		if (!g_str_has_suffix (name, "-wal") && !g_str_has_suffix (name, "-shm") && !g_str_has_suffix (name, ".lock") &&
-		    !g_str_has_suffix (name, ".sock") && !g_hash_table_contains (seen, path))
+		    !g_str_has_suffix (name, ".sock") && g_hash_table_add (seen, g_strdup (path)))
 			list_one (cli, &array, path, NULL);
 	}
 	if (cli->json)
 		cli_json_end (&array);
+	else if (g_hash_table_size (seen) == 0)
+		cli_note (cli, "there is no offline store yet: outpost logon you@example.org makes one");
 	return TRUE;
 }
 

@@ -467,6 +467,20 @@ find_renumbered (SyncRun *run, Question *q, GError **error)
 	return TRUE;
 }
 
+/* Within one folder a message that looks like one that went is that one, put back, or a new version of it: it is no loss, and it is fetched. */
+static gboolean
+find_versions (SyncRun *run, const Question *q, GArray *own, GHashTable *from, GError **error)
+{
+	g_autoptr (GArray) arrivals = arrivals_new ();
+	if (!sync_find_moved (run, q->f, FALSE, own, arrivals, error))
+		return FALSE;
+	for (guint i = arrivals->len; i > 0; i--)
+		if (g_array_index (arrivals, Arrival, i - 1).moved_on)
+			g_array_remove_index (arrivals, i - 1);
+	note_moved (arrivals, from);
+	return TRUE;
+}
+
 static gboolean
 find_moved (SyncRun *run, GArray *questions, GError **error)
 {
@@ -482,10 +496,9 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 		if (!is_sound (q))
 			continue;
 		q->arrivals = arrivals_new ();
-		/* within one folder a message that looks like one that went is a new version of it */
 		g_autoptr (GArray) own = match_here_new ();
 		match_here_part (here, q->f->binding->folder, own);
-		if (!sync_find_moved (run, q->f, FALSE, here, q->arrivals, error))
+		if (!sync_find_moved (run, q->f, FALSE, here, q->arrivals, error) || !find_versions (run, q, own, from, error))
 			return FALSE;
 		match_here_part (own, q->f->binding->folder, here);
 		note_moved (q->arrivals, from);
