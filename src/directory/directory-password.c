@@ -158,6 +158,7 @@ directory_authenticate (Directory *d, const char *name, const char *password, GE
 void
 directory_scram_clear (DirectoryScram *s)
 {
+	g_free (s->id);
 	g_free (s->salt);
 	g_free (s->stored_key);
 	g_free (s->server_key);
@@ -203,7 +204,8 @@ directory_scram (Directory *d, const char *name, const char *mechanism, Director
 	}
 	g_auto (GStrv) parts = m && value ? g_strsplit (value, " ", 4) : NULL;
 	if (parts && g_strv_length (parts) == 4) {
-		*out = (DirectoryScram){g_strdup (parts[1]), g_strdup (parts[2]), g_strdup (parts[3]), (guint) g_ascii_strtoull (parts[0], NULL, 10)};
+		*out = (DirectoryScram){g_strdup (m->id), g_strdup (parts[1]), g_strdup (parts[2]), g_strdup (parts[3]),
+		                        (guint) g_ascii_strtoull (parts[0], NULL, 10)};
 		return TRUE;
 	}
 	*out = (DirectoryScram){.salt = made_up_salt (d, name, mechanism, error), .rounds = ROUNDS};

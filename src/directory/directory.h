@@ -7,6 +7,7 @@
  * password; what can't be read is never NOT_FOUND or NO_PERMISSION, but CORRUPT, TEMPORARY, IO. */
 #pragma once
 #include <glib.h>
+#include "bytes.h"
 #include "error.h"
 
 typedef struct Directory Directory;
@@ -83,7 +84,8 @@ gboolean directory_set_password (Directory *d, const char *name, const char *pas
 DirectoryMailbox *directory_authenticate (Directory *d, const char *name, const char *password, GError **error);
 
 typedef struct {
-	char *salt, *stored_key, *server_key; /* base64; the keys NULL for who may not log on */
+	char *id; /* the mailbox's; NULL, as the keys, for who may not log on */
+	char *salt, *stored_key, *server_key; /* base64 */
 	guint rounds;
 } DirectoryScram;
 void directory_scram_clear (DirectoryScram *s);
@@ -93,3 +95,20 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (DirectoryScram, directory_scram_clear)
 gboolean directory_scram (Directory *d, const char *name, const char *mechanism, DirectoryScram *out, GError **error);
 /* After SCRAM: the mailbox, as directory_authenticate. */
 DirectoryMailbox *directory_may_log_on (Directory *d, const char *name, GError **error);
+
+/* ---- SCRAM, the server's side (RFC 5802, RFC 7677) ---- */
+
+/* One exchange, of one connection; used by one thread at a time, any one. Messages are without base64. */
+typedef struct DirectoryLogOn DirectoryLogOn;
+/* @mechanism: "SCRAM-SHA-1" or "SCRAM-SHA-256", with "-PLUS" where the connection has a binding: @unique (RFC 5929 section 3), @exporter (RFC 9266);
+ * NULL: it has none of that kind. Both are copied. NOT_FOUND for another mechanism, and for "-PLUS" without a binding. */
+DirectoryLogOn *directory_log_on_new (const char *mechanism, GBytes *unique, GBytes *exporter, GError **error);
+void directory_log_on_free (DirectoryLogOn *l); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryLogOn, directory_log_on_free)
+/* Takes a message of the client, and appends what it is to be sent to @answer: the first gets salt and rounds, the second, which proves the password, the
+ * server's own proof, and behind the third, which is empty, *mailbox_out is set (else NULL) and nothing is to be sent. @d is the calling thread's.
+ * Errors: PROTOCOL for what is no message of it; NO_PERMISSION as directory_authenticate, and before the second message only for what is wrong
+ * whoever asks. After an error the exchange is over. */
+gboolean directory_log_on_step (DirectoryLogOn *l, Directory *d, Slice message, GString *answer, DirectoryMailbox **mailbox_out, GError **error);
+/* Whom the client says that it is; NULL before its first message was understood. Borrowed. */
+const char *directory_log_on_name (const DirectoryLogOn *l);

@@ -383,6 +383,168 @@ scram_proves_the_password_by_what_is_kept (void **state)
 	assert_null (disabled.stored_key);
 }
 
+/* A client of gsasl on one side, ours on the other; *error as the server's, where it is the server that ends it. */
+typedef struct {
+	const char *server, *client; /* mechanisms */
+	const char *name, *as, *password;
+	const char *exporter, *its_exporter; /* bindings; NULL: none */
+} Exchange;
+
+static Gsasl_session *
+client_of (Gsasl *ctx, const Exchange *x)
+{
+	Gsasl_session *client;
+	assert_int_equal (gsasl_client_start (ctx, x->client, &client), GSASL_OK);
+	gsasl_property_set (client, GSASL_AUTHID, x->name);
+	gsasl_property_set (client, GSASL_PASSWORD, x->password);
+	if (x->as)
+		gsasl_property_set (client, GSASL_AUTHZID, x->as);
+	g_autofree char *bound = x->its_exporter ? g_base64_encode ((const guchar *) x->its_exporter, strlen (x->its_exporter)) : NULL;
+	if (bound)
+		gsasl_property_set (client, GSASL_CB_TLS_EXPORTER, bound);
+	return client;
+}
+
+/* TRUE: the client is logged on, and knows that the server is the one. */
+static gboolean
+log_on (World *w, const Exchange *x, char **first_out, GError **error)
+{
+	Gsasl *ctx;
+	assert_int_equal (gsasl_init (&ctx), GSASL_OK);
+	Gsasl_session *client = client_of (ctx, x);
+	g_autoptr (GBytes) exporter = x->exporter ? g_bytes_new_static (x->exporter, strlen (x->exporter)) : NULL;
+	g_autoptr (DirectoryLogOn) l = directory_log_on_new (x->server, NULL, exporter, error);
+	g_autoptr (DirectoryMailbox) m = NULL;
+	g_autoptr (GString) answer = g_string_new (NULL);
+	int rc = GSASL_NEEDS_MORE;
+	gboolean on = l != NULL;
+	for (int turn = 0; turn < 3 && on; turn++) {
+		char *out = NULL;
+		size_t size = 0;
+		rc = gsasl_step (client, answer->str, answer->len, &out, &size);
+		if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE)
+			fail_msg ("%s of %s, turn %d: %s", x->client, x->name, turn, gsasl_strerror (rc));
+		g_string_truncate (answer, 0);
+		on = directory_log_on_step (l, w->d, (Slice){out, size}, answer, &m, error);
+		if (on && turn == 0 && first_out)
+			*first_out = g_strdup (answer->str);
+		assert_true (!on || (m != NULL) == (turn == 2));
+		gsasl_free (out);
+	}
+	gsasl_finish (client);
+	gsasl_done (ctx);
+	return on && m && rc == GSASL_OK && g_str_has_prefix (m->address, "anna@");
+}
+
+static void
+scram_logs_on_who_proves_the_password (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org"), *other = add (w, "disabled@example.org");
+	must (directory_set_password (w->d, "anna", "p\xc3\xa4ncil", &e) && directory_set_password (w->d, "disabled", "pencil", &e) &&
+	      directory_mailbox_set_disabled (w->d, "disabled", TRUE, &e), &e);
+	static const Exchange right[] = {
+		{"SCRAM-SHA-1", "SCRAM-SHA-1", "anna", NULL, "p\xc3\xa4ncil"},
+		{"SCRAM-SHA-256", "SCRAM-SHA-256", "Anna@example.org", NULL, "pa\xcc\x88ncil"}, /* another spelling of it */
+		{"SCRAM-SHA-256", "SCRAM-SHA-256", "anna", "anna", "p\xc3\xa4ncil"},
+		{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS", "anna", NULL, "p\xc3\xa4ncil", "channel", "channel"},
+		{"SCRAM-SHA-1-PLUS", "SCRAM-SHA-1-PLUS", "anna", NULL, "p\xc3\xa4ncil", "channel", "channel"},
+		{"SCRAM-SHA-256", "SCRAM-SHA-256", "anna", NULL, "p\xc3\xa4ncil", "channel", NULL}, /* "n": it can't bind */
+	};
+	static const Exchange wrong[] = {
+		{"SCRAM-SHA-1", "SCRAM-SHA-1", "anna", NULL, "pencil"},
+		{"SCRAM-SHA-256", "SCRAM-SHA-256", "nobody", NULL, "p\xc3\xa4ncil"},
+		{"SCRAM-SHA-256", "SCRAM-SHA-256", "disabled", NULL, "pencil"},
+		{"SCRAM-SHA-256", "SCRAM-SHA-256", "anna", "disabled", "p\xc3\xa4ncil"},
+		{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS", "anna", NULL, "p\xc3\xa4ncil", "channel", "another"}, /* somebody is between */
+		{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "anna", NULL, "p\xc3\xa4ncil", "channel", NULL},
+		{"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "anna", NULL, "p\xc3\xa4ncil", "channel", "channel"},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS (right); i++)
+		must (log_on (w, &right[i], NULL, &e), &e);
+	for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
+		must_fail (log_on (w, &wrong[i], NULL, &e), &e, ERROR_NO_PERMISSION, wrong[i].name);
+	must_fail (log_on (w, &(Exchange){"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "anna", NULL, "x"}, NULL, &e), &e, ERROR_NOT_FOUND, "nothing to bind to");
+	must_fail (log_on (w, &(Exchange){"PLAIN", "SCRAM-SHA-256", "anna", NULL, "x"}, NULL, &e), &e, ERROR_NOT_FOUND, "no SCRAM");
+}
+
+/* "y": it could bind, and believes that the server can't. */
+static void
+scram_sees_that_its_binding_was_hidden (void **state)
+{
+	static const Slice first = {"y,,n=anna,r=x", 13};
+	World *w = *state;
+	GError *e = NULL;
+	DirectoryMailbox *m;
+	g_autoptr (GString) answer = g_string_new (NULL);
+	g_autoptr (GBytes) channel = g_bytes_new_static ("channel", 7);
+	g_autoptr (DirectoryLogOn) none = directory_log_on_new ("SCRAM-SHA-256", NULL, NULL, &e);
+	g_autoptr (DirectoryLogOn) unique = directory_log_on_new ("SCRAM-SHA-256", channel, NULL, &e);
+	g_autoptr (DirectoryLogOn) exporter = directory_log_on_new ("SCRAM-SHA-256", NULL, channel, &e);
+	must (directory_log_on_step (none, w->d, first, answer, &m, &e), &e);
+	must_fail (directory_log_on_step (unique, w->d, first, answer, &m, &e), &e, ERROR_NO_PERMISSION, "tls-unique was hidden");
+	must_fail (directory_log_on_step (exporter, w->d, first, answer, &m, &e), &e, ERROR_NO_PERMISSION, "tls-exporter was hidden");
+}
+
+/* "r=<nonce>,s=<salt>,i=<rounds>" without the nonce. */
+static char *
+first_answer (World *w, const char *name)
+{
+	GError *e = NULL;
+	char *first = NULL;
+	g_assert_false (log_on (w, &(Exchange){"SCRAM-SHA-256", "SCRAM-SHA-256", name, NULL, "wrong"}, &first, &e));
+	g_clear_error (&e);
+	char *salt = g_strdup (strstr (first, ",s="));
+	g_free (first);
+	return salt;
+}
+
+static void
+scram_tells_nobody_from_somebody_by_nothing (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org");
+	must (directory_set_password (w->d, "anna", "pencil", &e), &e);
+	g_autofree char *anna = first_answer (w, "anna"), *again = first_answer (w, "anna@example.org"), *nobody = first_answer (w, "nobody"),
+	                *still = first_answer (w, "NOBODY@example.org");
+	assert_string_equal (anna, again);
+	assert_string_equal (nobody, still);
+	assert_string_not_equal (anna, nobody);
+	assert_int_equal (strlen (anna), strlen (nobody));
+	assert_string_equal (strstr (anna, ",i="), strstr (nobody, ",i="));
+}
+
+static void
+what_is_no_message_of_scram_ends_the_exchange (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autofree char *id = add (w, "anna@example.org"), *long_name = g_strnfill (5000, 'a'), *too_long = g_strconcat ("n,,n=", long_name, ",r=x", NULL);
+	must (directory_set_password (w->d, "anna", "pencil", &e), &e);
+	const struct {
+		const char *first, *second;
+	} talks[] = {
+		{"", NULL}, {"n", NULL}, {"n,,", NULL}, {"n,,n=anna", NULL}, {"n,,n=,r=x", NULL}, {"n,,r=x,n=anna", NULL}, {"n,,m=x,n=anna,r=x", NULL}, {"p=,,n=anna,r=x", NULL},
+		{"n,,n=\xff,r=x", NULL}, {too_long, NULL}, {"n,,n=anna,r=abc", ""}, {"n,,n=anna,r=abc", "c=biws,r=abc"},
+		{"n,,n=anna,r=abc", "c=biws,r=abc,p=AAAA"}, {"n,,n=anna,r=abc", "c=!,r=abc,p=!"}, {"n,,n=anna,r=abc", "n,,n=anna,r=abc"}, {"p=tls-unique,,n=anna,r=abc", NULL},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS (talks); i++) {
+		g_autoptr (DirectoryLogOn) l = directory_log_on_new ("SCRAM-SHA-256", NULL, NULL, &e);
+		g_autoptr (GString) answer = g_string_new (NULL);
+		DirectoryMailbox *m;
+		gboolean ok = directory_log_on_step (l, w->d, (Slice){talks[i].first, strlen (talks[i].first)}, answer, &m, &e);
+		if (ok != (talks[i].second != NULL))
+			fail_msg ("%s: %s", talks[i].first, e ? e->message : "taken");
+		ok = ok && directory_log_on_step (l, w->d, (Slice){talks[i].second, strlen (talks[i].second)}, answer, &m, &e);
+		if (ok || (!error_is (e, ERROR_PROTOCOL) && !error_is (e, ERROR_NO_PERMISSION)))
+			fail_msg ("%s %s: %s", talks[i].first, talks[i].second, e ? e->message : "taken");
+		g_clear_error (&e);
+		must_fail (directory_log_on_step (l, w->d, (Slice){"", 0}, answer, &m, &e), &e, ERROR_PROTOCOL, "it is over");
+	}
+}
+
 static void
 what_is_no_directory_is_refused_and_not_touched (void **state)
 {
@@ -630,7 +792,10 @@ main (void)
 		IN_WORLD (an_address_is_what_mail_knows_as_one), IN_WORLD (a_name_is_one_mailbox_whatever_its_letters_case),
 		IN_WORLD (an_address_leads_to_mailboxes), IN_WORLD (aliases_have_an_end), IN_WORLD (a_renamed_mailbox_is_the_same),
 		IN_WORLD (a_deleted_mailbox_can_come_back_until_it_is_purged), IN_WORLD (a_password_is_right_or_nothing_is_said),
-		IN_WORLD (scram_proves_the_password_by_what_is_kept), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
+		IN_WORLD (scram_proves_the_password_by_what_is_kept),
+		IN_WORLD (scram_logs_on_who_proves_the_password), IN_WORLD (scram_sees_that_its_binding_was_hidden),
+		IN_WORLD (scram_tells_nobody_from_somebody_by_nothing),
+		IN_WORLD (what_is_no_message_of_scram_ends_the_exchange), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
 		IN_WORLD (a_password_that_was_right_is_known_until_it_or_the_mailbox_changes),
 		IN_WORLD (two_connections_see_the_same), IN_WORLD (a_damaged_directory_is_not_an_empty_one),
 		IN_WORLD (a_domain_is_one_in_letters_and_in_ascii), IN_WORLD (aliases_follow_what_they_lead_to),
