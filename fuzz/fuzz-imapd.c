@@ -70,10 +70,36 @@ set_up (void)
 }
 
 static ImapdMailbox *
-log_on (gpointer data, const char *user, const char *password, GError **error)
+log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
 {
 	return strcmp (user, "u") == 0 && strcmp (password, "p") == 0 ? imapd_pool_open (pool, path, error) : NULL;
 }
+
+/* A mechanism: each message is the answer to the one before, until one is empty. */
+static const char *const *
+offered (gpointer data, const ImapdPeer *peer)
+{
+	static const char *const names[] = {"X-ECHO", NULL};
+	return names;
+}
+
+static gpointer
+echo_begin (gpointer data, const ImapdPeer *peer, const char *mechanism, GError **error)
+{
+	return g_new0 (guint, 1);
+}
+
+static gboolean
+echo_step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_out, GError **error)
+{
+	guint *messages = exchange;
+	g_string_append_len (answer, message.data, (gssize) message.size);
+	if (message.size == 0)
+		*mailbox_out = imapd_pool_open (pool, path, error);
+	return ++*messages < 5 && (message.size > 0 || *mailbox_out);
+}
+
+static const ImapdSasl echo = {.offered = offered, .begin = echo_begin, .step = echo_step, .free = g_free};
 
 static gboolean
 take (gpointer out, const char *octets, gsize size)
@@ -93,13 +119,14 @@ feed (ImapdSession *s, const uint8_t *data, size_t size, size_t piece)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-	static const ImapdSettings settings = {.log_on = log_on, .message_max = 64u << 10};
+	static const ImapdSettings settings = {.log_on = log_on, .sasl = &echo, .message_max = 64u << 10};
+	static const ImapdPeer peer = {.how = IMAPD_PRIVATE, .address = ""};
 	if (runs++ % RUNS == 0)
 		set_up ();
 	if (size == 0)
 		return 0;
 	g_autoptr (GString) out = g_string_new (NULL);
-	g_autoptr (ImapdSession) s = imapd_session_new (&settings, data[0] & 1 ? imapd_pool_open (pool, path, NULL) : NULL, IMAPD_PRIVATE, take, out);
+	g_autoptr (ImapdSession) s = imapd_session_new (&settings, data[0] & 1 ? imapd_pool_open (pool, path, NULL) : NULL, &peer, take, out);
 	feed (s, data + 1, size - 1, data[0] & 2 ? 7 : size);
 	imapd_session_wake (s);
 	/* what is served may hold NULs */

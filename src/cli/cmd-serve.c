@@ -82,7 +82,7 @@ open_mailbox (gpointer data, GError **error)
 }
 
 static ImapdMailbox *
-log_on (gpointer data, const char *user, const char *password, GError **error)
+log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
 {
 	Serving *s = data;
 	gsize size = strlen (s->password);

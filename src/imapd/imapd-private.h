@@ -69,6 +69,8 @@ gboolean notify_selected (const Notify *n, gboolean *expunge_out);
 
 struct ImapdSession {
 	const ImapdSettings *settings;
+	ImapdPeer peer;
+	gpointer exchange; /* of settings->sasl; NULL: none goes on */
 	ImapdMailbox *mailbox;
 	ImapdSend send;
 	gpointer send_data;
@@ -110,6 +112,12 @@ gboolean session_is_dead (const ImapdSession *s);
 /* Between store_begin and the commit: everything done is the session's own. FALSE, rolled back, with the answer set from *@error. */
 gboolean session_begin (ImapdSession *s, Store *store);
 gboolean session_commit (ImapdSession *s, Store *store, gboolean ok, GError **error);
+/* Overwrites and frees; NULL is allowed. */
+void session_wipe (char *secret);
+/* Sets the answer to a log-on that failed with @error, which it takes. */
+void session_refuse_log_on (ImapdSession *s, GError *error);
+/* Ends a log-on, on to @m or (NULL) with the answer that is set. */
+void session_answer_log_on (ImapdSession *s, const char *tag, ImapdMailbox *m);
 /* A folder's name as it came, in UTF-8; NULL: it can't be one. */
 char *session_name (const ImapdSession *s, const ImapNode *n);
 /* The folder of that name. NULL with the answer set; @code of the answer where there is none (TRYCREATE, NONEXISTENT). */
@@ -145,6 +153,18 @@ gboolean search_check_charset (ImapdSession *s, const ImapNode *name);
 /* The UIDs of the view that the keys from @keys on find. *modseq_out: their highest number if MODSEQ was among the keys, else 0. */
 gboolean search_find (ImapdSession *s, Store *store, const ImapNode *keys, UidSet *found_out, guint64 *modseq_out);
 void search_save (ImapdSession *s, const SearchReturn *w, const UidSet *found);
+
+/* ---- Mechanisms of several messages (imapd-sasl.c) ---- */
+
+/* Strict base64; NULL: it is none. */
+guchar *sasl_decode (Slice text, gsize *size_out);
+void sasl_write_capabilities (const ImapdSession *s, GString *to);
+/* The name of @mechanism if it is offered here, else NULL. */
+const char *sasl_offers (const ImapdSession *s, const ImapNode *mechanism);
+/* AUTHENTICATE, and each further line of the client: all of them answer by themselves. */
+void sasl_begin (ImapdSession *s, const char *tag, const char *name, const ImapNode *initial);
+void sasl_line (ImapdSession *s, const char *tag, Slice line);
+void sasl_end (ImapdSession *s);
 
 /* ---- Commands, one function each ---- */
 

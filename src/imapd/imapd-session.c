@@ -274,9 +274,14 @@ may_start_tls (const ImapdSession *s)
 static char *
 capabilities (const ImapdSession *s)
 {
-	if (s->state == STATE_NEW)
-		return g_strconcat ("CAPABILITY " CAPABILITIES_BEFORE, may_start_tls (s) ? " STARTTLS" : "",
-		                    s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED", NULL);
+	if (s->state == STATE_NEW) {
+		GString *text = g_string_new ("CAPABILITY " CAPABILITIES_BEFORE);
+		g_string_append (text, may_start_tls (s) ? " STARTTLS" : "");
+		if (s->is_private)
+			sasl_write_capabilities (s, text);
+		g_string_append (text, s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED");
+		return g_string_free (text, FALSE);
+	}
 	return g_strdup_printf ("CAPABILITY " CAPABILITIES " APPENDLIMIT=%" G_GUINT64_FORMAT, session_message_max (s));
 }
 
@@ -342,9 +347,15 @@ try_log_on (ImapdSession *s, const char *user, const char *password)
 		return NULL;
 	}
 	GError *error = NULL;
-	ImapdMailbox *m = s->settings->log_on ? s->settings->log_on (s->settings->data, user, password, &error) : NULL;
-	if (m)
-		return m;
+	ImapdMailbox *m = s->settings->log_on ? s->settings->log_on (s->settings->data, &s->peer, user, password, &error) : NULL;
+	if (!m)
+		session_refuse_log_on (s, error);
+	return m;
+}
+
+void
+session_refuse_log_on (ImapdSession *s, GError *error)
+{
 	if (error && !error_is (error, ERROR_NO_PERMISSION)) {
 		g_message ("imapd: %s", error->message); /* not for somebody whom we don't know yet */
 		session_no (s, "UNAVAILABLE", "the mailbox can't be opened now: try again later");
@@ -354,7 +365,6 @@ try_log_on (ImapdSession *s, const char *user, const char *password)
 		session_no (s, "AUTHENTICATIONFAILED", "the name or the password is wrong");
 	}
 	g_clear_error (&error);
-	return NULL;
 }
 
 static char *
@@ -363,16 +373,16 @@ secret_of (Slice s)
 	return memchr (s.data, '\0', s.size) ? NULL : slice_dup (s);
 }
 
-static void
-wipe (char *secret)
+void
+session_wipe (char *secret)
 {
 	if (secret)
 		explicit_bzero (secret, strlen (secret));
 	g_free (secret);
 }
 
-static void
-answer_log_on (ImapdSession *s, const char *tag, ImapdMailbox *m)
+void
+session_answer_log_on (ImapdSession *s, const char *tag, ImapdMailbox *m)
 {
 	if (m) {
 		log_on_as (s, m);
@@ -397,10 +407,10 @@ do_login (ImapdSession *s, const char *tag)
 		m = u && p ? try_log_on (s, u, p) : NULL;
 		if (!u || !p)
 			session_no (s, "AUTHENTICATIONFAILED", "the name or the password is wrong");
-		wipe (u);
-		wipe (p);
+		session_wipe (u);
+		session_wipe (p);
 	}
-	answer_log_on (s, tag, m);
+	session_answer_log_on (s, tag, m);
 }
 
 /* "authorise \0 user \0 password" in base64 (RFC 4616). */
@@ -409,8 +419,7 @@ plain_response (ImapdSession *s, const char *tag, Slice text)
 {
 	ImapdMailbox *m = NULL;
 	gsize size = 0;
-	char *encoded = slice_dup (text);
-	guchar *octets = slice_equals (text, "=") ? NULL : g_base64_decode (encoded, &size);
+	guchar *octets = slice_equals (text, "=") ? NULL : sasl_decode (text, &size);
 	const char *user = octets ? memchr (octets, '\0', size) : NULL;
 	const char *password = user ? memchr (user + 1, '\0', size - (gsize) (user + 1 - (char *) octets)) : NULL;
 	if (slice_equals (text, "*"))
@@ -423,22 +432,24 @@ plain_response (ImapdSession *s, const char *tag, Slice text)
 			session_no (s, "AUTHORIZATIONFAILED", "nobody may act for another here");
 		else
 			m = try_log_on (s, user + 1, p);
-		wipe (p);
+		session_wipe (p);
 	}
 	if (octets)
 		explicit_bzero (octets, size);
 	g_free (octets);
-	wipe (encoded);
-	answer_log_on (s, tag, m);
+	session_answer_log_on (s, tag, m);
 }
 
 static void
 do_authenticate (ImapdSession *s, const char *tag)
 {
 	const ImapNode *mechanism = imap_command_arg (s->command, 0), *initial = imap_command_arg (s->command, 1);
-	if (!node_is_word (mechanism, "PLAIN")) {
-		session_no (s, "CANNOT", "only PLAIN is offered");
-		answer_log_on (s, tag, NULL);
+	const char *of_several = sasl_offers (s, mechanism);
+	if (of_several)
+		sasl_begin (s, tag, of_several, initial);
+	else if (!node_is_word (mechanism, "PLAIN")) {
+		session_no (s, "CANNOT", "the mechanisms that are offered here are told by CAPABILITY");
+		session_answer_log_on (s, tag, NULL);
 	} else if (initial)
 		plain_response (s, tag, node_text (initial));
 	else {
@@ -683,6 +694,10 @@ line_came (ImapdSession *s, Slice line)
 	Expected expected = s->expected;
 	s->expected = EXPECT_COMMAND;
 	command_begin (s);
+	if (expected == EXPECT_SASL && s->exchange) {
+		sasl_line (s, tag, line);
+		return;
+	}
 	if (expected == EXPECT_SASL) {
 		plain_response (s, tag, line);
 		return;
@@ -700,8 +715,8 @@ feed_line (ImapdSession *s, Slice input)
 	case COMMAND_DONE:
 		line_came (s, line);
 		break;
-	case COMMAND_BAD:
-		line_came (s, (Slice){"", 0});
+	case COMMAND_BAD: /* too long: nothing that can be understood */
+		line_came (s, (Slice){"!", 1});
 		break;
 	case COMMAND_LOST:
 		lost (s);
@@ -807,11 +822,12 @@ imapd_session_bye (ImapdSession *s, const char *why)
 /* ---- Beginning and end ---- */
 
 ImapdSession *
-imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, guint how, ImapdSend send, gpointer data)
+imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, const ImapdPeer *peer, ImapdSend send, gpointer data)
 {
 	ImapdSession *s = g_new0 (ImapdSession, 1);
-	s->is_private = how & IMAPD_PRIVATE;
-	s->encrypted = how & IMAPD_ENCRYPTED;
+	s->peer = *peer;
+	s->is_private = peer->how & IMAPD_PRIVATE;
+	s->encrypted = peer->how & IMAPD_ENCRYPTED;
 	s->settings = settings;
 	s->send = send;
 	s->send_data = data;
@@ -834,6 +850,7 @@ imapd_session_free (ImapdSession *s)
 	if (!s)
 		return;
 	command_end (s);
+	sasl_end (s);
 	imapd_mailbox_unref (s->mailbox);
 	view_unref (s->view);
 	uid_set_clear (&s->saved);

@@ -33,11 +33,36 @@ int imapd_pool_fd (const ImapdPool *p);
 typedef void (*ImapdTold) (gpointer data, ImapdMailbox *m, gboolean there);
 void imapd_pool_take (ImapdPool *p, ImapdTold told, gpointer data);
 
+/* Who is at the other end. */
+enum {
+	IMAPD_PRIVATE = 1,  /* a password may be sent: the connection is encrypted or of this machine */
+	IMAPD_ENCRYPTED = 2,
+};
+typedef struct {
+	guint how;           /* when the session begins */
+	const char *address; /* "192.0.2.1", "" for a Unix socket; borrowed for as long as the session lives */
+	gconstpointer connection; /* the caller's, for its own functions */
+} ImapdPeer;
+
 /* Who may log on, and to what. NULL: NO_PERMISSION if the name or the password is wrong, else why it is impossible now. @data is the settings'.
  * May block. */
-typedef ImapdMailbox *(*ImapdLogOn) (gpointer data, const char *user, const char *password, GError **error);
+typedef ImapdMailbox *(*ImapdLogOn) (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error);
+
+/* Mechanisms that take several messages (SCRAM). Functions may block; messages are without base64. */
+typedef struct {
+	/* What is offered to @peer as its connection is now: upper case, NULL at the end. @data is the settings', here and below. */
+	const char *const *(*offered) (gpointer data, const ImapdPeer *peer);
+	/* NULL with an error, as log_on. @mechanism is one of those, @peer is to be copied. */
+	gpointer (*begin) (gpointer data, const ImapdPeer *peer, const char *mechanism, GError **error);
+	/* Takes a message of the client: FALSE with an error as log_on, or PROTOCOL for what is none; TRUE with *mailbox_out for who is logged on, or with
+	 * *mailbox_out left NULL and what is to be sent before the next message appended to @answer. */
+	gboolean (*step) (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_out, GError **error);
+	void (*free) (gpointer exchange);
+} ImapdSasl;
+
 typedef struct {
 	ImapdLogOn log_on;
+	const ImapdSasl *sasl; /* NULL: none but PLAIN */
 	gpointer data;
 	guint64 message_max; /* octets of an appended message; 0: 128 MiB */
 	gboolean tls;        /* STARTTLS is offered where the connection is not encrypted */
@@ -47,13 +72,9 @@ typedef struct {
 typedef gboolean (*ImapdSend) (gpointer data, const char *octets, gsize size);
 
 typedef struct ImapdSession ImapdSession;
-enum {
-	IMAPD_PRIVATE = 1,  /* a password may be sent: the connection is encrypted or of this machine */
-	IMAPD_ENCRYPTED = 2,
-};
-/* @settings must outlive it. @mailbox NULL: the client has to log on; else the greeting says PREAUTH, and the session takes the mailbox. Sends
+/* @settings must outlive it, @peer is copied. @mailbox NULL: the client has to log on; else the greeting says PREAUTH, and the session takes the mailbox. Sends
  * the greeting. */
-ImapdSession *imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, guint how, ImapdSend send, gpointer data);
+ImapdSession *imapd_session_new (const ImapdSettings *settings, ImapdMailbox *mailbox, const ImapdPeer *peer, ImapdSend send, gpointer data);
 void imapd_session_free (ImapdSession *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdSession, imapd_session_free)
 /* Takes all of @input and executes what is complete. FALSE: the connection is to be closed. */

@@ -32,7 +32,7 @@ typedef struct {
 /* ---- Logging on ---- */
 
 static ImapdMailbox *
-log_on (gpointer data, const char *user, const char *password, GError **error)
+log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
 {
 	Service *s = data;
 	Directory *d = host_directory (s->host, error);

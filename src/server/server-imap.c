@@ -16,8 +16,9 @@ open_session (gpointer data, const ServerPeer *peer, ServerSend send, gpointer t
 			return NULL;
 		}
 	}
-	guint how = (peer->encrypted || peer->loopback ? IMAPD_PRIVATE : 0) | (peer->encrypted ? IMAPD_ENCRYPTED : 0);
-	return imapd_session_new (service->settings, g_steal_pointer (&mailbox), how, send, to);
+	const ImapdPeer who = {.how = (peer->encrypted || peer->loopback ? IMAPD_PRIVATE : 0) | (peer->encrypted ? IMAPD_ENCRYPTED : 0),
+	                       .address = peer->address, .connection = peer};
+	return imapd_session_new (service->settings, g_steal_pointer (&mailbox), &who, send, to);
 }
 
 static void

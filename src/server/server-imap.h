@@ -6,7 +6,7 @@
 
 extern const ServerProtocol server_imap;
 
-/* The data of a service of server_imap; borrowed. */
+/* The data of a service of server_imap; borrowed. In an ImapdPeer of its sessions, connection is their ServerPeer. */
 typedef struct {
 	const ImapdSettings *settings;
 	/* The mailbox of who is this user and came by a Unix socket: he needs not log on. @data is the settings'. NULL: he does, too. */

@@ -2,6 +2,7 @@
 #include "server-tls.h"
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <string.h>
 #include <unistd.h>
 
 struct ServerTls {
@@ -143,4 +144,20 @@ gboolean
 server_tls_has_more (const ServerTlsConn *c)
 {
 	return gnutls_record_check_pending (c->session) > 0;
+}
+
+GBytes *
+server_tls_binding (const ServerTlsConn *c, const char *kind)
+{
+	gboolean modern = gnutls_protocol_get_version (c->session) >= GNUTLS_TLS1_3, exporter = strcmp (kind, "tls-exporter") == 0;
+	gnutls_datum_t data = {0};
+	/* 1.3 has no tls-unique, and before it both want the extended master secret, without which somebody between can give two connections the
+	 * same (RFC 9266 section 4, RFC 7627 section 1) */
+	if (!c->shaken || (!exporter && (modern || strcmp (kind, "tls-unique") != 0)) ||
+	    (!modern && !gnutls_session_ext_master_secret_status (c->session)) ||
+	    gnutls_session_channel_binding (c->session, exporter ? GNUTLS_CB_TLS_EXPORTER : GNUTLS_CB_TLS_UNIQUE, &data) < 0)
+		return NULL;
+	GBytes *bytes = g_bytes_new (data.data, data.size);
+	gnutls_free (data.data);
+	return bytes;
 }

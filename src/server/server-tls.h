@@ -24,3 +24,5 @@ TlsStep server_tls_recv (ServerTlsConn *c, char *to, gsize size, gsize *n_out);
 TlsStep server_tls_send (ServerTlsConn *c, const char *octets, gsize size, gsize *n_out);
 /* Octets that were received already, of which the socket tells nothing. */
 gboolean server_tls_has_more (const ServerTlsConn *c);
+/* As server_peer_binding, after the handshake. */
+GBytes *server_tls_binding (const ServerTlsConn *c, const char *kind);

@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -75,6 +76,21 @@ struct Server {
 	guint64 next_id;
 	guint paused, blocked;
 };
+
+/* ---- What sessions ask ---- */
+
+static const Connection *
+connection_of (const ServerPeer *peer)
+{
+	return (const Connection *) ((const char *) peer - offsetof (Connection, peer));
+}
+
+GBytes *
+server_peer_binding (const ServerPeer *peer, const char *kind)
+{
+	const Connection *c = connection_of (peer);
+	return c->tls ? server_tls_binding (c->tls, kind) : NULL;
+}
 
 /* ---- Sending, on a worker ---- */
 

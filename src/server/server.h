@@ -20,6 +20,10 @@ typedef struct {
 	gboolean encrypted;
 } ServerPeer;
 
+/* What both ends know of this connection's TLS alone: "tls-unique" (RFC 5929 section 3), "tls-exporter" (RFC 9266). NULL: it has none of that
+ * kind. For the peer's session, from within a call of its protocol. */
+GBytes *server_peer_binding (const ServerPeer *peer, const char *kind);
+
 /* A session is used by one thread at a time, any one. */
 typedef struct {
 	/* @data is the service's. Sends the greeting. */

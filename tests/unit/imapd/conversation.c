@@ -38,7 +38,7 @@ take (gpointer data, const char *octets, gsize size)
 }
 
 static ImapdMailbox *
-log_on (gpointer data, const char *user, const char *password, GError **error)
+log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
 {
 	Talk *t = data;
 	if (strcmp (user, "alice") == 0 && strcmp (password, "wonder land\"") == 0)
@@ -46,6 +46,44 @@ log_on (gpointer data, const char *user, const char *password, GError **error)
 	error_fail (error, ERROR_NO_PERMISSION, "refused");
 	return NULL;
 }
+
+/* A mechanism of two messages: "alice", then "wonderland". */
+typedef struct {
+	Talk *t;
+	guint messages;
+} TwoMessages;
+
+static const char *const *
+offered (gpointer data, const ImapdPeer *peer)
+{
+	static const char *const names[] = {"X-TWO", NULL};
+	return names;
+}
+
+static gpointer
+two_begin (gpointer data, const ImapdPeer *peer, const char *mechanism, GError **error)
+{
+	TwoMessages *two = g_new0 (TwoMessages, 1);
+	two->t = data;
+	assert_string_equal (mechanism, "X-TWO");
+	return two;
+}
+
+static gboolean
+two_step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_out, GError **error)
+{
+	TwoMessages *two = exchange;
+	if (two->messages++ == 0) {
+		g_string_append (answer, "and?");
+		return slice_equals (message, "alice") || error_fail (error, ERROR_PROTOCOL, "who is that");
+	}
+	if (!slice_equals (message, "wonderland"))
+		return error_fail (error, ERROR_NO_PERMISSION, "not for the client: wrong");
+	*mailbox_out = imapd_pool_open (two->t->pool, two->t->f->path, error);
+	return *mailbox_out != NULL;
+}
+
+static const ImapdSasl two_messages = {.offered = offered, .begin = two_begin, .step = two_step, .free = g_free};
 
 static void
 changed (gpointer data)
@@ -158,7 +196,8 @@ session_of (Talk *t, const ImapdSettings *settings, guint i)
 	if (t->sessions[i])
 		return t->sessions[i];
 	t->out[i] = g_string_new (NULL);
-	t->sessions[i] = imapd_session_new (settings, NULL, t->c->far ? 0 : IMAPD_PRIVATE, take, t->out[i]);
+	const ImapdPeer peer = {.how = t->c->far ? 0 : IMAPD_PRIVATE, .address = "192.0.2.1"};
+	t->sessions[i] = imapd_session_new (settings, NULL, &peer, take, t->out[i]);
 	expect_line (t, i, "\\* OK \\[CAPABILITY IMAP4rev1 IMAP4rev2 [^]]*\\] outpost is ready");
 	if (t->c->log_on) {
 		static const char login[] = "login LOGIN alice \"wonder land\\\"\"\r\n";
@@ -221,7 +260,7 @@ conversation_run (const Conversation *c)
 	Talk t = {.c = c, .f = state};
 	conversation_fill (t.f->s);
 	t.pool = imapd_pool_new (changed, &t, NULL);
-	const ImapdSettings settings = {.log_on = log_on, .data = &t, .message_max = 5u << 20, .tls = c->far};
+	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far};
 	play (&t, &settings);
 	for (guint i = 0; i < 2; i++) {
 		imapd_session_free (t.sessions[i]);

@@ -3,6 +3,10 @@
 
 #define STARS "*a*%*b*%*c*%*d*%*e*%*f*%*g*%*h*%*i*%*j*%*k*%*l*%*m*%*n*%*o*%*p*%*q*%*r*%*s*%*t*%*u*%*v*%*w*%*x*%*y*%*z*%*A*%*B*%*C*%*D*%*E*%*F*%*G*%*H*%*I*%*J*%*K*%*L*%*M*%*N*%*O*%*P*%"
 
+#define LETTERS "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpBQkNERUZHSElKS0xNTk9QUVJTVFVW"
+#define KIB LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS
+#define LONG_LINE KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB
+
 static const Conversation conversations[] = {
 	{"before log-on only what needs none is executed (RFC 9051 6.1, 6.2)",
 	 "C: a CAPABILITY\nS: \\* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL\\+ SASL-IR ID ENABLE AUTH=PLAIN\nS: a OK CAPABILITY completed\n"
@@ -26,6 +30,22 @@ static const Conversation conversations[] = {
 	 "C: c AUTHENTICATE PLAIN AGFsaWNl\nS: c BAD this is no answer of PLAIN\n"
 	 "C: d AUTHENTICATE PLAIN Ym9iAGFsaWNlAHdvbmRlciBsYW5kIg==\nS: d NO \\[AUTHORIZATIONFAILED\\] .*\n"
 	 "C: e AUTHENTICATE PLAIN\nS: \\+ \nC: AGFsaWNlAHdvbmRlciBsYW5kIg==\nS: e OK \\[CAPABILITY .*\\] logged on"},
+	{"a mechanism of several messages, with and without an initial response, given up, broken, refused (RFC 9051 6.2.2)",
+	 "C: a CAPABILITY\nS: \\* CAPABILITY .* AUTH=X-TWO AUTH=PLAIN\nS: a OK .*\n"
+	 "C: b AUTHENTICATE x-two YWxpY2U=\nS: \\+ YW5kPw==\nC: *\nS: b BAD the log-on was given up\n"
+	 "C: c AUTHENTICATE X-TWO YWxpY2U\nS: c BAD this is no base64\nC: d AUTHENTICATE X-TWO =\nS: d BAD who is that\n"
+	 "C: e AUTHENTICATE X-TWO\nS: \\+ \nC: Ym9i\nS: e BAD who is that\nC: f AUTHENTICATE X-TWO\nS: \\+ \nC: \nS: f BAD who is that\n"
+	 "C: g AUTHENTICATE X-TWO YWxpY2U=\nS: \\+ YW5kPw==\nC: d29uZGVybGFuZA=\nS: g BAD this is no base64\n"
+	 "C: h AUTHENTICATE X-TWO YWxpY2U=\nS: \\+ YW5kPw==\nC: d29uZGVybG=uZA==\nS: h BAD this is no base64\n"
+	 "C: i AUTHENTICATE X-TWO YWxpY2U=\nS: \\+ YW5kPw==\nC: d29u\nS: i NO \\[AUTHENTICATIONFAILED\\] the name or the password is wrong\n"
+	 "C: j AUTHENTICATE X-TWO YWxpY2U=\nS: \\+ YW5kPw==\nC: " LONG_LINE "\nS: j BAD this is no base64\n"
+	 "C: k AUTHENTICATE PLAIN AGFsaWNl!\nS: k BAD this is no answer of PLAIN\n"
+	 "C: l AUTHENTICATE X-TWO\nS: \\+ \nC: YWxpY2U=\nS: \\+ YW5kPw==\nC: d29uZGVybGFuZA==\nS: l OK \\[CAPABILITY .* IDLE .*\\] logged on\n"
+	 "C: m AUTHENTICATE X-TWO\nS: m BAD you are logged on already", FALSE, FALSE, TRUE},
+	{"none of it before TLS where it could be overheard, and an exchange may be left in its midst",
+	 "C: a CAPABILITY\nS: \\* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL\\+ SASL-IR ID ENABLE STARTTLS LOGINDISABLED\nS: a OK .*\n"
+	 "C: b AUTHENTICATE X-TWO YWxpY2U=\nS: b NO \\[PRIVACYREQUIRED\\] .*\nC: c STARTTLS\nS: c OK .*\nE: \n"
+	 "C: d AUTHENTICATE X-TWO YWxpY2U=\nS: \\+ YW5kPw==", FALSE, TRUE, TRUE},
 	{"no password before TLS where it could be overheard (RFC 9051 6.2.1, 6.2.3, RFC 5530)",
 	 "C: a LOGIN alice 1\nS: a NO \\[PRIVACYREQUIRED\\] start TLS first.*\n"
 	 "C: b AUTHENTICATE PLAIN AGFsaWNlAHdvbmRlciBsYW5kIg==\nS: b NO \\[PRIVACYREQUIRED\\] .*\n"
