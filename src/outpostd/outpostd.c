@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outpostd: the mailbox server. `outpostd init` makes one, `outpostd` runs it; everything else is outpostctl's. */
 #include "deliver.h"
+#include "log-on.h"
 #include "server-imap.h"
 #include <locale.h>
 #include <signal.h>
@@ -23,28 +24,6 @@ static const GOptionEntry init_options[] = {
 	{"user", 0, 0, G_OPTION_ARG_STRING, &user_option, "Whom the mail belongs to, and who the server becomes when root starts it", "USER"},
 	{NULL},
 };
-
-typedef struct {
-	Host *host;
-	ImapdPool *pool;
-} Service;
-
-/* ---- Logging on ---- */
-
-static ImapdMailbox *
-log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
-{
-	Service *s = data;
-	Directory *d = host_directory (s->host, error);
-	g_autoptr (DirectoryMailbox) m = d ? directory_authenticate (d, user, password, error) : NULL;
-	if (!m) {
-		g_message ("log-on: refused: %s", (*error)->message);
-		return NULL;
-	}
-	g_autofree char *path = host_store_path (s->host, m->id);
-	g_message ("log-on: mailbox=%s", m->address);
-	return imapd_pool_open (s->pool, path, error);
-}
 
 /* ---- Running ---- */
 
@@ -78,14 +57,14 @@ listen_at (Server *server, const ServerService *service, const char *what, const
 static gboolean
 serve (Host *h, Cancel *cancel, GError **error)
 {
-	Service s = {.host = h};
-	const ImapdSettings imap_settings = {.log_on = log_on, .data = &s, .message_max = h->message_max, .tls = TRUE};
+	LogOns log_ons = {.host = h};
+	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max, .tls = TRUE};
 	ServerImap imap = {&imap_settings, NULL};
 	LmtpdSettings lmtp = deliver_settings (h);
 	g_autoptr (ServerTls) tls = server_tls_new (h->certificate, h->key, error);
 	g_autoptr (ImapdPool) pool = tls ? imapd_pool_new (NULL, NULL, error) : NULL;
 	g_autoptr (Server) server = pool ? server_new (h->connections, h->per_address, error) : NULL;
-	s.pool = pool;
+	log_ons.pool = pool;
 	const ServerService services[] = {{.protocol = &server_imap, .data = &imap, .tls = tls},
 	                                  {.protocol = &server_imap, .data = &imap, .tls = tls, .tls_at_once = TRUE},
 	                                  {.protocol = &server_lmtp, .data = &lmtp}};
@@ -103,10 +82,15 @@ on_signal (int number)
 	cancel_trigger (stopping);
 }
 
+/* One event is one line: what came from outside may have ends of lines in it, or what moves a terminal's cursor. */
 static void
 log_line (const char *domain, GLogLevelFlags level, const char *text, gpointer data)
 {
-	fprintf (stderr, "%s\n", text);
+	g_autofree char *line = g_strdup (text);
+	for (char *c = line; *c; c++)
+		if (g_ascii_iscntrl (*c) || ((guchar) c[0] == 0xc2 && (guchar) c[1] >= 0x80 && (guchar) c[1] < 0xa0)) /* C0, and C1 in UTF-8 */
+			*c = '?';
+	fprintf (stderr, "%s\n", line);
 }
 
 static gboolean

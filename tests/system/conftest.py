@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -8,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 from dovecot import Dovecot  # noqa: E402
 from outpost import Outpost  # noqa: E402
+from outpostd import Server  # noqa: E402
 
 
 @pytest.fixture
@@ -20,3 +23,14 @@ def server():
 def program():
     with Outpost() as one:
         yield one
+
+
+@pytest.fixture
+def made():
+    """A mailbox server with alice, an administrator, and bob, who has little room. It does not run yet."""
+    folder = tempfile.mkdtemp(prefix="outpostd-")  # a socket's path may have 107 octets
+    server = Server(os.path.join(folder, "mail"))
+    server.create("alice@example.org", "wonderland", "--admin")
+    server.create("bob@example.org", "builder", "--quota", "1k")
+    yield server
+    shutil.rmtree(folder)

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may log on, by the directory. */
+#pragma once
+#include "host.h"
+#include "imapd.h"
+
+/* What ImapdSettings.data is for these; borrowed, used by any number of threads. */
+typedef struct {
+	Host *host;
+	ImapdPool *pool;
+} LogOns;
+
+/* Passwords that are sent. @data is LogOns, as below; peer->connection is a ServerPeer. */
+ImapdMailbox *log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error);
+/* SCRAM-SHA-256 and SCRAM-SHA-1, and -PLUS where the connection has what can be bound to. */
+extern const ImapdSasl log_on_sasl;

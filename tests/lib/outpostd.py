@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mailbox server of our own: outpostd in a folder of its own, on free ports of loopback."""
+import imaplib
+import os
+import signal
+import smtplib
+import ssl
+import subprocess
+
+from dovecot import free_port, wait_for_port
+from outpost import find_binary
+
+BUILD = os.path.dirname(os.path.dirname(find_binary() or "/x/x"))
+
+
+class Server:
+    def __init__(self, folder):
+        self.folder, self.imap, self.imaps = str(folder), free_port(), free_port()
+        self.environment = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "exitcode=99"))
+        self.run("outpostd", "init", "--domain", "example.org", "--name", "localhost")
+        path = os.path.join(self.folder, "outpostd.conf")
+        text = open(path).read().replace("0.0.0.0:143", f"127.0.0.1:{self.imap}").replace("0.0.0.0:993", f"127.0.0.1:{self.imaps}")
+        open(path, "w").write(text)
+
+    def run(self, program, *words, code=0):
+        done = subprocess.run([os.path.join(BUILD, "outpostd", program), *words, "--dir", self.folder], capture_output=True, text=True,
+                              env=self.environment, timeout=60)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    def ctl(self, *words, code=0):
+        return self.run("outpostctl", *words, code=code)
+
+    def create(self, address, password, *words):
+        return self.ctl("mailbox", "create", address, "--password-command", f"printf %s {password}", *words)
+
+    def __enter__(self):
+        self.log = open(os.path.join(self.folder, "log"), "ab")
+        self.process = subprocess.Popen([os.path.join(BUILD, "outpostd", "outpostd"), "--dir", self.folder], stderr=self.log, env=self.environment)
+        assert wait_for_port(self.imap, lambda: self.process.poll() is None), open(self.log.name).read()
+        return self
+
+    def __exit__(self, *what):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0, open(self.log.name).read()
+        self.log.close()
+
+    def lmtp(self):
+        return smtplib.LMTP(os.path.join(self.folder, "lmtp.sock"))
+
+    def log_on(self, user, password):
+        client = imaplib.IMAP4_SSL("localhost", self.imaps, ssl_context=ssl.create_default_context(cafile=self.folder + "/tls/certificate.pem"))
+        client.login(user, password)
+        return client
