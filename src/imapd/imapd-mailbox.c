@@ -172,6 +172,12 @@ known_or_new (ImapdPool *p, const char *path, GError **error)
 	return m;
 }
 
+const char *
+imapd_mailbox_path (const ImapdMailbox *m)
+{
+	return m->path;
+}
+
 ImapdMailbox *
 imapd_pool_open (ImapdPool *p, const char *path, GError **error)
 {

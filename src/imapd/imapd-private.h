@@ -87,6 +87,7 @@ struct ImapdSession {
 
 	/* selected */
 	View *view;
+	char *folder; /* its path then */
 	gboolean read_only;
 	UidSet saved; /* "$" */
 	Notify *notify; /* NULL: none was asked for */
@@ -129,6 +130,7 @@ gboolean session_uids (ImapdSession *s, const ImapNode *n, gboolean uid, UidSet 
 /* CONDSTORE is used from now on (RFC 7162 3.1). */
 void session_use_condstore (ImapdSession *s);
 void session_set_view (ImapdSession *s, View *v); /* takes @v */
+void session_set_folder (ImapdSession *s, const char *path); /* NULL: none is selected any more */
 void session_unselect (ImapdSession *s);
 /* Tells what has changed since the view, and goes on to the newer one. @expunge: removals may be told. */
 void session_announce (ImapdSession *s, Store *store, gboolean expunge);

@@ -308,6 +308,7 @@ select_folder (ImapdSession *s, gboolean read_only)
 	}
 	s->read_only = read_only || f->local_only;
 	session_set_view (s, g_steal_pointer (&v));
+	session_set_folder (s, f->path);
 	write_selected (s, f);
 	write_missed (s, &r, &vanished, changed);
 	g_string_assign (s->code, s->read_only ? "READ-ONLY" : "READ-WRITE");

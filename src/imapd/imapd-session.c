@@ -51,8 +51,16 @@ session_set_view (ImapdSession *s, View *v)
 }
 
 void
+session_set_folder (ImapdSession *s, const char *path)
+{
+	g_free (s->folder);
+	s->folder = g_strdup (path);
+}
+
+void
 session_unselect (ImapdSession *s)
 {
+	session_set_folder (s, NULL);
 	g_clear_pointer (&s->view, view_unref);
 	uid_set_clear (&s->saved);
 	s->read_only = FALSE;
@@ -782,6 +790,12 @@ imapd_session_mailbox (const ImapdSession *s)
 	return s->mailbox;
 }
 
+const char *
+imapd_session_folder (const ImapdSession *s)
+{
+	return s->folder;
+}
+
 gboolean
 imapd_session_is_logged_on (const ImapdSession *s)
 {
@@ -853,6 +867,7 @@ imapd_session_free (ImapdSession *s)
 	sasl_end (s);
 	imapd_mailbox_unref (s->mailbox);
 	view_unref (s->view);
+	g_free (s->folder);
 	uid_set_clear (&s->saved);
 	notify_free (s->notify);
 	imap_command_free (s->command);

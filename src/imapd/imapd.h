@@ -27,6 +27,7 @@ void imapd_pool_free (ImapdPool *p); /* no mailbox may be in use */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdPool, imapd_pool_free)
 /* The mailbox of the store at @path. NOT_FOUND. */
 ImapdMailbox *imapd_pool_open (ImapdPool *p, const char *path, GError **error);
+const char *imapd_mailbox_path (const ImapdMailbox *m); /* of its store */
 /* Becomes readable when anyone changed a mailbox: imapd_pool_take then names them, on one thread at a time. @there FALSE: there is another
  * store at that place now; all sessions of @m are to be ended. */
 int imapd_pool_fd (const ImapdPool *p);
@@ -85,6 +86,7 @@ gboolean imapd_session_wake (ImapdSession *s);
 gboolean imapd_session_waits (const ImapdSession *s);
 ImapdMailbox *imapd_session_mailbox (const ImapdSession *s); /* NULL: not logged on */
 gboolean imapd_session_is_logged_on (const ImapdSession *s);
+const char *imapd_session_folder (const ImapdSession *s); /* the selected one's path when it was selected; NULL: none is */
 /* Milliseconds before what it sends next should be looked at: after a refused log-on. Taken once. */
 guint imapd_session_pause (ImapdSession *s);
 /* It has agreed to STARTTLS and takes nothing more until imapd_session_encrypted says that the connection is now. */

@@ -81,9 +81,15 @@ wake (gpointer session)
 	return imapd_session_wake (session);
 }
 
+static const char *
+label (gpointer session)
+{
+	return imapd_session_folder (session);
+}
+
 const ServerProtocol server_imap = {
 	.open = open_session, .free = close_session, .feed = feed, .bye = bye, .refusal = "* BYE %s\r\n", .is_logged_on = is_logged_on,
-	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .topic = topic, .waits = waits, .wake = wake,
+	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .topic = topic, .waits = waits, .wake = wake, .label = label,
 };
 
 typedef struct {

@@ -44,6 +44,7 @@ typedef struct {
 	ServerPeer peer;
 	char address[NI_MAXHOST];
 	ServerTlsConn *tls;
+	gboolean is_root; /* as peer.same_user */
 	gboolean shaken;  /* the handshake is done */
 	gpointer session; /* NULL: before a handshake */
 	gboolean busy;
@@ -51,6 +52,8 @@ typedef struct {
 	const char *end_why;
 	gboolean logged_on;
 	gpointer topic;      /* under which it stands in the server's */
+	char *label;
+	gboolean encrypted;  /* peer.encrypted, which is the worker's */
 	gint64 began, since; /* monotonic, microseconds; since: it last said something */
 	gint64 paused_to; /* 0: not */
 } Connection;
@@ -62,14 +65,14 @@ typedef struct {
 } Source;
 
 struct Server {
-	guint connections_max, per_address;
 	int epoll;
 	Listener listeners[LISTENERS_MAX];
 	guint n_listeners;
 	Source sources[SOURCES_MAX];
 	guint n_sources;
 	GThreadPool *workers;
-	GMutex lock; /* guards what follows, and the connections */
+	GMutex lock; /* guards what follows, the listeners' TLS, and the connections */
+	ServerLimits limits;
 	GHashTable *connections; /* id -> Connection */
 	GHashTable *topics;      /* topic -> table of Connection */
 	GHashTable *addresses;   /* address -> how many connections */
@@ -203,7 +206,13 @@ look_at_session (Connection *c, gboolean on)
 	const ServerProtocol *p = c->service->protocol;
 	guint pause = p->pause ? p->pause (c->session) : 0;
 	gpointer topic = p->topic ? p->topic (c->session) : NULL;
+	const char *label = p->label ? p->label (c->session) : NULL;
 	g_mutex_lock (&c->server->lock);
+	if (g_strcmp0 (label, c->label) != 0) {
+		g_free (c->label);
+		c->label = g_strdup (label);
+	}
+	c->encrypted = c->peer.encrypted;
 	c->since = g_get_monotonic_time ();
 	c->logged_on = !p->is_logged_on || p->is_logged_on (c->session);
 	set_topic (c, topic);
@@ -246,7 +255,10 @@ shake_hands (Connection *c)
 static gboolean
 start_tls (Connection *c)
 {
-	c->tls = server_tls_conn_new (c->service->tls, c->fd);
+	g_mutex_lock (&c->server->lock);
+	g_autoptr (ServerTls) tls = c->service->tls ? server_tls_ref (c->service->tls) : NULL; /* server_set_tls may come any time */
+	g_mutex_unlock (&c->server->lock);
+	c->tls = tls ? server_tls_conn_new (tls, c->fd) : NULL;
 	c->shaken = FALSE;
 	return c->tls != NULL;
 }
@@ -272,7 +284,7 @@ read_some (Connection *c, char *input, gboolean *on_out)
 	explicit_bzero (input, MIN (n, (gsize) 4096)); /* there may be a password in it */
 	look_at_session (c, *on_out);
 	if (*on_out && p->wants_tls && p->wants_tls (c->session))
-		*on_out = !c->tls && c->service->tls && start_tls (c);
+		*on_out = !c->tls && start_tls (c);
 	return *on_out && c->tls && c->shaken && !c->paused_to && server_tls_has_more (c->tls);
 }
 
@@ -300,6 +312,7 @@ connection_free (Connection *c)
 	server_tls_conn_free (c->tls);
 	if (c->fd >= 0)
 		close (c->fd);
+	g_free (c->label);
 	g_free (c);
 }
 
@@ -381,12 +394,13 @@ refuse (const ServerService *service, int fd, const char *why)
 	close (fd);
 }
 
-static gboolean
-is_same_user (int fd)
+/* Of a Unix socket; not a user's for what can't be known. */
+static uid_t
+user_of (int fd)
 {
 	struct ucred peer;
 	socklen_t size = sizeof peer;
-	return getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == getuid ();
+	return getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : (uid_t) -1;
 }
 
 static void
@@ -394,7 +408,9 @@ describe_peer (Connection *c, const struct sockaddr_storage *from, socklen_t siz
 {
 	c->peer.address = c->address;
 	if (from->ss_family == AF_UNIX) {
-		c->peer.same_user = is_same_user (c->fd);
+		uid_t user = user_of (c->fd);
+		c->peer.same_user = user == getuid ();
+		c->is_root = user == 0;
 		c->peer.loopback = TRUE;
 		return;
 	}
@@ -411,12 +427,13 @@ why_not (Connection *c)
 {
 	Server *s = c->server;
 	const char *why = NULL;
-	if (c->service->only_same_user && !c->peer.same_user)
+	if (c->service->only_same_user && !c->peer.same_user && !c->is_root)
 		return "this socket is another user's";
 	g_mutex_lock (&s->lock);
-	if (g_hash_table_size (s->connections) >= s->connections_max)
+	if (g_hash_table_size (s->connections) >= s->limits.connections)
 		why = "too many connections: try again later";
-	else if (s->per_address && *c->address && GPOINTER_TO_UINT (g_hash_table_lookup (s->addresses, c->address)) >= s->per_address)
+	else if (s->limits.per_address && *c->address &&
+	         GPOINTER_TO_UINT (g_hash_table_lookup (s->addresses, c->address)) >= s->limits.per_address)
 		why = "too many connections from your address";
 	else {
 		c->id = s->next_id++;
@@ -498,6 +515,17 @@ void
 server_end (Server *s, gconstpointer topic, const char *why)
 {
 	tell_topic (s, topic, PENDING_END, why);
+}
+
+gboolean
+server_end_one (Server *s, guint64 id, const char *why)
+{
+	g_mutex_lock (&s->lock);
+	Connection *c = g_hash_table_lookup (s->connections, &id);
+	if (c)
+		tell_connection (c, PENDING_END, why);
+	g_mutex_unlock (&s->lock);
+	return c != NULL;
 }
 
 static void
@@ -614,6 +642,58 @@ server_run (Server *s, Cancel *cancel, GError **error)
 	return TRUE;
 }
 
+/* ---- From outside ---- */
+
+void
+server_set_limits (Server *s, const ServerLimits *limits)
+{
+	g_mutex_lock (&s->lock);
+	s->limits = *limits;
+	g_mutex_unlock (&s->lock);
+}
+
+static int
+by_id (gconstpointer a, gconstpointer b)
+{
+	const Connection *const *one = a, *const *other = b;
+	return ((*one)->id > (*other)->id) - ((*one)->id < (*other)->id);
+}
+
+void
+server_each (Server *s, void (*fn) (gpointer data, const ServerConnection *c), gpointer data)
+{
+	gint64 ahead = g_get_real_time () - g_get_monotonic_time ();
+	GHashTableIter it;
+	gpointer value;
+	g_autoptr (GPtrArray) all = g_ptr_array_new ();
+	g_mutex_lock (&s->lock);
+	g_hash_table_iter_init (&it, s->connections);
+	while (g_hash_table_iter_next (&it, NULL, &value))
+		g_ptr_array_add (all, value);
+	g_ptr_array_sort (all, by_id);
+	for (guint i = 0; i < all->len; i++) {
+		const Connection *c = all->pdata[i];
+		const ServerConnection now = {.id = c->id, .service = c->service->name, .address = c->address, .label = c->label,
+		                              .began = (c->began + ahead) / G_USEC_PER_SEC, .since = (c->since + ahead) / G_USEC_PER_SEC,
+		                              .encrypted = c->encrypted, .logged_on = c->logged_on, .busy = c->busy, .topic = c->topic};
+		fn (data, &now);
+	}
+	g_mutex_unlock (&s->lock);
+}
+
+void
+server_set_tls (Server *s, ServerTls *tls)
+{
+	g_mutex_lock (&s->lock);
+	for (guint i = 0; i < s->n_listeners; i++) {
+		if (!s->listeners[i].service.tls)
+			continue;
+		server_tls_unref (s->listeners[i].service.tls);
+		s->listeners[i].service.tls = server_tls_ref (tls);
+	}
+	g_mutex_unlock (&s->lock);
+}
+
 /* ---- Listening ---- */
 
 static gboolean
@@ -629,7 +709,10 @@ add_listener (Server *s, const ServerService *service, int fd, const char *path,
 		close (fd);
 		return FALSE;
 	}
-	s->listeners[s->n_listeners++] = (Listener){*service, fd, g_strdup (path)};
+	Listener *l = &s->listeners[s->n_listeners++];
+	*l = (Listener){*service, fd, g_strdup (path)};
+	if (service->tls)
+		l->service.tls = server_tls_ref (service->tls);
 	return TRUE;
 }
 
@@ -725,8 +808,7 @@ server_new (guint connections_max, guint per_address, GError **error)
 		return NULL;
 	}
 	Server *s = g_new0 (Server, 1);
-	s->connections_max = connections_max;
-	s->per_address = per_address;
+	s->limits = (ServerLimits){connections_max, per_address};
 	s->epoll = epoll;
 	g_mutex_init (&s->lock);
 	s->connections = g_hash_table_new (g_int64_hash, g_int64_equal);
@@ -743,6 +825,7 @@ server_free (Server *s)
 		return;
 	for (guint i = 0; i < s->n_listeners; i++) {
 		close (s->listeners[i].fd);
+		server_tls_unref (s->listeners[i].service.tls);
 		if (s->listeners[i].path)
 			unlink (s->listeners[i].path);
 		g_free (s->listeners[i].path);

@@ -43,15 +43,18 @@ typedef struct {
 	gpointer (*topic) (gpointer session);
 	gboolean (*waits) (gpointer session);
 	gboolean (*wake) (gpointer session);
+	/* What it has open, for people; NULL: nothing. Looked at after each call. */
+	const char *(*label) (gpointer session);
 } ServerProtocol;
 
 /* What is served at an address. */
 typedef struct {
+	const char *name; /* "imap" */
 	const ServerProtocol *protocol;
 	gpointer data;
-	ServerTls *tls;       /* NULL: none */
+	ServerTls *tls;       /* NULL: none. The server takes a reference */
 	gboolean tls_at_once; /* before the greeting */
-	gboolean only_same_user; /* of a Unix socket */
+	gboolean only_same_user; /* of a Unix socket: or root */
 } ServerService;
 
 typedef struct Server Server;
@@ -59,6 +62,11 @@ typedef struct Server Server;
 Server *server_new (guint connections_max, guint per_address, GError **error);
 void server_free (Server *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Server, server_free)
+typedef struct {
+	guint connections, per_address; /* per_address 0: no such limit */
+} ServerLimits;
+/* For what happens from now on; who is connected stays. From any thread. */
+void server_set_limits (Server *s, const ServerLimits *limits);
 /* @service is copied, what it points at must outlive the server. @host is an address; port 0: any. *port_out (may be NULL) tells which. CONFLICT
  * when it is in use. At most 16 addresses. */
 gboolean server_listen_tcp (Server *s, const ServerService *service, const char *host, guint16 port, guint16 *port_out, GError **error);
@@ -69,5 +77,20 @@ gboolean server_add_source (Server *s, int fd, void (*ready) (gpointer data), gp
 /* The sessions whose topic it is are woken, or ended (@why, borrowed for ever). From any thread. */
 void server_tell (Server *s, gconstpointer topic);
 void server_end (Server *s, gconstpointer topic, const char *why);
+/* The same of one connection. FALSE: there is none of that id. */
+gboolean server_end_one (Server *s, guint64 id, const char *why);
+/* Connections that begin TLS from now on take @tls, at all addresses that have TLS. From any thread. */
+void server_set_tls (Server *s, ServerTls *tls);
+
+/* A connection as it is now; strings are borrowed for the call. */
+typedef struct {
+	guint64 id; /* never used again */
+	const char *service, *address, *label;
+	gint64 began, since; /* Unix seconds; since: something was last said */
+	gboolean encrypted, logged_on, busy;
+	gconstpointer topic;
+} ServerConnection;
+/* Calls @fn for each, by id; it must not call the server. From any thread. */
+void server_each (Server *s, void (*fn) (gpointer data, const ServerConnection *c), gpointer data);
 /* Until @cancel is triggered: TRUE then, with all clients told. */
 gboolean server_run (Server *s, Cancel *cancel, GError **error);
