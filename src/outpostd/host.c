@@ -7,26 +7,55 @@
 #include <gnutls/x509.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 #define CERTIFICATE_DAYS 3650
-#define MESSAGE_MAX (G_GUINT64_CONSTANT (64) << 20)
-#define CONNECTIONS 10000
-#define PER_ADDRESS 100
 
 /* ---- Configuration ---- */
 
-static const char *const known[][2] = {
-	{"server", "name"}, {"server", "user"}, {"server", "connections"}, {"server", "connections-per-address"}, {"server", "message-max"},
-	{"imap", "listen"}, {"imaps", "listen"}, {"lmtp", "listen"}, {"tls", "certificate"}, {"tls", "key"},
+typedef enum { TEXT, PATH, NUMBER } SettingKind;
+
+/* Every setting there is. */
+static const struct {
+	const char *group, *key;
+	SettingKind kind;
+	gsize offset;
+	gboolean live; /* a running server can change it */
+	const char *otherwise; /* of a text that is not there; one that is empty is NULL */
+	guint64 number, max;   /* of a number that is not there, and the highest; the lowest is 1 */
+} settings[] = {
+	{"server", "name", TEXT, offsetof (Host, name)},
+	{"server", "user", TEXT, offsetof (Host, user)},
+	{"server", "connections", NUMBER, offsetof (Host, connections), TRUE, NULL, 10000, 1000000},
+	{"server", "connections-per-address", NUMBER, offsetof (Host, per_address), TRUE, NULL, 100, 1000000},
+	{"server", "message-max", NUMBER, offsetof (Host, message_max), FALSE, NULL, 64u << 20, 2u << 30},
+	{"imap", "listen", TEXT, offsetof (Host, imap)},
+	{"imaps", "listen", TEXT, offsetof (Host, imaps)},
+	{"lmtp", "listen", TEXT, offsetof (Host, lmtp)},
+	{"control", "listen", PATH, offsetof (Host, control), FALSE, "control.sock"},
+	{"tls", "certificate", PATH, offsetof (Host, certificate), TRUE, "tls/certificate.pem"},
+	{"tls", "key", PATH, offsetof (Host, key), TRUE, "tls/key.pem"},
 };
+
+static char **
+text_at (const Host *h, guint i)
+{
+	return (char **) ((char *) h + settings[i].offset);
+}
+
+static guint64 *
+number_at (const Host *h, guint i)
+{
+	return (guint64 *) ((char *) h + settings[i].offset);
+}
 
 static gboolean
 is_known (const char *group, const char *key)
 {
-	for (guint i = 0; i < G_N_ELEMENTS (known); i++)
-		if (strcmp (known[i][0], group) == 0 && (!key || strcmp (known[i][1], key) == 0))
+	for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
+		if (strcmp (settings[i].group, group) == 0 && (!key || strcmp (settings[i].key, key) == 0))
 			return TRUE;
 	return FALSE;
 }
@@ -46,31 +75,23 @@ check_names (GKeyFile *file, const char *path, GError **error)
 	return TRUE;
 }
 
-/* NULL for none, and for an empty one. */
-static char *
-text_of (GKeyFile *file, const char *group, const char *key)
-{
-	char *text = g_key_file_get_string (file, group, key, NULL);
-	if (text && !*g_strstrip (text))
-		g_clear_pointer (&text, g_free);
-	return text;
-}
-
 static gboolean
-number_of (GKeyFile *file, const char *path, const char *key, guint64 otherwise, guint64 max, guint64 *out, GError **error)
+read_setting (Host *h, GKeyFile *file, const char *path, guint i, GError **error)
 {
-	g_autofree char *text = text_of (file, "server", key);
-	*out = otherwise;
-	return !text || g_ascii_string_to_unsigned (text, 10, 1, max, out, NULL) ||
-	       error_fail (error, ERROR_USAGE, "%s: %s must be a number from 1 to %" G_GUINT64_FORMAT ", not '%s'", path, key, max, text);
-}
-
-/* Relative to the folder. */
-static char *
-path_of (const Host *h, char *given, const char *otherwise)
-{
-	g_autofree char *path = given ? given : g_strdup (otherwise);
-	return g_path_is_absolute (path) ? g_steal_pointer (&path) : g_build_filename (h->folder, path, NULL);
+	g_autofree char *given = g_key_file_get_string (file, settings[i].group, settings[i].key, NULL), *text = given ? g_strdup (g_strstrip (given)) : NULL;
+	if (settings[i].kind == NUMBER) {
+		*number_at (h, i) = settings[i].number;
+		return !text || !*text || g_ascii_string_to_unsigned (text, 10, 1, settings[i].max, number_at (h, i), NULL) ||
+		       error_fail (error, ERROR_USAGE, "%s: %s must be a number from 1 to %" G_GUINT64_FORMAT ", not '%s'", path, settings[i].key,
+		                   settings[i].max, text);
+	}
+	if (!text)
+		text = g_strdup (settings[i].otherwise);
+	if (!text || !*text)
+		return TRUE;
+	/* a path is relative to the folder */
+	*text_at (h, i) = settings[i].kind == TEXT || g_path_is_absolute (text) ? g_steal_pointer (&text) : g_build_filename (h->folder, text, NULL);
+	return TRUE;
 }
 
 static gboolean
@@ -79,26 +100,16 @@ read_configuration (Host *h, GError **error)
 	g_autofree char *path = g_build_filename (h->folder, "outpostd.conf", NULL);
 	g_autoptr (GKeyFile) file = g_key_file_new ();
 	g_autoptr (GError) local = NULL;
-	guint64 connections, per_address;
 	if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)) {
 		if (g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
 			return error_fail (error, ERROR_NOT_FOUND, "there is no %s: `outpostd init --dir %s --domain DOMAIN` makes a server there", path, h->folder);
 		return error_fail (error, ERROR_USAGE, "%s: %s", path, local->message);
 	}
-	if (!check_names (file, path, error) || !number_of (file, path, "connections", CONNECTIONS, 1000000, &connections, error) ||
-	    !number_of (file, path, "connections-per-address", PER_ADDRESS, 1000000, &per_address, error) ||
-	    !number_of (file, path, "message-max", MESSAGE_MAX, G_GUINT64_CONSTANT (2) << 30, &h->message_max, error))
-		return FALSE;
-	h->connections = (guint) connections;
-	h->per_address = (guint) per_address;
-	h->name = text_of (file, "server", "name");
-	h->user = text_of (file, "server", "user");
-	h->imap = text_of (file, "imap", "listen");
-	h->imaps = text_of (file, "imaps", "listen");
-	h->lmtp = text_of (file, "lmtp", "listen");
-	h->certificate = path_of (h, text_of (file, "tls", "certificate"), "tls/certificate.pem");
-	h->key = path_of (h, text_of (file, "tls", "key"), "tls/key.pem");
-	return h->name || error_fail (error, ERROR_USAGE, "%s: [server] must say its name", path);
+	gboolean ok = check_names (file, path, error);
+	for (guint i = 0; ok && i < G_N_ELEMENTS (settings); i++)
+		ok = read_setting (h, file, path, i, error);
+	return ok && (h->name || error_fail (error, ERROR_USAGE, "%s: [server] must say its name", path)) &&
+	       ((h->certificate && h->key) || error_fail (error, ERROR_USAGE, "%s: [tls] must name a certificate and its key", path));
 }
 
 Host *
@@ -114,10 +125,31 @@ host_free (Host *h)
 {
 	if (!h)
 		return;
-	char *const texts[] = {h->folder, h->name, h->imap, h->imaps, h->lmtp, h->certificate, h->key, h->user};
-	for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
-		g_free (texts[i]);
+	for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
+		if (settings[i].kind != NUMBER)
+			g_free (*text_at (h, i));
+	g_free (h->folder);
 	g_free (h);
+}
+
+static char *
+setting_text (const Host *h, guint i)
+{
+	if (settings[i].kind == NUMBER)
+		return g_strdup_printf ("%" G_GUINT64_FORMAT, *number_at (h, i));
+	return g_strdup (*text_at (h, i) ? *text_at (h, i) : "nothing");
+}
+
+GPtrArray *
+host_differences (const Host *running, const Host *now, gboolean live)
+{
+	GPtrArray *all = g_ptr_array_new_with_free_func (g_free);
+	for (guint i = 0; i < G_N_ELEMENTS (settings); i++) {
+		g_autofree char *old = setting_text (running, i), *new = setting_text (now, i);
+		if (settings[i].live == live && strcmp (old, new) != 0)
+			g_ptr_array_add (all, g_strdup_printf ("[%s] %s: %s -> %s", settings[i].group, settings[i].key, old, new));
+	}
+	return all;
 }
 
 gboolean
@@ -279,10 +311,13 @@ write_configuration (const char *folder, const char *name, const char *user, GEr
 	g_autofree char *text = g_strdup_printf (
 		"# The configuration of outpostd(8). A relative path is below this folder.\n\n"
 		"[server]\n# As in the certificate, and as mail servers see it.\nname = %s\n"
+		"# At once, of all and of one address.\n#connections = 10000\n#connections-per-address = 100\n"
+		"# Octets of a message that is delivered or appended.\n#message-max = 67108864\n"
 		"# Who the server becomes after its sockets are open, when root starts it.\n%suser = %s\n\n"
 		"# With STARTTLS; a password is taken in plain from this machine only.\n[imap]\nlisten = 0.0.0.0:143\n\n"
 		"[imaps]\nlisten = 0.0.0.0:993\n\n"
 		"# Where the mail transfer agent delivers: a socket, or an address of this machine.\n[lmtp]\nlisten = lmtp.sock\n\n"
+		"# Where outpostctl asks the running server: only its own user and root may.\n[control]\nlisten = control.sock\n\n"
 		"[tls]\ncertificate = tls/certificate.pem\nkey = tls/key.pem\n",
 		name, user ? "" : "#", user ? user : "outpostd");
 	return g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0640, &local) || error_fail (error, ERROR_IO, "%s", local->message);

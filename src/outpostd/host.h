@@ -8,18 +8,21 @@
 #include "store.h"
 
 typedef struct {
-	char *folder, *name;  /* name: the server's, for greetings and Received fields */
+	char *folder, *name; /* name: the server's, for greetings and Received fields */
 	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; NULL: not served */
+	char *control; /* a path; NULL: nothing can be asked of the server while it runs */
 	char *certificate, *key;
 	char *user; /* to become after the sockets are open; NULL: stay */
-	guint64 message_max;
-	guint connections, per_address;
+	guint64 message_max; /* octets */
+	guint64 connections, per_address;
 } Host;
 
 /* Reads @folder/outpostd.conf. NOT_FOUND names `outpostd init`; USAGE names the file and what is wrong in it. */
 Host *host_open (const char *folder, GError **error);
 void host_free (Host *h);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Host, host_free)
+/* What differs: of char *, "[server] connections: 100 -> 200". @live: settings that a running server can change, else those that want a restart. */
+GPtrArray *host_differences (const Host *running, const Host *now, gboolean live);
 /* Makes @folder with a configuration, a directory with @domain, and a certificate for @name that it signs itself. EXISTS if it is there. */
 gboolean host_init (const char *folder, const char *domain, const char *name, const char *user, GError **error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outpostctl: mailboxes, aliases and domains of a mailbox server, while it runs or not. */
-#include "host.h"
+/* outpostctl: mailboxes, aliases and domains of a mailbox server, while it runs or not, and the running server itself. */
+#include "ctl.h"
 #include "secret.h"
 #include <locale.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #define KEPT_DAYS 30
 
 static char *folder, *quota_option, *password_command;
-static gboolean admin, deleted_too, keep_alias, version;
+static gboolean admin, deleted_too, keep_alias, json, version;
 
 static const GOptionEntry options[] = {
 	{"dir", 'd', 0, G_OPTION_ARG_FILENAME, &folder, "The server's folder (/srv/mail)", "DIR"},
@@ -18,15 +18,10 @@ static const GOptionEntry options[] = {
 	{"admin", 0, 0, G_OPTION_ARG_NONE, &admin, "mailbox create: of an administrator", NULL},
 	{"deleted", 0, 0, G_OPTION_ARG_NONE, &deleted_too, "mailbox list: the deleted ones, which are kept for 30 days", NULL},
 	{"keep-alias", 0, 0, G_OPTION_ARG_NONE, &keep_alias, "mailbox rename: mail to the old address still arrives", NULL},
+	{"json", 0, 0, G_OPTION_ARG_NONE, &json, "status, who, kick, reload: lines of JSON, as the server sends them", NULL},
 	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
 	{NULL},
 };
-
-typedef struct {
-	Host *host;
-	Directory *d;
-	char **args;
-} Ctl;
 
 /* "10G", "500M", "100k", "0" for none. */
 static gboolean
@@ -196,7 +191,7 @@ alias_list (Ctl *c, GError **error)
 }
 
 static const struct {
-	const char *noun, *verb, *arguments, *what;
+	const char *noun, *verb /* NULL: the noun is all */, *arguments, *what;
 	guint min, max;
 	gboolean (*run) (Ctl *c, GError **error);
 } verbs[] = {
@@ -216,31 +211,51 @@ static const struct {
 	{"alias", "add", "ALIAS TARGET", "mail to ALIAS goes to TARGET; several are possible", 2, 2, alias_add},
 	{"alias", "remove", "ALIAS [TARGET]", "one of them, or all", 1, 2, alias_remove},
 	{"alias", "list", "", "all aliases", 0, 0, alias_list},
+	{"status", NULL, "", "of the running server", 0, 0, server_status},
+	{"who", NULL, "", "its sessions", 0, 0, server_who},
+	{"kick", NULL, "ID|ADDRESS", "end a session, or all of a mailbox", 1, 1, server_kick},
+	{"reload", NULL, "", "read the certificate and what can change in the configuration", 0, 0, server_reload},
 };
+
+static char *
+words_of (guint i)
+{
+	return g_strconcat (verbs[i].noun, verbs[i].verb ? " " : "", verbs[i].verb ? verbs[i].verb : "", " ", verbs[i].arguments, NULL);
+}
 
 static char *
 summary (void)
 {
 	GString *text = g_string_new ("Commands:");
 	for (guint i = 0; i < G_N_ELEMENTS (verbs); i++) {
-		g_autofree char *words = g_strdup_printf ("%s %s %s", verbs[i].noun, verbs[i].verb, verbs[i].arguments);
+		g_autofree char *words = words_of (i);
 		g_string_append_printf (text, "\n  %-32s %s", words, verbs[i].what);
 	}
 	return g_string_free (text, FALSE);
 }
 
+/* How many words of @words name verb @i; 0: they name another. */
+static guint
+names (guint i, char **words)
+{
+	if (!words[0] || strcmp (verbs[i].noun, words[0]) != 0)
+		return 0;
+	return !verbs[i].verb ? 1 : words[1] && strcmp (verbs[i].verb, words[1]) == 0 ? 2 : 0;
+}
+
 static gboolean
 run (char **words, GError **error)
 {
-	guint n = g_strv_length (words);
-	for (guint i = 0; n >= 2 && i < G_N_ELEMENTS (verbs); i++) {
-		if (strcmp (verbs[i].noun, words[0]) != 0 || strcmp (verbs[i].verb, words[1]) != 0)
+	for (guint i = 0; i < G_N_ELEMENTS (verbs); i++) {
+		guint named = names (i, words), n = g_strv_length (words) - named;
+		if (!named)
 			continue;
-		if (n - 2 < verbs[i].min || n - 2 > verbs[i].max)
-			return error_fail (error, ERROR_USAGE, "say: outpostctl %s %s %s", verbs[i].noun, verbs[i].verb, verbs[i].arguments);
+		g_autofree char *right = words_of (i);
+		if (n < verbs[i].min || n > verbs[i].max)
+			return error_fail (error, ERROR_USAGE, "say: outpostctl %s", right);
 		g_autoptr (Host) h = host_open (folder ? folder : "/srv/mail", error);
 		Directory *d = h && host_become_user (h, error) ? host_directory (h, error) : NULL;
-		Ctl c = {h, d, words + 2};
+		Ctl c = {.host = h, .d = d, .args = words + named, .json = json};
 		return d && verbs[i].run (&c, error);
 	}
 	return error_fail (error, ERROR_USAGE, "there is no such command: outpostctl --help lists them");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outpostd: the mailbox server. `outpostd init` makes one, `outpostd` runs it; everything else is outpostctl's. */
+#include "control.h"
 #include "deliver.h"
 #include "log-on.h"
 #include "server-imap.h"
@@ -7,6 +8,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#define ADMINISTRATORS_MAX 20
 
 static char *folder = NULL, *domain_option, *name_option, *user_option;
 static gboolean version;
@@ -27,9 +30,22 @@ static const GOptionEntry init_options[] = {
 
 /* ---- Running ---- */
 
+/* Everything that serves, and what it stands on. */
+typedef struct {
+	Host *host;
+	ServerTls *tls;
+	ImapdPool *pool;
+	Server *server, *asked; /* asked: answers the administrator, even when all workers of the other are busy */
+	Control control;
+	Cancel *cancel;
+} Running;
+
 static gboolean
-listen_at (Server *server, const ServerService *service, const char *what, const char *where, const Host *h, GError **error)
+listen_at (Running *r, const ServerService *service, const char *where, GError **error)
 {
+	const Host *h = r->host;
+	const char *what = service->name;
+	Server *server = r->server;
 	const char *colon = strrchr (where, ':');
 	guint64 number;
 	if (!colon) {
@@ -37,6 +53,7 @@ listen_at (Server *server, const ServerService *service, const char *what, const
 		if (!server_listen_unix (server, service, path, 0660, error))
 			return FALSE;
 		g_message ("%s: serving at %s", what, path);
+		g_ptr_array_add (r->control.listening, g_strdup_printf ("%s %s", what, path));
 		return TRUE;
 	}
 	g_autofree char *host = g_strndup (where, (gsize) (colon - where));
@@ -51,27 +68,77 @@ listen_at (Server *server, const ServerService *service, const char *what, const
 	if (!server_listen_tcp (server, service, host, (guint16) number, &port, error))
 		return FALSE;
 	g_message ("%s: serving at %s, port %u", what, host, port);
+	g_ptr_array_add (r->control.listening, g_strdup_printf (strchr (host, ':') ? "%s [%s]:%u" : "%s %s:%u", what, host, port));
 	return TRUE;
+}
+
+static gpointer
+answer_thread (gpointer data)
+{
+	Running *r = data;
+	g_autoptr (GError) error = NULL;
+	if (!server_run (r->asked, r->cancel, &error))
+		g_warning ("control: %s", error->message);
+	return NULL;
+}
+
+/* As the user that mail belongs to, whom the socket then belongs to, too. */
+static gboolean
+listen_to_administrator (Running *r, GError **error)
+{
+	const ServerService service = {.name = "control", .protocol = &server_control, .data = &r->control, .only_same_user = TRUE};
+	return !r->host->control || server_listen_unix (r->asked, &service, r->host->control, 0600, error);
+}
+
+static gboolean
+serve_until (Running *r, GError **error)
+{
+	if (!host_become_user (r->host, error) || !host_directory (r->host, error) || !listen_to_administrator (r, error))
+		return FALSE;
+	GThread *answering = g_thread_new ("answering", answer_thread, r);
+	gboolean ok = server_run (r->server, r->cancel, error);
+	cancel_trigger (r->cancel); /* if it failed */
+	g_thread_join (answering);
+	return ok;
+}
+
+static gboolean
+listen_and_serve (Running *r, GError **error)
+{
+	Host *h = r->host;
+	LogOns log_ons = {.host = h, .pool = r->pool};
+	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max, .tls = TRUE};
+	ServerImap imap = {&imap_settings, NULL};
+	LmtpdSettings lmtp = deliver_settings (h);
+	const ServerLimits limits = control_limits (h);
+	const ServerService services[] = {{.name = "imap", .protocol = &server_imap, .data = &imap, .tls = r->tls},
+	                                  {.name = "imaps", .protocol = &server_imap, .data = &imap, .tls = r->tls, .tls_at_once = TRUE},
+	                                  {.name = "lmtp", .protocol = &server_lmtp, .data = &lmtp}};
+	const char *const where[] = {h->imap, h->imaps, h->lmtp};
+	server_set_limits (r->server, &limits);
+	gboolean ok = server_imap_watch (r->server, r->pool, error);
+	for (guint i = 0; ok && i < G_N_ELEMENTS (services); i++)
+		ok = !where[i] || listen_at (r, &services[i], where[i], error);
+	return ok && serve_until (r, error);
 }
 
 static gboolean
 serve (Host *h, Cancel *cancel, GError **error)
 {
-	LogOns log_ons = {.host = h};
-	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max, .tls = TRUE};
-	ServerImap imap = {&imap_settings, NULL};
-	LmtpdSettings lmtp = deliver_settings (h);
+	g_autoptr (GPtrArray) listening = g_ptr_array_new_with_free_func (g_free);
 	g_autoptr (ServerTls) tls = server_tls_new (h->certificate, h->key, error);
 	g_autoptr (ImapdPool) pool = tls ? imapd_pool_new (NULL, NULL, error) : NULL;
-	g_autoptr (Server) server = pool ? server_new (h->connections, h->per_address, error) : NULL;
-	log_ons.pool = pool;
-	const ServerService services[] = {{.protocol = &server_imap, .data = &imap, .tls = tls},
-	                                  {.protocol = &server_imap, .data = &imap, .tls = tls, .tls_at_once = TRUE},
-	                                  {.protocol = &server_lmtp, .data = &lmtp}};
-	return server && server_imap_watch (server, pool, error) && (!h->imap || listen_at (server, &services[0], "imap", h->imap, h, error)) &&
-	       (!h->imaps || listen_at (server, &services[1], "imaps", h->imaps, h, error)) &&
-	       (!h->lmtp || listen_at (server, &services[2], "lmtp", h->lmtp, h, error)) && host_become_user (h, error) &&
-	       host_directory (h, error) && server_run (server, cancel, error);
+	g_autoptr (Server) server = pool ? server_new ((guint) h->connections, (guint) h->per_address, error) : NULL;
+	g_autoptr (Server) asked = server ? server_new (ADMINISTRATORS_MAX, 0, error) : NULL;
+	if (!asked)
+		return FALSE;
+	Running r = {.host = h, .tls = tls, .pool = pool, .server = server, .asked = asked, .cancel = cancel,
+	             .control = {.host = h, .server = server, .listening = listening, .since = g_get_real_time () / G_USEC_PER_SEC}};
+	g_mutex_init (&r.control.lock);
+	gboolean ok = listen_and_serve (&r, error);
+	host_free (r.control.reloaded);
+	g_mutex_clear (&r.control.lock);
+	return ok;
 }
 
 /* ---- The program ---- */

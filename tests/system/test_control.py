@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator asks of the running outpostd: outpostctl status, who, kick, reload."""
+import datetime
+import imaplib
+import json
+import os
+import socket
+import ssl
+import stat
+import subprocess
+import time
+
+import pytest
+
+
+def lines(made, *words):
+    return [json.loads(line) for line in made.ctl(*words, "--json").splitlines()]
+
+
+def wait_until(true, seconds=10):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def ask(made, octets):
+    """As it goes over the socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(os.path.join(made.folder, "control.sock"))
+        s.sendall(octets)
+        s.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: s.recv(65536), b""))
+
+
+def configure(made, old, new):
+    path = os.path.join(made.folder, "outpostd.conf")
+    text = open(path).read()
+    assert old in text
+    open(path, "w").write(text.replace(old, new))
+
+
+def test_status_tells_what_runs(made):
+    with made:
+        client = made.log_on("alice", "wonderland")
+        other = imaplib.IMAP4("localhost", made.imap)
+        one, = lines(made, "status")
+        assert one["sessions"] == {"imap": 1, "imaps": 1} and one["loggedOn"] == 1
+        assert one["folder"] == made.folder and one["name"] == "localhost" and one["version"]
+        assert one["listening"] == [f"imap 127.0.0.1:{made.imap}", f"imaps 127.0.0.1:{made.imaps}", f"lmtp {made.folder}/lmtp.sock"]
+        since = datetime.datetime.fromisoformat(one["since"].replace("Z", "+00:00"))
+        assert abs((datetime.datetime.now(datetime.timezone.utc) - since).total_seconds()) < 60
+        said = made.ctl("status")
+        assert "up since" in said and f"listening: imaps 127.0.0.1:{made.imaps}" in said
+        client.logout()
+        other.logout()
+        wait_until(lambda: lines(made, "status")[0]["sessions"] == {})
+
+
+def test_who_tells_of_each_session(made):
+    with made:
+        alice = made.log_on("alice", "wonderland")
+        alice.select('"Sent Items"')
+        bob = imaplib.IMAP4("localhost", made.imap)
+        bob.login("bob", "builder")
+        stranger = imaplib.IMAP4("localhost", made.imap)
+        by_user = {line["user"]: line for line in lines(made, "who")}
+        assert set(by_user) == {"alice@example.org", "bob@example.org", None}
+        assert len({line["id"] for line in by_user.values()}) == 3
+        a, b = by_user["alice@example.org"], by_user["bob@example.org"]
+        assert (a["protocol"], a["tls"], a["folder"], a["address"]) == ("imaps", True, "Sent Items", "127.0.0.1")
+        assert (b["protocol"], b["tls"], b["folder"]) == ("imap", False, None) and 0 <= b["idle"] < 60
+        alice.unselect()
+        made.ctl("mailbox", "rename", "alice@example.org", "alicia@example.org")
+        renamed = [line for line in lines(made, "who") if line["protocol"] == "imaps"][0]
+        assert (renamed["user"], renamed["folder"]) == ("alicia@example.org", None)
+        said = made.ctl("who").splitlines()
+        assert len(said) == 4 and any("bob@example.org" in line and "127.0.0.1" in line for line in said)
+        for client in (alice, bob, stranger):
+            client.logout()
+
+
+def test_kick_ends_a_session_or_all_of_a_user(made):
+    with made:
+        alices = [made.log_on("alice", "wonderland") for _ in range(3)]
+        bob = made.log_on("bob", "builder")
+        ids = [line["id"] for line in lines(made, "who") if line["user"] == "alice@example.org"]
+        assert "1 session ended" in made.ctl("kick", str(ids[0]))
+        wait_until(lambda: len(lines(made, "who")) == 3)
+        assert alices[0].readline() == b"* BYE an administrator ended this session\r\n"
+        assert lines(made, "kick", "alice")[0] == {"kicked": 2}
+        wait_until(lambda: [line["user"] for line in lines(made, "who")] == ["bob@example.org"])
+        assert bob.noop()[0] == "OK"
+        assert "alice@example.org has no session" in made.ctl("kick", "alice", code=3)
+        assert "no mailbox nobody" in made.ctl("kick", "nobody", code=3)
+        assert "outpostctl who" in made.ctl("kick", str(ids[0]), code=3)
+        assert "is neither" in made.ctl("kick", "a\nwho", code=2)
+        made.log_on("alice", "wonderland").logout()  # it is no ban
+        bob.logout()
+
+
+def fingerprint(made):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", made.imaps))) as s:
+        return s.getpeercert(True)
+
+
+def test_reload_takes_a_new_certificate_and_limits_and_drops_nobody(made):
+    with made:
+        client, before = made.log_on("alice", "wonderland"), fingerprint(made)
+        tls = os.path.join(made.folder, "tls")
+        subprocess.run(["certtool", "--generate-privkey", "--outfile", tls + "/new-key.pem"], check=True, capture_output=True)
+        open(tls + "/template", "w").write('cn = "localhost"\ndns_name = "localhost"\nexpiration_days = 10\n')
+        subprocess.run(["certtool", "--generate-self-signed", "--load-privkey", tls + "/new-key.pem", "--template", tls + "/template", "--outfile",
+                        tls + "/certificate.pem"], check=True, capture_output=True)
+        assert "can't be used" in made.ctl("reload", code=2)  # a certificate without its key
+        assert fingerprint(made) == before
+        os.rename(tls + "/new-key.pem", tls + "/key.pem")
+        configure(made, "#connections-per-address = 100", "connections-per-address = 2")
+        configure(made, "name = localhost", "name = mail.example.org")
+        said = made.ctl("reload")
+        assert "certificate was read" in said
+        assert "In use from now on: [server] connections-per-address: 100 -> 2" in said and "Needs a restart: [server] name: localhost -> mail.example.org" in said
+        assert fingerprint(made) != before
+        assert client.noop()[0] == "OK"
+        wait_until(lambda: len(lines(made, "who")) == 1)
+        second = imaplib.IMAP4("localhost", made.imap)
+        with pytest.raises(imaplib.IMAP4.error, match="too many connections"):
+            imaplib.IMAP4("localhost", made.imap)
+        again = lines(made, "reload")[0]
+        assert again["inUse"] == [] and len(again["restart"]) == 1
+        configure(made, "connections-per-address = 2", "connections-per-address = many")
+        assert "must be a number" in made.ctl("reload", code=2)
+        configure(made, "connections-per-address = many", "#")
+        made.ctl("reload")
+        for one in (client, second, imaplib.IMAP4("localhost", made.imap)):
+            one.logout()
+
+
+def test_without_a_server_the_next_step_is_told(made):
+    for verb in (["status"], ["who"], ["kick", "alice"], ["reload"]):
+        assert "no server is running" in made.ctl(*verb, code=3)
+    with made:
+        pass
+    assert "outpostd --dir" in made.ctl("status", code=3)
+    configure(made, "listen = control.sock", "listen =")
+    assert "[control]" in made.ctl("status", code=2)
+    with made:
+        assert not os.path.exists(os.path.join(made.folder, "control.sock"))
+
+
+def test_the_socket_is_its_owners_and_takes_anything(made):
+    with made:
+        mode = os.stat(os.path.join(made.folder, "control.sock")).st_mode
+        assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600
+        for nonsense in (b"\n", b"nonsense\n", b"status now\n", b"kick\n", b"kick \n", b"\xff\xfe\n", b"kick " + b"x" * 900 + b"\n", b"kick 99999999999999999999999\n"):
+            last = json.loads(ask(made, nonsense))
+            assert last["ok"] is False and last["kind"] in ("usage", "not-found") and last["error"]
+        assert "at most 1000 octets" in json.loads(ask(made, b"x" * 1500))["error"]
+        assert [json.loads(line).get("ok") for line in ask(made, b"status\nwho\nstatus\n").splitlines()] == [None, True, True, None, True]
+        assert json.loads(ask(made, b"status\n").splitlines()[-1]) == {"ok": True}
+
+
+def test_another_user_is_not_answered(made):
+    if os.geteuid() != 0:
+        return  # only root can be another user
+    with made:
+        path = os.path.join(made.folder, "control.sock")
+        for folder in (made.folder, os.path.dirname(made.folder)):
+            os.chmod(folder, 0o755)
+        os.chmod(path, 0o666)  # the mode is not all that guards it
+        script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({path!r}); print(s.recv(1000).decode())"
+        done = subprocess.run(["/usr/bin/python3", "-c", script], user="nobody", capture_output=True, text=True)
+        assert json.loads(done.stdout)["error"] == "this socket is another user's", done
