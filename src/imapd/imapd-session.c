@@ -617,6 +617,7 @@ static void
 execute (ImapdSession *s)
 {
 	guint row = row_of (s), rules = row < G_N_ELEMENTS (commands) ? commands[row].rules : 0;
+	gint64 began = s->settings->ran ? g_get_monotonic_time () : 0;
 	command_begin (s);
 	if (may_run (s, row))
 		commands[row].run (s);
@@ -632,6 +633,8 @@ execute (ImapdSession *s)
 		session_enter (s, STATE_ENDED);
 	}
 	command_end (s);
+	if (s->settings->ran)
+		s->settings->ran (s->settings->data, row < G_N_ELEMENTS (commands) ? commands[row].name : "unknown", g_get_monotonic_time () - began);
 }
 
 /* ---- Feeding ---- */

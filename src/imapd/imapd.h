@@ -66,6 +66,8 @@ typedef struct {
 	const ImapdSasl *sasl; /* NULL: none but PLAIN */
 	gpointer data;
 	guint64 message_max; /* octets of an appended message; 0: 128 MiB */
+	/* Told of each command behind its answer: its name (a constant) and how long it took, waiting for the client to take the answer included. NULL: nobody is. */
+	void (*ran) (gpointer data, const char *command, gint64 microseconds);
 	gboolean tls;        /* STARTTLS is offered where the connection is not encrypted */
 } ImapdSettings;
 

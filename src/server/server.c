@@ -34,11 +34,14 @@ typedef struct {
 	ServerService service;
 	int fd;
 	char *path; /* of a socket of ours; NULL: TCP */
+	guint64 open, accepted, refused;  /* connections */
+	_Atomic guint64 received, sent;   /* octets; the others are guarded by the server's lock */
 } Listener;
 
 typedef struct {
 	Server *server;
-	const ServerService *service;
+	Listener *listener;
+	const ServerService *service; /* the listener's */
 	guint64 id;
 	int fd;
 	ServerPeer peer;
@@ -135,6 +138,7 @@ static gboolean
 send_all (gpointer data, const char *octets, gsize size)
 {
 	const Connection *c = data;
+	c->listener->sent += size;
 	while (size > 0) {
 		gsize n;
 		TlsStep step = send_some (c, octets, size, &n);
@@ -280,6 +284,7 @@ read_some (Connection *c, char *input, gboolean *on_out)
 	*on_out = step == TLS_WANTS_INPUT || step == TLS_WANTS_OUTPUT || (step == TLS_DONE && n > 0);
 	if (n == 0)
 		return FALSE;
+	c->listener->received += n;
 	*on_out = p->feed (c->session, (Slice){input, n});
 	explicit_bzero (input, MIN (n, (gsize) 4096)); /* there may be a password in it */
 	look_at_session (c, *on_out);
@@ -335,6 +340,7 @@ connection_end (Connection *c)
 	s->paused -= c->paused_to != 0;
 	set_topic (c, NULL);
 	count_address (s, c->address, -1);
+	c->listener->open--;
 	g_hash_table_remove (s->connections, &c->id);
 	g_mutex_unlock (&s->lock);
 	connection_free (c);
@@ -430,7 +436,7 @@ why_not (Connection *c)
 	if (c->service->only_same_user && !c->peer.same_user && !c->is_root)
 		return "this socket is another user's";
 	g_mutex_lock (&s->lock);
-	if (g_hash_table_size (s->connections) >= s->limits.connections)
+	if (g_hash_table_size (s->connections) >= s->limits.connections || (c->service->most && c->listener->open >= c->service->most))
 		why = "too many connections: try again later";
 	else if (s->limits.per_address && *c->address &&
 	         GPOINTER_TO_UINT (g_hash_table_lookup (s->addresses, c->address)) >= s->limits.per_address)
@@ -439,7 +445,10 @@ why_not (Connection *c)
 		c->id = s->next_id++;
 		g_hash_table_insert (s->connections, &c->id, c);
 		count_address (s, c->address, 1);
+		c->listener->open++;
 	}
+	c->listener->accepted += !why;
+	c->listener->refused += why != NULL;
 	g_mutex_unlock (&s->lock);
 	return why;
 }
@@ -454,7 +463,8 @@ accept_one (Server *s, guint i)
 		return;
 	Connection *c = g_new0 (Connection, 1);
 	c->server = s;
-	c->service = &s->listeners[i].service;
+	c->listener = &s->listeners[i];
+	c->service = &c->listener->service;
 	c->fd = fd;
 	c->began = c->since = g_get_monotonic_time ();
 	c->busy = TRUE; /* until it listens */
@@ -682,6 +692,18 @@ server_each (Server *s, void (*fn) (gpointer data, const ServerConnection *c), g
 }
 
 void
+server_each_service (Server *s, void (*fn) (gpointer data, const char *service, const ServerCounts *counts), gpointer data)
+{
+	g_mutex_lock (&s->lock);
+	for (guint i = 0; i < s->n_listeners; i++) {
+		const Listener *l = &s->listeners[i];
+		const ServerCounts now = {l->open, l->accepted, l->refused, l->received, l->sent};
+		fn (data, l->service.name, &now);
+	}
+	g_mutex_unlock (&s->lock);
+}
+
+void
 server_set_tls (Server *s, ServerTls *tls)
 {
 	g_mutex_lock (&s->lock);
@@ -710,7 +732,7 @@ add_listener (Server *s, const ServerService *service, int fd, const char *path,
 		return FALSE;
 	}
 	Listener *l = &s->listeners[s->n_listeners++];
-	*l = (Listener){*service, fd, g_strdup (path)};
+	*l = (Listener){.service = *service, .fd = fd, .path = g_strdup (path)};
 	if (service->tls)
 		l->service.tls = server_tls_ref (service->tls);
 	return TRUE;

@@ -55,6 +55,7 @@ typedef struct {
 	ServerTls *tls;       /* NULL: none. The server takes a reference */
 	gboolean tls_at_once; /* before the greeting */
 	gboolean only_same_user; /* of a Unix socket: or root */
+	guint most; /* connections at once, within what the server takes; 0: no own limit */
 } ServerService;
 
 typedef struct Server Server;
@@ -92,5 +93,11 @@ typedef struct {
 } ServerConnection;
 /* Calls @fn for each, by id; it must not call the server. From any thread. */
 void server_each (Server *s, void (*fn) (gpointer data, const ServerConnection *c), gpointer data);
+typedef struct {
+	guint64 open, accepted, refused; /* connections: now, in all, and over a limit */
+	guint64 received, sent; /* octets, without TLS */
+} ServerCounts;
+/* Calls @fn for what is served at each address; it must not call the server. From any thread. */
+void server_each_service (Server *s, void (*fn) (gpointer data, const char *service, const ServerCounts *counts), gpointer data);
 /* Until @cancel is triggered: TRUE then, with all clients told. */
 gboolean server_run (Server *s, Cancel *cancel, GError **error);
