@@ -74,9 +74,9 @@ status (Session *s, const char *argument, GError **error)
 	Control *c = s->control;
 	Count count = {json_object (), 0};
 	server_each (c->server, count_one, &count);
-	say (s, json_pack ("{s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "version", OUTPOST_VERSION, "since", time_text (c->since), "folder",
+	say (s, json_pack ("{s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "version", OUTPOST_VERSION, "since", time_text (c->since), "folder",
 	                   text_or_null (c->host->folder), "name", text_or_null (c->host->name), "sessions", count.sessions, "loggedOn",
-	                   (json_int_t) count.logged_on, "listening", texts (c->listening)));
+	                   (json_int_t) count.logged_on, "deliveries", (json_int_t) metrics_deliveries (c->metrics), "listening", texts (c->listening)));
 	return TRUE;
 }
 

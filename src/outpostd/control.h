@@ -2,7 +2,7 @@
 /* What an administrator asks of the running server, at a Unix socket (mode 0600; the kernel says who connects). A question is a line of at most 1000
  * octets, its answer lines of JSON of which the last has "ok":
  *
- *	status          {"version", "since", "folder", "name", "sessions": {"imap": 3, ...}, "loggedOn", "listening": [...]}
+ *	status          {"version", "since", "folder", "name", "sessions": {"imap": 3, ...}, "loggedOn", "deliveries", "listening": [...]}
  *	who             {"id", "user", "address", "protocol", "since", "idle", "folder", "tls", "busy"} for each session
  *	kick ID|USER    {"kicked": 2}
  *	reload          {"inUse": [...], "restart": [...]}: what is used from now on, and what the next start will bring
@@ -10,11 +10,13 @@
  * and then {"ok": true}, or {"ok": false, "error": "a sentence", "kind": "not-found"|"usage"|"failed"}. Times are RFC 3339, in UTC; "idle" are seconds. */
 #pragma once
 #include "host.h"
+#include "metrics.h"
 #include "server.h"
 
 typedef struct {
 	Host *host;           /* as the server was started with */
 	Server *server;       /* that serves mail */
+	Metrics *metrics;
 	GPtrArray *listening; /* of char *: "imap 192.0.2.1:143" */
 	gint64 since;         /* Unix seconds */
 	GMutex lock;          /* guards what follows */

@@ -126,7 +126,7 @@ print_status (const json_t *line)
 	print_list (line, "listening", "listening: ");
 	json_object_foreach (json_object_get (line, "sessions"), kind, n)
 		printf ("sessions:  %s %" JSON_INTEGER_FORMAT "\n", kind, json_integer_value (n));
-	printf ("logged on: %" G_GINT64_FORMAT "\n", number_of (line, "loggedOn"));
+	printf ("logged on: %" G_GINT64_FORMAT "\ndelivered: %" G_GINT64_FORMAT "\n", number_of (line, "loggedOn"), number_of (line, "deliveries"));
 }
 
 /* "12s", "5m", "3h". */

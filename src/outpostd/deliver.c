@@ -34,7 +34,7 @@ with_domain (Directory *d, const char *address)
 static gboolean
 find (gpointer data, const char *address, gpointer *recipient_out, GError **error)
 {
-	Host *h = data;
+	Host *h = ((Delivery *) data)->host;
 	Directory *d = host_directory (h, error);
 	if (!d)
 		return FALSE;
@@ -71,7 +71,9 @@ store_one (Host *h, const DirectoryMailbox *m, Prepared *p, GError **error)
 static void
 deliver (gpointer data, LmtpdMessage *message, gpointer *recipients, guint n, GError **results)
 {
+	Delivery *d = data;
 	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
+	guint64 size = g_bytes_get_size (lmtpd_message_octets (message));
 	g_autoptr (Prepared) p = prepare_bytes (lmtpd_message_octets (message), now, 0);
 	g_autoptr (GHashTable) done = g_hash_table_new (g_str_hash, g_str_equal);
 	for (guint i = 0; i < n; i++) {
@@ -80,17 +82,19 @@ deliver (gpointer data, LmtpdMessage *message, gpointer *recipients, guint n, GE
 			const DirectoryMailbox *m = mailboxes->pdata[k];
 			if (g_hash_table_contains (done, m->id)) /* two addresses of one person */
 				continue;
-			if (store_one (data, m, p, &results[i]))
+			if (store_one (d->host, m, p, &results[i]))
 				g_hash_table_add (done, m->id);
+			metrics_delivery (d->metrics, !results[i], size);
 			g_message ("lmtp: message=%s mailbox=%s %s", lmtpd_message_id (message), m->address, results[i] ? results[i]->message : "delivered");
 		}
 	}
 }
 
 LmtpdSettings
-deliver_settings (Host *h)
+deliver_settings (Delivery *d)
 {
-	return (LmtpdSettings){.find = find, .deliver = deliver, .recipient_free = recipient_free, .data = h, .host = h->name, .message_max = h->message_max};
+	return (LmtpdSettings){.find = find, .deliver = deliver, .recipient_free = recipient_free, .data = d, .host = d->host->name,
+	                       .message_max = d->host->message_max};
 }
 
 /* ---- Sessions ---- */

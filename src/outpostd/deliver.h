@@ -3,8 +3,13 @@
 #pragma once
 #include "host.h"
 #include "lmtpd.h"
+#include "metrics.h"
 #include "server.h"
 
 extern const ServerProtocol server_lmtp; /* the service's data: LmtpdSettings */
-/* What finds and stores for @h; borrowed. */
-LmtpdSettings deliver_settings (Host *h);
+typedef struct {
+	Host *host;
+	Metrics *metrics;
+} Delivery;
+/* What finds and stores for @d; borrowed. */
+LmtpdSettings deliver_settings (Delivery *d);

@@ -35,6 +35,7 @@ static const struct {
 	{"imaps", "listen", TEXT, offsetof (Host, imaps)},
 	{"lmtp", "listen", TEXT, offsetof (Host, lmtp)},
 	{"control", "listen", PATH, offsetof (Host, control), FALSE, "control.sock"},
+	{"metrics", "listen", TEXT, offsetof (Host, metrics)},
 	{"tls", "certificate", PATH, offsetof (Host, certificate), TRUE, "tls/certificate.pem"},
 	{"tls", "key", PATH, offsetof (Host, key), TRUE, "tls/key.pem"},
 };
@@ -318,6 +319,7 @@ write_configuration (const char *folder, const char *name, const char *user, GEr
 		"[imaps]\nlisten = 0.0.0.0:993\n\n"
 		"# Where the mail transfer agent delivers: a socket, or an address of this machine.\n[lmtp]\nlisten = lmtp.sock\n\n"
 		"# Where outpostctl asks the running server: only its own user and root may.\n[control]\nlisten = control.sock\n\n"
+		"# Counters for Prometheus, by HTTP at an address of this machine: http://127.0.0.1:9143/metrics\n[metrics]\n#listen = 127.0.0.1:9143\n\n"
 		"[tls]\ncertificate = tls/certificate.pem\nkey = tls/key.pem\n",
 		name, user ? "" : "#", user ? user : "outpostd");
 	return g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0640, &local) || error_fail (error, ERROR_IO, "%s", local->message);

@@ -11,6 +11,7 @@ typedef struct {
 	char *folder, *name; /* name: the server's, for greetings and Received fields */
 	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; NULL: not served */
 	char *control; /* a path; NULL: nothing can be asked of the server while it runs */
+	char *metrics; /* "ADDRESS:PORT" of this machine; NULL: not served */
 	char *certificate, *key;
 	char *user; /* to become after the sockets are open; NULL: stay */
 	guint64 message_max; /* octets */

@@ -7,8 +7,22 @@ static ImapdMailbox *
 open_mailbox (LogOns *l, const ImapdPeer *peer, const DirectoryMailbox *m, const char *how, GError **error)
 {
 	g_autofree char *path = host_store_path (l->host, m->id);
+	metrics_log_on (l->metrics, LOG_ON_GOOD);
 	g_message ("log-on: mailbox=%s from=%s by=%s", m->address, peer->address, how);
 	return imapd_pool_open (l->pool, path, error);
+}
+
+static void
+refused (LogOns *l, const ImapdPeer *peer, const GError *error)
+{
+	g_message ("log-on: refused: from=%s %s", peer->address, error->message);
+	metrics_log_on (l->metrics, LOG_ON_BAD);
+}
+
+void
+log_on_count_command (gpointer data, const char *command, gint64 microseconds)
+{
+	metrics_command (((LogOns *) data)->metrics, command, microseconds);
 }
 
 ImapdMailbox *
@@ -19,7 +33,7 @@ log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *pass
 	g_autoptr (DirectoryMailbox) m = d ? directory_authenticate (d, user, password, error) : NULL;
 	if (m)
 		return open_mailbox (l, peer, m, "password", error);
-	g_message ("log-on: refused: from=%s %s", peer->address, (*error)->message);
+	refused (l, peer, *error);
 	return NULL;
 }
 
@@ -71,7 +85,7 @@ step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_
 	gboolean ok = d && directory_log_on_step (s->exchange, d, message, answer, &found, error);
 	g_autoptr (DirectoryMailbox) m = found;
 	if (!ok)
-		g_message ("log-on: refused: from=%s %s", s->peer.address, (*error)->message);
+		refused (s->of, &s->peer, *error);
 	if (m)
 		*mailbox_out = open_mailbox (s->of, &s->peer, m, s->mechanism, error);
 	return ok && (!m || *mailbox_out);

@@ -3,14 +3,18 @@
 #pragma once
 #include "host.h"
 #include "imapd.h"
+#include "metrics.h"
 
 /* What ImapdSettings.data is for these; borrowed, used by any number of threads. */
 typedef struct {
 	Host *host;
 	ImapdPool *pool;
+	Metrics *metrics;
 } LogOns;
 
 /* Passwords that are sent. @data is LogOns, as below; peer->connection is a ServerPeer. */
 ImapdMailbox *log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error);
+/* Counts commands: ImapdSettings.ran. */
+void log_on_count_command (gpointer data, const char *command, gint64 microseconds);
 /* SCRAM-SHA-256 and SCRAM-SHA-1, and -PLUS where the connection has what can be bound to. */
 extern const ImapdSasl log_on_sasl;

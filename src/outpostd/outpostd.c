@@ -3,6 +3,7 @@
 #include "control.h"
 #include "deliver.h"
 #include "log-on.h"
+#include "metrics-page.h"
 #include "server-imap.h"
 #include <locale.h>
 #include <signal.h>
@@ -37,15 +38,15 @@ typedef struct {
 	ImapdPool *pool;
 	Server *server, *asked; /* asked: answers the administrator, even when all workers of the other are busy */
 	Control control;
+	MetricsPage page;
 	Cancel *cancel;
 } Running;
 
 static gboolean
-listen_at (Running *r, const ServerService *service, const char *where, GError **error)
+listen_at (Running *r, Server *server, const ServerService *service, const char *where, GError **error)
 {
 	const Host *h = r->host;
 	const char *what = service->name;
-	Server *server = r->server;
 	const char *colon = strrchr (where, ':');
 	guint64 number;
 	if (!colon) {
@@ -91,9 +92,20 @@ listen_to_administrator (Running *r, GError **error)
 }
 
 static gboolean
+listen_to_prometheus (Running *r, GError **error)
+{
+	const ServerService service = {.name = "metrics", .protocol = &server_metrics, .data = &r->page, .most = ADMINISTRATORS_MAX / 2};
+	const char *where = r->host->metrics;
+	if (where && !g_str_has_prefix (where, "127.") && !g_str_has_prefix (where, "[::1]:"))
+		return error_fail (error, ERROR_USAGE, "[metrics] listen: only addresses of this machine are served, such as 127.0.0.1:9143, not '%s'", where);
+	return !where || listen_at (r, r->asked, &service, where, error);
+}
+
+static gboolean
 serve_until (Running *r, GError **error)
 {
-	if (!host_become_user (r->host, error) || !host_directory (r->host, error) || !listen_to_administrator (r, error))
+	if (!host_become_user (r->host, error) || !host_directory (r->host, error) || !listen_to_prometheus (r, error) ||
+	    !listen_to_administrator (r, error))
 		return FALSE;
 	GThread *answering = g_thread_new ("answering", answer_thread, r);
 	gboolean ok = server_run (r->server, r->cancel, error);
@@ -106,10 +118,12 @@ static gboolean
 listen_and_serve (Running *r, GError **error)
 {
 	Host *h = r->host;
-	LogOns log_ons = {.host = h, .pool = r->pool};
-	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max, .tls = TRUE};
+	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics};
+	Delivery delivery = {.host = h, .metrics = r->page.metrics};
+	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max,
+	                                     .ran = log_on_count_command, .tls = TRUE};
 	ServerImap imap = {&imap_settings, NULL};
-	LmtpdSettings lmtp = deliver_settings (h);
+	LmtpdSettings lmtp = deliver_settings (&delivery);
 	const ServerLimits limits = control_limits (h);
 	const ServerService services[] = {{.name = "imap", .protocol = &server_imap, .data = &imap, .tls = r->tls},
 	                                  {.name = "imaps", .protocol = &server_imap, .data = &imap, .tls = r->tls, .tls_at_once = TRUE},
@@ -118,7 +132,7 @@ listen_and_serve (Running *r, GError **error)
 	server_set_limits (r->server, &limits);
 	gboolean ok = server_imap_watch (r->server, r->pool, error);
 	for (guint i = 0; ok && i < G_N_ELEMENTS (services); i++)
-		ok = !where[i] || listen_at (r, &services[i], where[i], error);
+		ok = !where[i] || listen_at (r, r->server, &services[i], where[i], error);
 	return ok && serve_until (r, error);
 }
 
@@ -126,14 +140,17 @@ static gboolean
 serve (Host *h, Cancel *cancel, GError **error)
 {
 	g_autoptr (GPtrArray) listening = g_ptr_array_new_with_free_func (g_free);
+	g_autoptr (Metrics) metrics = metrics_new ();
 	g_autoptr (ServerTls) tls = server_tls_new (h->certificate, h->key, error);
 	g_autoptr (ImapdPool) pool = tls ? imapd_pool_new (NULL, NULL, error) : NULL;
 	g_autoptr (Server) server = pool ? server_new ((guint) h->connections, (guint) h->per_address, error) : NULL;
 	g_autoptr (Server) asked = server ? server_new (ADMINISTRATORS_MAX, 0, error) : NULL;
 	if (!asked)
 		return FALSE;
+	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
 	Running r = {.host = h, .tls = tls, .pool = pool, .server = server, .asked = asked, .cancel = cancel,
-	             .control = {.host = h, .server = server, .listening = listening, .since = g_get_real_time () / G_USEC_PER_SEC}};
+	             .control = {.host = h, .server = server, .metrics = metrics, .listening = listening, .since = now},
+	             .page = {.server = server, .metrics = metrics, .since = now}};
 	g_mutex_init (&r.control.lock);
 	gboolean ok = listen_and_serve (&r, error);
 	host_free (r.control.reloaded);

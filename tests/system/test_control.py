@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an administrator asks of the running outpostd: outpostctl status, who, kick, reload."""
+"""What an administrator asks of the running outpostd: outpostctl status, who, kick, reload; and the metrics."""
 import datetime
 import imaplib
 import json
 import os
+import re
 import socket
 import ssl
 import stat
 import subprocess
 import time
+import urllib.request
 
 import pytest
+from dovecot import free_port
 
 
 def lines(made, *words):
@@ -174,3 +177,51 @@ def test_another_user_is_not_answered(made):
         script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({path!r}); print(s.recv(1000).decode())"
         done = subprocess.run(["/usr/bin/python3", "-c", script], user="nobody", capture_output=True, text=True)
         assert json.loads(done.stdout)["error"] == "this socket is another user's", done
+
+
+def metrics(port):
+    """{name and labels: number} of what Prometheus would take."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        text = page.read().decode()
+    kinds, found = {}, {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            kinds[line.split()[2]] = line.split()[3]
+        elif not line.startswith("#"):
+            name, number = line.rsplit(" ", 1)
+            base = re.sub(r"_(bucket|sum|count)$", "", name.split("{")[0])
+            assert name not in found and (base in kinds or name.split("{")[0] in kinds), line
+            found[name] = float(number)
+    assert set(kinds.values()) == {"counter", "gauge", "histogram"}
+    return found
+
+
+def test_metrics_count_what_happens(made):
+    port = free_port()
+    configure(made, "#listen = 127.0.0.1:9143", f"listen = 127.0.0.1:{port}")
+    with made, made.lmtp() as lmtp:
+        before = metrics(port)
+        assert before['outpost_connections{service="imaps"}'] == 0
+        client = made.log_on("alice", "wonderland")
+        client.select("INBOX")
+        with pytest.raises(imaplib.IMAP4.error):
+            made.log_on("alice", "wrong")
+        lmtp.sendmail("a@elsewhere.example", ["alice@example.org"], b"Subject: x\r\n\r\n" + b"y" * 10000 + b"\r\n")
+        client.noop()
+        after = metrics(port)
+        assert after['outpost_log_ons_total{result="good"}'] == after['outpost_log_ons_total{result="bad"}'] == 1
+        assert after['outpost_deliveries_total{result="delivered"}'] == 1 and after["outpost_delivered_bytes_total"] > 10000
+        assert after['outpost_connections{service="lmtp"}'] == 1 and after['outpost_connections_total{service="imaps"}'] == 2
+        assert after['outpost_received_bytes_total{service="lmtp"}'] > 10000 and after['outpost_sent_bytes_total{service="imaps"}'] > 500
+        counts = {re.search('"(.*)"', name).group(1): n for name, n in after.items() if "_seconds_count" in name}
+        assert counts["LOGIN"] == 2 and counts["SELECT"] == counts["NOOP"] == 1
+        assert after['outpost_command_duration_seconds_bucket{command="SELECT",le="+Inf"}'] == 1
+        assert lines(made, "status")[0]["deliveries"] == 1 and "metrics 127.0.0.1" in made.ctl("status")
+        assert "alice" not in str(after)
+        client.logout()
+
+
+def test_metrics_are_this_machines_alone(made):
+    configure(made, "#listen = 127.0.0.1:9143", "listen = 0.0.0.0:9143")
+    assert "only addresses of this machine" in made.run("outpostd", code=2)

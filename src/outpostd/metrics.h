@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the server counts of its work since it was started. Used by any number of threads. */
+#pragma once
+#include <glib.h>
+
+typedef struct Metrics Metrics;
+Metrics *metrics_new (void);
+void metrics_free (Metrics *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Metrics, metrics_free)
+
+typedef enum { LOG_ON_GOOD, LOG_ON_BAD, N_LOG_ONS } LogOnResult;
+void metrics_log_on (Metrics *m, LogOnResult result);
+/* @command is a constant, one of a few. */
+void metrics_command (Metrics *m, const char *command, gint64 microseconds);
+/* One message for one mailbox. */
+void metrics_delivery (Metrics *m, gboolean delivered, guint64 octets);
+guint64 metrics_deliveries (Metrics *m);
+/* Appends all in Prometheus' text format, version 0.0.4. */
+void metrics_write (Metrics *m, GString *to);
+/* A line of it, and what goes before the lines of one metric. @labels are "a=\"b\"", or NULL. */
+void metrics_write_head (GString *to, const char *name, const char *kind, const char *help);
+void metrics_write_number (GString *to, const char *name, const char *labels, guint64 number);
