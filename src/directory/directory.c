@@ -203,6 +203,12 @@ name_key (Directory *d, const char *name, GError **error)
 	return key;
 }
 
+char *
+directory_name_key (Directory *d, const char *name, GError **error)
+{
+	return g_utf8_validate (name, -1, NULL) && strlen (name) <= ADDRESS_MAX ? name_key (d, name, error) : g_strdup ("");
+}
+
 gboolean
 mailbox_number (Directory *d, const char *name, gint64 *number_out, GError **error)
 {

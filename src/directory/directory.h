@@ -83,6 +83,10 @@ gboolean directory_set_password (Directory *d, const char *name, const char *pas
  * within the last hour. */
 DirectoryMailbox *directory_authenticate (Directory *d, const char *name, const char *password, GError **error);
 
+/* The one form of @name, an address or a local part, however it is written and whether there is such a mailbox or not; "" for what can't be a name (a
+ * mailbox id is one of its own). NULL only for what can't be read. */
+char *directory_name_key (Directory *d, const char *name, GError **error);
+
 typedef struct {
 	char *id; /* the mailbox's; NULL, as the keys, for who may not log on */
 	char *salt, *stored_key, *server_key; /* base64 */

@@ -364,7 +364,10 @@ try_log_on (ImapdSession *s, const char *user, const char *password)
 void
 session_refuse_log_on (ImapdSession *s, GError *error)
 {
-	if (error && !error_is (error, ERROR_NO_PERMISSION)) {
+	if (error && (error_is (error, ERROR_TOO_BIG) || error_is (error, ERROR_REFUSED))) {
+		s->refusals++;
+		session_no (s, error_is (error, ERROR_TOO_BIG) ? "LIMIT" : "UNAVAILABLE", "%s", error->message);
+	} else if (error && !error_is (error, ERROR_NO_PERMISSION)) {
 		g_message ("imapd: %s", error->message); /* not for somebody whom we don't know yet */
 		session_no (s, "UNAVAILABLE", "the mailbox can't be opened now: try again later");
 	} else {
@@ -400,7 +403,7 @@ session_answer_log_on (ImapdSession *s, const char *tag, ImapdMailbox *m)
 	}
 	imap_write_status (&s->out, tag, s->word, s->code->len ? s->code->str : NULL, s->text->str);
 	if (s->refusals >= REFUSALS_MAX)
-		imapd_session_bye (s, "too many wrong passwords");
+		imapd_session_bye (s, "too many log-ons that failed");
 }
 
 static void

@@ -45,8 +45,8 @@ typedef struct {
 	gconstpointer connection; /* the caller's, for its own functions */
 } ImapdPeer;
 
-/* Who may log on, and to what. NULL: NO_PERMISSION if the name or the password is wrong, else why it is impossible now. @data is the settings'.
- * May block. */
+/* Who may log on, and to what. NULL: NO_PERMISSION if the name or the password is wrong; TOO_BIG for a limit and REFUSED for who is to try later, whose
+ * texts the client is told; else why it is impossible now. @data is the settings'. May block. */
 typedef ImapdMailbox *(*ImapdLogOn) (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error);
 
 /* Mechanisms that take several messages (SCRAM). Functions may block; messages are without base64. */

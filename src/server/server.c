@@ -85,10 +85,10 @@ struct Server {
 
 /* ---- What sessions ask ---- */
 
-static const Connection *
+static Connection *
 connection_of (const ServerPeer *peer)
 {
-	return (const Connection *) ((const char *) peer - offsetof (Connection, peer));
+	return (Connection *) ((char *) peer - offsetof (Connection, peer));
 }
 
 GBytes *
@@ -201,6 +201,20 @@ set_topic (Connection *c, gpointer topic)
 	if (!those)
 		g_hash_table_insert (c->server->topics, topic, those = g_hash_table_new (NULL, NULL));
 	g_hash_table_add (those, c);
+}
+
+gboolean
+server_join (const ServerPeer *peer, gpointer topic)
+{
+	Connection *c = connection_of (peer);
+	Server *s = c->server;
+	g_mutex_lock (&s->lock);
+	GHashTable *those = g_hash_table_lookup (s->topics, topic);
+	gboolean may = !s->limits.per_topic || !those || g_hash_table_contains (those, c) || g_hash_table_size (those) < s->limits.per_topic;
+	if (may)
+		set_topic (c, topic);
+	g_mutex_unlock (&s->lock);
+	return may;
 }
 
 /* What the server has to know of a session that something happened to. */
@@ -560,13 +574,28 @@ connection_told (Server *s, guint64 id)
 	g_mutex_unlock (&s->lock);
 }
 
+static gint64
+microseconds (guint seconds, guint otherwise)
+{
+	return (gint64) (seconds ? seconds : otherwise) * G_USEC_PER_SEC;
+}
+
 static gboolean
 is_late (const Connection *c, gint64 now)
 {
 	const ServerProtocol *p = c->service->protocol;
+	const ServerLimits *limits = &c->server->limits;
 	if (!c->session || !c->logged_on) /* whatever it says meanwhile */
-		return now - c->began > LOG_ON_S * G_USEC_PER_SEC;
-	return now - c->since > SILENT_S * G_USEC_PER_SEC && !(p->waits && p->waits (c->session));
+		return now - c->began > microseconds (limits->log_on, LOG_ON_S);
+	return now - c->since > microseconds (limits->silent, SILENT_S) && !(p->waits && p->waits (c->session));
+}
+
+/* With the lock: when to look again. Who is late is so for a tenth of the time that he has, at most. */
+static int
+tick_ms (const Server *s)
+{
+	gint64 shortest = MIN (microseconds (s->limits.log_on, LOG_ON_S), microseconds (s->limits.silent, SILENT_S));
+	return s->paused ? SHORT_TICK_MS : (int) CLAMP (shortest / 10000, SHORT_TICK_MS, TICK_MS);
 }
 
 /* Ends pauses and those who are silent for too long. Returns when to look again. */
@@ -588,7 +617,7 @@ tick (Server *s)
 		if (!c->busy && is_late (c, now))
 			add_pending (c, PENDING_TIMEOUT);
 	}
-	int wait = s->paused ? SHORT_TICK_MS : TICK_MS;
+	int wait = tick_ms (s);
 	g_mutex_unlock (&s->lock);
 	return wait;
 }
@@ -632,20 +661,19 @@ server_run (Server *s, Cancel *cancel, GError **error)
 	if (epoll_ctl (s->epoll, EPOLL_CTL_ADD, cancel_fd (cancel), &e) != 0)
 		return error_set_errno (error, errno, "waiting for the end");
 	s->workers = g_thread_pool_new (work, s, WORKERS_MAX, FALSE, NULL);
-	int wait = TICK_MS;
+	int wait = SHORT_TICK_MS;
 	gint64 ticked = g_get_monotonic_time ();
 	while (!cancel_is_triggered (cancel)) {
 		int n = epoll_wait (s->epoll, events, G_N_ELEMENTS (events), wait);
 		for (int i = 0; i < n; i++)
 			event (s, &events[i]);
 		g_mutex_lock (&s->lock);
-		gboolean paused = s->paused > 0;
+		wait = tick_ms (s);
 		g_mutex_unlock (&s->lock);
-		if (n == 0 || g_get_monotonic_time () - ticked > (paused ? SHORT_TICK_MS : TICK_MS) * 1000) {
+		if (n == 0 || g_get_monotonic_time () - ticked > wait * 1000) {
 			wait = tick (s);
 			ticked = g_get_monotonic_time ();
-		} else if (paused)
-			wait = SHORT_TICK_MS;
+		}
 	}
 	stop (s);
 	g_thread_pool_free (g_steal_pointer (&s->workers), FALSE, TRUE);

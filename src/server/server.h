@@ -3,7 +3,8 @@
  * its session and a table entry (with TLS some kilobytes more), no thread and no buffer.
  *
  * Limits: so many connections at once, and of one address; a session that wants a log-on has none within a minute; nothing said for half an
- * hour (those that wait to be told something aside); a client that takes none of what it asked for during half a minute: these are ended. */
+ * hour (those that wait to be told something aside); a client that takes none of what it asked for during half a minute: these are ended.
+ * A session is asked whether it may be one more of its topic's (server_join). */
 #pragma once
 #include "bytes.h"
 #include "cancel.h"
@@ -23,6 +24,9 @@ typedef struct {
 /* What both ends know of this connection's TLS alone: "tls-unique" (RFC 5929 section 3), "tls-exporter" (RFC 9266). NULL: it has none of that
  * kind. For the peer's session, from within a call of its protocol. */
 GBytes *server_peer_binding (const ServerPeer *peer, const char *kind);
+
+/* The peer's session is going to have @topic, and counts as one of it from now on. FALSE: there are as many of it as may be. As server_peer_binding. */
+gboolean server_join (const ServerPeer *peer, gpointer topic);
 
 /* A session is used by one thread at a time, any one. */
 typedef struct {
@@ -65,6 +69,8 @@ void server_free (Server *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Server, server_free)
 typedef struct {
 	guint connections, per_address; /* per_address 0: no such limit */
+	guint per_topic;     /* 0: no such limit */
+	guint log_on, silent; /* seconds until a log-on, and of silence; 0: as above */
 } ServerLimits;
 /* For what happens from now on; who is connected stays. From any thread. */
 void server_set_limits (Server *s, const ServerLimits *limits);

@@ -139,6 +139,12 @@ a_name_is_one_mailbox_whatever_its_letters_case (void **state)
 		assert_string_equal (m->id, id);
 		assert_true (m->created > 0 && !m->deleted && !m->disabled && !m->has_password);
 	}
+	static const char *const forms[][2] = {{"ANNA@EXAMPLE.ORG", "anna@example.org"}, {"Anna", "anna@example.org"}, {"nobody", "nobody@example.org"},
+	                                       {"r\xc3\x96@example.org", "r\xc3\xb6@example.org"}, {"\xff", ""}};
+	for (gsize i = 0; i < G_N_ELEMENTS (forms); i++) {
+		g_autofree char *form = directory_name_key (w->d, forms[i][0], &e);
+		assert_string_equal (form, forms[i][1]);
+	}
 	must (directory_domain_add (w->d, "example.net", &e), &e);
 	must_fail (directory_mailbox (w->d, "anna", &e) != NULL, &e, ERROR_NOT_FOUND, "a local part where there are two domains");
 	must_fail (directory_domain_add (w->d, "EXAMPLE.net", &e), &e, ERROR_EXISTS, "a domain twice");

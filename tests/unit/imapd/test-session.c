@@ -23,7 +23,7 @@ static const Conversation conversations[] = {
 	 "C: c LOGIN alice {12}\nS: \\+ go on\nC: wonder land\"\nS: c OK \\[CAPABILITY .* IDLE .*\\] logged on\n"
 	 "C: d LOGIN alice \"wonder land\\\"\"\nS: d BAD you are logged on already"},
 	{"three wrong passwords end the connection",
-	 "C: a LOGIN alice 1\nS: a NO .*\nC: b LOGIN alice 2\nS: b NO .*\nC: c LOGIN alice 3\nS: c NO .*\nS: \\* BYE too many wrong passwords\nC: d NOOP"},
+	 "C: a LOGIN alice 1\nS: a NO .*\nC: b LOGIN alice 2\nS: b NO .*\nC: c LOGIN alice 3\nS: c NO .*\nS: \\* BYE too many log-ons that failed\nC: d NOOP"},
 	{"AUTHENTICATE PLAIN, with and without an initial response, given up, broken (RFC 9051 6.2.2, RFC 4616)",
 	 "C: a AUTHENTICATE CRAM-MD5\nS: a NO \\[CANNOT\\] .*\n"
 	 "C: b AUTHENTICATE PLAIN\nS: \\+ \nC: *\nS: b BAD the log-on was given up\n"
