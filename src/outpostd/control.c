@@ -167,15 +167,21 @@ kick_user (Control *c, const char *user, GError **error)
 	return n ? n : -1;
 }
 
+static gint64
+kick_one (Control *c, guint64 id, GError **error)
+{
+	if (server_end_one (c->server, id, KICKED))
+		return 1;
+	error_fail (error, ERROR_NOT_FOUND, "there is no session %" G_GUINT64_FORMAT ": outpostctl who lists them", id);
+	return -1;
+}
+
 static gboolean
 kick (Session *s, const char *argument, GError **error)
 {
 	guint64 id;
-	gint64 n = 1;
-	if (!g_ascii_string_to_unsigned (argument, 10, 0, G_MAXUINT64, &id, NULL))
-		n = kick_user (s->control, argument, error);
-	else if (!server_end_one (s->control->server, id, KICKED))
-		n = error_fail (error, ERROR_NOT_FOUND, "there is no session %s: outpostctl who lists them", argument) - 1;
+	gboolean is_id = g_ascii_string_to_unsigned (argument, 10, 0, G_MAXUINT64, &id, NULL);
+	gint64 n = is_id ? kick_one (s->control, id, error) : kick_user (s->control, argument, error);
 	if (n < 0)
 		return FALSE;
 	g_message ("control: kicked %s, %" G_GINT64_FORMAT " session(s)", argument, n);
@@ -188,26 +194,40 @@ kick (Session *s, const char *argument, GError **error)
 ServerLimits
 control_limits (const Host *h)
 {
-	return (ServerLimits){.connections = (guint) h->connections, .per_address = (guint) h->per_address};
+	return (ServerLimits){.connections = (guint) h->connections, .per_address = (guint) h->per_address, .per_topic = (guint) h->per_user,
+	                      .log_on = (guint) h->log_on_timeout, .silent = (guint) h->idle_timeout};
+}
+
+/* With the lock. NULL, or what changed. */
+static GPtrArray *
+read_again (Control *c, GPtrArray **restart_out, GError **error)
+{
+	g_autoptr (Host) now = host_open (c->host->folder, error);
+	g_autoptr (ServerTls) tls = now ? server_tls_new (now->certificate, now->key, error) : NULL;
+	if (!tls)
+		return NULL;
+	const ServerLimits limits = control_limits (now);
+	GPtrArray *in_use = host_differences (c->reloaded ? c->reloaded : c->host, now, TRUE);
+	*restart_out = host_differences (c->host, now, FALSE);
+	server_set_tls (c->server, tls);
+	server_set_limits (c->server, &limits);
+	backoff_set_longest (c->backoff, (guint) now->log_on_delay_max);
+	host_free (c->reloaded);
+	c->reloaded = g_steal_pointer (&now);
+	return in_use;
 }
 
 static gboolean
 reload (Session *s, const char *argument, GError **error)
 {
 	Control *c = s->control;
-	g_autoptr (Host) now = host_open (c->host->folder, error);
-	g_autoptr (ServerTls) tls = now ? server_tls_new (now->certificate, now->key, error) : NULL;
-	if (!tls)
-		return FALSE;
-	g_autoptr (GPtrArray) restart = host_differences (c->host, now, FALSE);
-	ServerLimits limits = control_limits (now);
+	GPtrArray *waiting = NULL;
 	g_mutex_lock (&c->lock);
-	g_autoptr (GPtrArray) in_use = host_differences (c->reloaded ? c->reloaded : c->host, now, TRUE);
-	server_set_tls (c->server, tls);
-	server_set_limits (c->server, &limits);
-	host_free (c->reloaded);
-	c->reloaded = g_steal_pointer (&now);
+	g_autoptr (GPtrArray) in_use = read_again (c, &waiting, error);
 	g_mutex_unlock (&c->lock);
+	g_autoptr (GPtrArray) restart = waiting;
+	if (!in_use)
+		return FALSE;
 	g_message ("control: reloaded, %u setting(s) changed, %u wait for a restart", in_use->len, restart->len);
 	say (s, json_pack ("{s:o, s:o}", "inUse", texts (in_use), "restart", texts (restart)));
 	return TRUE;

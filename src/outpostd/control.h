@@ -9,6 +9,7 @@
  *
  * and then {"ok": true}, or {"ok": false, "error": "a sentence", "kind": "not-found"|"usage"|"failed"}. Times are RFC 3339, in UTC; "idle" are seconds. */
 #pragma once
+#include "backoff.h"
 #include "host.h"
 #include "metrics.h"
 #include "server.h"
@@ -17,6 +18,7 @@ typedef struct {
 	Host *host;           /* as the server was started with */
 	Server *server;       /* that serves mail */
 	Metrics *metrics;
+	Backoff *backoff;
 	GPtrArray *listening; /* of char *: "imap 192.0.2.1:143" */
 	gint64 since;         /* Unix seconds */
 	GMutex lock;          /* guards what follows */

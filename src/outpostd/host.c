@@ -30,6 +30,10 @@ static const struct {
 	{"server", "user", TEXT, offsetof (Host, user)},
 	{"server", "connections", NUMBER, offsetof (Host, connections), TRUE, NULL, 10000, 1000000},
 	{"server", "connections-per-address", NUMBER, offsetof (Host, per_address), TRUE, NULL, 100, 1000000},
+	{"server", "connections-per-user", NUMBER, offsetof (Host, per_user), TRUE, NULL, 50, 1000000},
+	{"server", "log-on-timeout", NUMBER, offsetof (Host, log_on_timeout), TRUE, NULL, 60, 3600},
+	{"server", "idle-timeout", NUMBER, offsetof (Host, idle_timeout), TRUE, NULL, 1800, 7 * 86400},
+	{"server", "log-on-delay-max", NUMBER, offsetof (Host, log_on_delay_max), TRUE, NULL, 300, 86400},
 	{"server", "message-max", NUMBER, offsetof (Host, message_max), FALSE, NULL, 64u << 20, 2u << 30},
 	{"imap", "listen", TEXT, offsetof (Host, imap)},
 	{"imaps", "listen", TEXT, offsetof (Host, imaps)},
@@ -312,7 +316,10 @@ write_configuration (const char *folder, const char *name, const char *user, GEr
 	g_autofree char *text = g_strdup_printf (
 		"# The configuration of outpostd(8). A relative path is below this folder.\n\n"
 		"[server]\n# As in the certificate, and as mail servers see it.\nname = %s\n"
-		"# At once, of all and of one address.\n#connections = 10000\n#connections-per-address = 100\n"
+		"# At once: of all, of one address, and of those who are logged on to one mailbox.\n"
+		"#connections = 10000\n#connections-per-address = 100\n#connections-per-user = 50\n"
+		"# Seconds: until a log-on, of silence behind it, and the longest wait of who sends wrong passwords.\n"
+		"#log-on-timeout = 60\n#idle-timeout = 1800\n#log-on-delay-max = 300\n"
 		"# Octets of a message that is delivered or appended.\n#message-max = 67108864\n"
 		"# Who the server becomes after its sockets are open, when root starts it.\n%suser = %s\n\n"
 		"# With STARTTLS; a password is taken in plain from this machine only.\n[imap]\nlisten = 0.0.0.0:143\n\n"

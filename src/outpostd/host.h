@@ -15,7 +15,8 @@ typedef struct {
 	char *certificate, *key;
 	char *user; /* to become after the sockets are open; NULL: stay */
 	guint64 message_max; /* octets */
-	guint64 connections, per_address;
+	guint64 connections, per_address, per_user;
+	guint64 log_on_timeout, idle_timeout, log_on_delay_max; /* seconds */
 } Host;
 
 /* Reads @folder/outpostd.conf. NOT_FOUND names `outpostd init`; USAGE names the file and what is wrong in it. */

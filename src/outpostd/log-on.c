@@ -3,20 +3,81 @@
 #include "server.h"
 #include <string.h>
 
-static ImapdMailbox *
-open_mailbox (LogOns *l, const ImapdPeer *peer, const DirectoryMailbox *m, const char *how, GError **error)
+/* ---- Attempts ---- */
+
+/* One that is under way: from when the name is known until it is known how it ends. */
+typedef struct {
+	LogOns *of;
+	ImapdPeer peer;
+	char *user; /* NULL: not begun, or over */
+} Attempt;
+
+/* FALSE: who asks has to wait. */
+static gboolean
+attempt_begin (Attempt *a, Directory *d, const char *name, GError **error)
 {
-	g_autofree char *path = host_store_path (l->host, m->id);
-	metrics_log_on (l->metrics, LOG_ON_GOOD);
-	g_message ("log-on: mailbox=%s from=%s by=%s", m->address, peer->address, how);
-	return imapd_pool_open (l->pool, path, error);
+	g_autofree char *user = directory_name_key (d, name, error);
+	guint seconds = user ? backoff_begin (a->of->backoff, a->peer.address, user, g_get_monotonic_time ()) : 0;
+	if (seconds) {
+		g_message ("log-on: delayed for %u s: from=%s user=%s", seconds, a->peer.address, user);
+		metrics_log_on (a->of->metrics, LOG_ON_DELAYED);
+		return error_fail (error, ERROR_REFUSED, "too many log-ons failed: try again in %u second%s", seconds, seconds == 1 ? "" : "s");
+	}
+	a->user = g_steal_pointer (&user);
+	return a->user != NULL;
 }
 
 static void
-refused (LogOns *l, const ImapdPeer *peer, const GError *error)
+attempt_end (Attempt *a, BackoffResult result)
 {
-	g_message ("log-on: refused: from=%s %s", peer->address, error->message);
-	metrics_log_on (l->metrics, LOG_ON_BAD);
+	if (a->user)
+		backoff_end (a->of->backoff, a->peer.address, a->user, result, g_get_monotonic_time ());
+	g_clear_pointer (&a->user, g_free);
+}
+
+static void
+attempt_failed (Attempt *a, const GError *error)
+{
+	gboolean wrong = error_is (error, ERROR_NO_PERMISSION);
+	attempt_end (a, wrong ? BACKOFF_WRONG : BACKOFF_LEFT);
+	if (error_is (error, ERROR_REFUSED)) /* told already */
+		return;
+	g_message ("log-on: refused: from=%s %s", a->peer.address, error->message);
+	metrics_log_on (a->of->metrics, LOG_ON_BAD);
+}
+
+static ImapdMailbox *
+attempt_succeeded (Attempt *a, const DirectoryMailbox *m, const char *how, GError **error)
+{
+	attempt_end (a, BACKOFF_RIGHT);
+	g_autofree char *path = host_store_path (a->of->host, m->id);
+	g_autoptr (ImapdMailbox) mailbox = imapd_pool_open (a->of->pool, path, error);
+	if (!mailbox)
+		return NULL;
+	if (!server_join (a->peer.connection, mailbox)) {
+		g_message ("log-on: over the limit: mailbox=%s from=%s", m->address, a->peer.address);
+		metrics_log_on (a->of->metrics, LOG_ON_OVER_LIMIT);
+		error_fail (error, ERROR_TOO_BIG, "you have too many connections: close some of them");
+		return NULL;
+	}
+	g_message ("log-on: mailbox=%s from=%s by=%s", m->address, a->peer.address, how);
+	metrics_log_on (a->of->metrics, LOG_ON_GOOD);
+	return g_steal_pointer (&mailbox);
+}
+
+/* ---- Passwords ---- */
+
+ImapdMailbox *
+log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
+{
+	LogOns *l = data;
+	Attempt a = {.of = l, .peer = *peer};
+	Directory *d = host_directory (l->host, error);
+	g_autoptr (DirectoryMailbox) m = d && attempt_begin (&a, d, user, error) ? directory_authenticate (d, user, password, error) : NULL;
+	if (m)
+		return attempt_succeeded (&a, m, "password", error);
+	attempt_failed (&a, *error);
+	return NULL;
 }
 
 void
@@ -25,23 +86,10 @@ log_on_count_command (gpointer data, const char *command, gint64 microseconds)
 	metrics_command (((LogOns *) data)->metrics, command, microseconds);
 }
 
-ImapdMailbox *
-log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
-{
-	LogOns *l = data;
-	Directory *d = host_directory (l->host, error);
-	g_autoptr (DirectoryMailbox) m = d ? directory_authenticate (d, user, password, error) : NULL;
-	if (m)
-		return open_mailbox (l, peer, m, "password", error);
-	refused (l, peer, *error);
-	return NULL;
-}
-
 /* ---- SCRAM ---- */
 
 typedef struct {
-	LogOns *of;
-	ImapdPeer peer;
+	Attempt attempt;
 	const char *mechanism;
 	DirectoryLogOn *exchange;
 } Scram;
@@ -59,6 +107,7 @@ static void
 end (gpointer exchange)
 {
 	Scram *s = exchange;
+	attempt_end (&s->attempt, BACKOFF_LEFT);
 	directory_log_on_free (s->exchange);
 	g_free (s);
 }
@@ -71,23 +120,32 @@ begin (gpointer data, const ImapdPeer *peer, const char *mechanism, GError **err
 	DirectoryLogOn *exchange = directory_log_on_new (mechanism, unique, exporter, error);
 	if (!exchange)
 		return NULL;
-	Scram *s = g_new (Scram, 1);
-	*s = (Scram){data, *peer, mechanism, exchange};
+	Scram *s = g_new0 (Scram, 1);
+	*s = (Scram){.attempt = {.of = data, .peer = *peer}, .mechanism = mechanism, .exchange = exchange};
 	return s;
+}
+
+/* The attempt begins with the first message, behind which the name is known. */
+static gboolean
+take (Scram *s, Directory *d, Slice message, GString *answer, DirectoryMailbox **found_out, GError **error)
+{
+	if (!directory_log_on_step (s->exchange, d, message, answer, found_out, error))
+		return FALSE;
+	return s->attempt.user || attempt_begin (&s->attempt, d, directory_log_on_name (s->exchange), error);
 }
 
 static gboolean
 step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_out, GError **error)
 {
 	Scram *s = exchange;
-	Directory *d = host_directory (s->of->host, error);
+	Directory *d = host_directory (s->attempt.of->host, error);
 	DirectoryMailbox *found = NULL;
-	gboolean ok = d && directory_log_on_step (s->exchange, d, message, answer, &found, error);
+	gboolean ok = d && take (s, d, message, answer, &found, error);
 	g_autoptr (DirectoryMailbox) m = found;
 	if (!ok)
-		refused (s->of, &s->peer, *error);
+		attempt_failed (&s->attempt, *error);
 	if (m)
-		*mailbox_out = open_mailbox (s->of, &s->peer, m, s->mechanism, error);
+		*mailbox_out = attempt_succeeded (&s->attempt, m, s->mechanism, error);
 	return ok && (!m || *mailbox_out);
 }
 

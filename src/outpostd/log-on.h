@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may log on, by the directory. */
 #pragma once
+#include "backoff.h"
 #include "host.h"
 #include "imapd.h"
 #include "metrics.h"
@@ -10,6 +11,7 @@ typedef struct {
 	Host *host;
 	ImapdPool *pool;
 	Metrics *metrics;
+	Backoff *backoff;
 } LogOns;
 
 /* Passwords that are sent. @data is LogOns, as below; peer->connection is a ServerPeer. */

@@ -112,7 +112,8 @@ write_histogram (GString *to, const char *command, const Histogram *h)
 void
 metrics_write (Metrics *m, GString *to)
 {
-	static const char *const log_ons[] = {[LOG_ON_GOOD] = "result=\"good\"", [LOG_ON_BAD] = "result=\"bad\""};
+	static const char *const log_ons[] = {[LOG_ON_GOOD] = "result=\"good\"", [LOG_ON_BAD] = "result=\"bad\"",
+	                                     [LOG_ON_DELAYED] = "result=\"delayed\"", [LOG_ON_OVER_LIMIT] = "result=\"over-limit\""};
 	g_mutex_lock (&m->lock);
 	metrics_write_head (to, "outpost_log_ons_total", "counter", "Log-ons by how they ended.");
 	for (guint i = 0; i < N_LOG_ONS; i++)

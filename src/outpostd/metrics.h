@@ -8,7 +8,7 @@ Metrics *metrics_new (void);
 void metrics_free (Metrics *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Metrics, metrics_free)
 
-typedef enum { LOG_ON_GOOD, LOG_ON_BAD, N_LOG_ONS } LogOnResult;
+typedef enum { LOG_ON_GOOD, LOG_ON_BAD, LOG_ON_DELAYED /* not looked at */, LOG_ON_OVER_LIMIT, N_LOG_ONS } LogOnResult;
 void metrics_log_on (Metrics *m, LogOnResult result);
 /* @command is a constant, one of a few. */
 void metrics_command (Metrics *m, const char *command, gint64 microseconds);

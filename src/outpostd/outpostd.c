@@ -118,7 +118,7 @@ static gboolean
 listen_and_serve (Running *r, GError **error)
 {
 	Host *h = r->host;
-	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics};
+	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics, .backoff = r->control.backoff};
 	Delivery delivery = {.host = h, .metrics = r->page.metrics};
 	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max,
 	                                     .ran = log_on_count_command, .tls = TRUE};
@@ -141,6 +141,7 @@ serve (Host *h, Cancel *cancel, GError **error)
 {
 	g_autoptr (GPtrArray) listening = g_ptr_array_new_with_free_func (g_free);
 	g_autoptr (Metrics) metrics = metrics_new ();
+	g_autoptr (Backoff) backoff = backoff_new ((guint) h->log_on_delay_max);
 	g_autoptr (ServerTls) tls = server_tls_new (h->certificate, h->key, error);
 	g_autoptr (ImapdPool) pool = tls ? imapd_pool_new (NULL, NULL, error) : NULL;
 	g_autoptr (Server) server = pool ? server_new ((guint) h->connections, (guint) h->per_address, error) : NULL;
@@ -149,7 +150,8 @@ serve (Host *h, Cancel *cancel, GError **error)
 		return FALSE;
 	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
 	Running r = {.host = h, .tls = tls, .pool = pool, .server = server, .asked = asked, .cancel = cancel,
-	             .control = {.host = h, .server = server, .metrics = metrics, .listening = listening, .since = now},
+	             .control = {.host = h, .server = server, .metrics = metrics, .backoff = backoff, .listening = listening,
+	                         .since = now},
 	             .page = {.server = server, .metrics = metrics, .since = now}};
 	g_mutex_init (&r.control.lock);
 	gboolean ok = listen_and_serve (&r, error);

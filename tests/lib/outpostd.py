@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A mailbox server of our own: outpostd in a folder of its own, on free ports of loopback."""
 import imaplib
+import json
 import os
+import re
 import signal
 import smtplib
 import ssl
 import subprocess
+import time
+import urllib.request
 
 from dovecot import free_port, wait_for_port
 from outpost import find_binary
@@ -34,6 +38,16 @@ class Server:
     def create(self, address, password, *words):
         return self.ctl("mailbox", "create", address, "--password-command", f"printf %s {password}", *words)
 
+    def lines(self, *words):
+        """What the running server answers."""
+        return [json.loads(line) for line in self.ctl(*words, "--json").splitlines()]
+
+    def configure(self, old, new):
+        path = os.path.join(self.folder, "outpostd.conf")
+        text = open(path).read()
+        assert old in text
+        open(path, "w").write(text.replace(old, new))
+
     def __enter__(self):
         self.log = open(os.path.join(self.folder, "log"), "ab")
         self.process = subprocess.Popen([os.path.join(BUILD, "outpostd", "outpostd"), "--dir", self.folder], stderr=self.log, env=self.environment)
@@ -52,3 +66,28 @@ class Server:
         client = imaplib.IMAP4_SSL("localhost", self.imaps, ssl_context=ssl.create_default_context(cafile=self.folder + "/tls/certificate.pem"))
         client.login(user, password)
         return client
+
+
+def wait_until(true, seconds=10):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def metrics(port):
+    """{name and labels: number} of what Prometheus would take."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        text = page.read().decode()
+    kinds, found = {}, {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            kinds[line.split()[2]] = line.split()[3]
+        elif not line.startswith("#"):
+            name, number = line.rsplit(" ", 1)
+            base = re.sub(r"_(bucket|sum|count)$", "", name.split("{")[0])
+            assert name not in found and (base in kinds or name.split("{")[0] in kinds), line
+            found[name] = float(number)
+    assert set(kinds.values()) == {"counter", "gauge", "histogram"}
+    return found

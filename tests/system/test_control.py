@@ -9,22 +9,10 @@ import socket
 import ssl
 import stat
 import subprocess
-import time
-import urllib.request
 
 import pytest
 from dovecot import free_port
-
-
-def lines(made, *words):
-    return [json.loads(line) for line in made.ctl(*words, "--json").splitlines()]
-
-
-def wait_until(true, seconds=10):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+from outpostd import metrics, wait_until
 
 
 def ask(made, octets):
@@ -37,18 +25,11 @@ def ask(made, octets):
         return b"".join(iter(lambda: s.recv(65536), b""))
 
 
-def configure(made, old, new):
-    path = os.path.join(made.folder, "outpostd.conf")
-    text = open(path).read()
-    assert old in text
-    open(path, "w").write(text.replace(old, new))
-
-
 def test_status_tells_what_runs(made):
     with made:
         client = made.log_on("alice", "wonderland")
         other = imaplib.IMAP4("localhost", made.imap)
-        one, = lines(made, "status")
+        one, = made.lines("status")
         assert one["sessions"] == {"imap": 1, "imaps": 1} and one["loggedOn"] == 1
         assert one["folder"] == made.folder and one["name"] == "localhost" and one["version"]
         assert one["listening"] == [f"imap 127.0.0.1:{made.imap}", f"imaps 127.0.0.1:{made.imaps}", f"lmtp {made.folder}/lmtp.sock"]
@@ -58,7 +39,7 @@ def test_status_tells_what_runs(made):
         assert "up since" in said and f"listening: imaps 127.0.0.1:{made.imaps}" in said
         client.logout()
         other.logout()
-        wait_until(lambda: lines(made, "status")[0]["sessions"] == {})
+        wait_until(lambda: made.lines("status")[0]["sessions"] == {})
 
 
 def test_who_tells_of_each_session(made):
@@ -68,7 +49,7 @@ def test_who_tells_of_each_session(made):
         bob = imaplib.IMAP4("localhost", made.imap)
         bob.login("bob", "builder")
         stranger = imaplib.IMAP4("localhost", made.imap)
-        by_user = {line["user"]: line for line in lines(made, "who")}
+        by_user = {line["user"]: line for line in made.lines("who")}
         assert set(by_user) == {"alice@example.org", "bob@example.org", None}
         assert len({line["id"] for line in by_user.values()}) == 3
         a, b = by_user["alice@example.org"], by_user["bob@example.org"]
@@ -76,7 +57,7 @@ def test_who_tells_of_each_session(made):
         assert (b["protocol"], b["tls"], b["folder"]) == ("imap", False, None) and 0 <= b["idle"] < 60
         alice.unselect()
         made.ctl("mailbox", "rename", "alice@example.org", "alicia@example.org")
-        renamed = [line for line in lines(made, "who") if line["protocol"] == "imaps"][0]
+        renamed = [line for line in made.lines("who") if line["protocol"] == "imaps"][0]
         assert (renamed["user"], renamed["folder"]) == ("alicia@example.org", None)
         said = made.ctl("who").splitlines()
         assert len(said) == 4 and any("bob@example.org" in line and "127.0.0.1" in line for line in said)
@@ -88,12 +69,12 @@ def test_kick_ends_a_session_or_all_of_a_user(made):
     with made:
         alices = [made.log_on("alice", "wonderland") for _ in range(3)]
         bob = made.log_on("bob", "builder")
-        ids = [line["id"] for line in lines(made, "who") if line["user"] == "alice@example.org"]
+        ids = [line["id"] for line in made.lines("who") if line["user"] == "alice@example.org"]
         assert "1 session ended" in made.ctl("kick", str(ids[0]))
-        wait_until(lambda: len(lines(made, "who")) == 3)
+        wait_until(lambda: len(made.lines("who")) == 3)
         assert alices[0].readline() == b"* BYE an administrator ended this session\r\n"
-        assert lines(made, "kick", "alice")[0] == {"kicked": 2}
-        wait_until(lambda: [line["user"] for line in lines(made, "who")] == ["bob@example.org"])
+        assert made.lines("kick", "alice")[0] == {"kicked": 2}
+        wait_until(lambda: [line["user"] for line in made.lines("who")] == ["bob@example.org"])
         assert bob.noop()[0] == "OK"
         assert "alice@example.org has no session" in made.ctl("kick", "alice", code=3)
         assert "no mailbox nobody" in made.ctl("kick", "nobody", code=3)
@@ -121,22 +102,22 @@ def test_reload_takes_a_new_certificate_and_limits_and_drops_nobody(made):
         assert "can't be used" in made.ctl("reload", code=2)  # a certificate without its key
         assert fingerprint(made) == before
         os.rename(tls + "/new-key.pem", tls + "/key.pem")
-        configure(made, "#connections-per-address = 100", "connections-per-address = 2")
-        configure(made, "name = localhost", "name = mail.example.org")
+        made.configure("#connections-per-address = 100", "connections-per-address = 2")
+        made.configure("name = localhost", "name = mail.example.org")
         said = made.ctl("reload")
         assert "certificate was read" in said
         assert "In use from now on: [server] connections-per-address: 100 -> 2" in said and "Needs a restart: [server] name: localhost -> mail.example.org" in said
         assert fingerprint(made) != before
         assert client.noop()[0] == "OK"
-        wait_until(lambda: len(lines(made, "who")) == 1)
+        wait_until(lambda: len(made.lines("who")) == 1)
         second = imaplib.IMAP4("localhost", made.imap)
         with pytest.raises(imaplib.IMAP4.error, match="too many connections"):
             imaplib.IMAP4("localhost", made.imap)
-        again = lines(made, "reload")[0]
+        again = made.lines("reload")[0]
         assert again["inUse"] == [] and len(again["restart"]) == 1
-        configure(made, "connections-per-address = 2", "connections-per-address = many")
+        made.configure("connections-per-address = 2", "connections-per-address = many")
         assert "must be a number" in made.ctl("reload", code=2)
-        configure(made, "connections-per-address = many", "#")
+        made.configure("connections-per-address = many", "#")
         made.ctl("reload")
         for one in (client, second, imaplib.IMAP4("localhost", made.imap)):
             one.logout()
@@ -148,7 +129,7 @@ def test_without_a_server_the_next_step_is_told(made):
     with made:
         pass
     assert "outpostd --dir" in made.ctl("status", code=3)
-    configure(made, "listen = control.sock", "listen =")
+    made.configure("listen = control.sock", "listen =")
     assert "[control]" in made.ctl("status", code=2)
     with made:
         assert not os.path.exists(os.path.join(made.folder, "control.sock"))
@@ -179,27 +160,9 @@ def test_another_user_is_not_answered(made):
         assert json.loads(done.stdout)["error"] == "this socket is another user's", done
 
 
-def metrics(port):
-    """{name and labels: number} of what Prometheus would take."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
-        assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        text = page.read().decode()
-    kinds, found = {}, {}
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            kinds[line.split()[2]] = line.split()[3]
-        elif not line.startswith("#"):
-            name, number = line.rsplit(" ", 1)
-            base = re.sub(r"_(bucket|sum|count)$", "", name.split("{")[0])
-            assert name not in found and (base in kinds or name.split("{")[0] in kinds), line
-            found[name] = float(number)
-    assert set(kinds.values()) == {"counter", "gauge", "histogram"}
-    return found
-
-
 def test_metrics_count_what_happens(made):
     port = free_port()
-    configure(made, "#listen = 127.0.0.1:9143", f"listen = 127.0.0.1:{port}")
+    made.configure("#listen = 127.0.0.1:9143", f"listen = 127.0.0.1:{port}")
     with made, made.lmtp() as lmtp:
         before = metrics(port)
         assert before['outpost_connections{service="imaps"}'] == 0
@@ -217,11 +180,11 @@ def test_metrics_count_what_happens(made):
         counts = {re.search('"(.*)"', name).group(1): n for name, n in after.items() if "_seconds_count" in name}
         assert counts["LOGIN"] == 2 and counts["SELECT"] == counts["NOOP"] == 1
         assert after['outpost_command_duration_seconds_bucket{command="SELECT",le="+Inf"}'] == 1
-        assert lines(made, "status")[0]["deliveries"] == 1 and "metrics 127.0.0.1" in made.ctl("status")
+        assert made.lines("status")[0]["deliveries"] == 1 and "metrics 127.0.0.1" in made.ctl("status")
         assert "alice" not in str(after)
         client.logout()
 
 
 def test_metrics_are_this_machines_alone(made):
-    configure(made, "#listen = 127.0.0.1:9143", "listen = 0.0.0.0:9143")
+    made.configure("#listen = 127.0.0.1:9143", "listen = 0.0.0.0:9143")
     assert "only addresses of this machine" in made.run("outpostd", code=2)

@@ -141,3 +141,13 @@ SyncState *
         subprocess.run(["mbsync", "-c", str(tmp_path / "rc"), "all"], check=True, timeout=60)
         assert len(list((tmp_path / "mail" / "INBOX" / "new").iterdir())) == 1
     assert "by=SCRAM-SHA-256" in log_of(made) and "by=password" not in log_of(made)
+
+
+def test_what_a_client_sends_is_one_line_of_the_log(made):
+    with made:
+        client = imaplib.IMAP4("localhost", made.imap)
+        name = b"x\r\nlog-on: mailbox=alice@example.org\x1b[2J"
+        client.send(b"a LOGIN {%d+}\r\n%s x\r\n" % (len(name), name))
+        assert client.readline().startswith(b"a NO [AUTHENTICATIONFAILED]")
+        client.logout()
+    assert re.search(r"(?m)^log-on: refused: .*x\?\?log-on: mailbox=alice@example.org\?\[2J", log_of(made)) and "\x1b" not in log_of(made)
