@@ -226,6 +226,13 @@ remove_store (const char *path)
 	}
 }
 
+void
+host_remove_store (const Host *h, const char *id)
+{
+	g_autofree char *path = host_store_path (h, id);
+	remove_store (path);
+}
+
 /* The store first: a row of the directory without one would be a mailbox that can't be opened, one without a row is nobody's. */
 gboolean
 host_create_mailbox (Host *h, const char *address, guint64 quota, guint roles, GError **error)

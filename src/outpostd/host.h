@@ -7,6 +7,8 @@
 #include "directory.h"
 #include "store.h"
 
+#define HOST_KEPT_DAYS 30 /* what was removed or deleted */
+
 typedef struct {
 	char *folder, *name; /* name: the server's, for greetings and Received fields */
 	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; NULL: not served */
@@ -35,3 +37,5 @@ Directory *host_directory (Host *h, GError **error);
 char *host_store_path (const Host *h, const char *id);
 /* A mailbox with a store and the folders that people expect. */
 gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint roles, GError **error);
+/* What there is of it; for ids that the directory does not have. */
+void host_remove_store (const Host *h, const char *id);

@@ -2,14 +2,13 @@
 /* outpostctl: mailboxes, aliases and domains of a mailbox server, while it runs or not, and the running server itself. */
 #include "ctl.h"
 #include "secret.h"
+#include "sweep.h"
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
-#define KEPT_DAYS 30
-
 static char *folder, *quota_option, *password_command;
-static gboolean admin, deleted_too, keep_alias, json, version;
+static gboolean admin, deleted_too, keep_alias, json, dry_run, version;
 
 static const GOptionEntry options[] = {
 	{"dir", 'd', 0, G_OPTION_ARG_FILENAME, &folder, "The server's folder (/srv/mail)", "DIR"},
@@ -18,6 +17,7 @@ static const GOptionEntry options[] = {
 	{"admin", 0, 0, G_OPTION_ARG_NONE, &admin, "mailbox create: of an administrator", NULL},
 	{"deleted", 0, 0, G_OPTION_ARG_NONE, &deleted_too, "mailbox list: the deleted ones, which are kept for 30 days", NULL},
 	{"keep-alias", 0, 0, G_OPTION_ARG_NONE, &keep_alias, "mailbox rename: mail to the old address still arrives", NULL},
+	{"dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "purge: only tell what would go", NULL},
 	{"json", 0, 0, G_OPTION_ARG_NONE, &json, "status, who, kick, reload: lines of JSON, as the server sends them", NULL},
 	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
 	{NULL},
@@ -138,7 +138,7 @@ mailbox_delete (Ctl *c, GError **error)
 {
 	if (!directory_mailbox_delete (c->d, c->args[0], error))
 		return FALSE;
-	printf ("The mailbox %s takes no mail and no log-on any more; it is kept for %d days: outpostctl mailbox list --deleted\n", c->args[0], KEPT_DAYS);
+	printf ("The mailbox %s takes no mail and no log-on any more; it is kept for %d days: outpostctl mailbox list --deleted\n", c->args[0], HOST_KEPT_DAYS);
 	return TRUE;
 }
 
@@ -190,6 +190,38 @@ alias_list (Ctl *c, GError **error)
 	return all != NULL;
 }
 
+typedef struct {
+	guint failures, mailboxes;
+	guint64 messages;
+} Purged;
+
+static void
+print_purged (gpointer data, const DirectoryMailbox *m, gboolean whole, guint64 messages, const GError *error)
+{
+	Purged *p = data;
+	const char *verb = dry_run ? "would go" : "gone";
+	p->failures += error != NULL;
+	p->mailboxes += whole;
+	p->messages += messages;
+	if (error)
+		fprintf (stderr, "outpostctl: %s: %s\n", m->address, error->message);
+	else if (whole)
+		printf ("%s (%s): the mailbox %s\n", m->address, m->id, verb);
+	else
+		printf ("%s: %" G_GUINT64_FORMAT " message%s %s\n", m->address, messages, messages == 1 ? "" : "s", verb);
+}
+
+static gboolean
+purge (Ctl *c, GError **error)
+{
+	Purged p = {0};
+	if (!sweep_run (c->host, g_get_real_time () / G_USEC_PER_SEC, dry_run ? SWEEP_DRY : 0, NULL, print_purged, &p, error))
+		return FALSE;
+	if (p.mailboxes + p.messages + p.failures == 0)
+		printf ("Nothing was removed or deleted more than %d days ago.\n", HOST_KEPT_DAYS);
+	return p.failures == 0 || error_fail (error, ERROR_CORRUPT, "%u mailbox%s could not be looked through", p.failures, p.failures == 1 ? "" : "es");
+}
+
 static const struct {
 	const char *noun, *verb /* NULL: the noun is all */, *arguments, *what;
 	guint min, max;
@@ -211,6 +243,7 @@ static const struct {
 	{"alias", "add", "ALIAS TARGET", "mail to ALIAS goes to TARGET; several are possible", 2, 2, alias_add},
 	{"alias", "remove", "ALIAS [TARGET]", "one of them, or all", 1, 2, alias_remove},
 	{"alias", "list", "", "all aliases", 0, 0, alias_list},
+	{"purge", NULL, "", "drop what was removed or deleted 30 days ago, as the server does each day", 0, 0, purge},
 	{"status", NULL, "", "of the running server", 0, 0, server_status},
 	{"who", NULL, "", "its sessions", 0, 0, server_who},
 	{"kick", NULL, "ID|ADDRESS", "end a session, or all of a mailbox", 1, 1, server_kick},
@@ -220,7 +253,7 @@ static const struct {
 static char *
 words_of (guint i)
 {
-	return g_strconcat (verbs[i].noun, verbs[i].verb ? " " : "", verbs[i].verb ? verbs[i].verb : "", " ", verbs[i].arguments, NULL);
+	return g_strchomp (g_strconcat (verbs[i].noun, verbs[i].verb ? " " : "", verbs[i].verb ? verbs[i].verb : "", " ", verbs[i].arguments, NULL));
 }
 
 static char *

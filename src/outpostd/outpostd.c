@@ -4,13 +4,16 @@
 #include "deliver.h"
 #include "log-on.h"
 #include "metrics-page.h"
+#include "sweep.h"
 #include "server-imap.h"
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #define ADMINISTRATORS_MAX 20
+#define DAY_MS (24 * 3600 * 1000)
 
 static char *folder = NULL, *domain_option, *name_option, *user_option;
 static gboolean version;
@@ -83,6 +86,33 @@ answer_thread (gpointer data)
 	return NULL;
 }
 
+static void
+log_swept (gpointer data, const DirectoryMailbox *m, gboolean whole, guint64 messages, const GError *error)
+{
+	if (error)
+		g_message ("purge: mailbox=%s: %s", m->address, error->message);
+	else if (whole)
+		g_message ("purge: mailbox=%s id=%s, deleted %d days ago", m->address, m->id, HOST_KEPT_DAYS);
+	else
+		g_message ("purge: mailbox=%s messages=%" G_GUINT64_FORMAT, m->address, messages);
+}
+
+/* At the start, then each day. */
+static gpointer
+sweep_thread (gpointer data)
+{
+	Running *r = data;
+	struct pollfd wait = {cancel_fd (r->cancel), POLLIN, 0};
+	while (!cancel_is_triggered (r->cancel)) {
+		g_autoptr (GError) error = NULL;
+		gboolean ok = sweep_run (r->host, g_get_real_time () / G_USEC_PER_SEC, SWEEP_DAILY, r->cancel, log_swept, NULL, &error);
+		if (!ok && !error_is (error, ERROR_CANCELLED))
+			g_message ("purge: %s", error->message);
+		poll (&wait, 1, DAY_MS);
+	}
+	return NULL;
+}
+
 /* As the user that mail belongs to, whom the socket then belongs to, too. */
 static gboolean
 listen_to_administrator (Running *r, GError **error)
@@ -107,10 +137,11 @@ serve_until (Running *r, GError **error)
 	if (!host_become_user (r->host, error) || !host_directory (r->host, error) || !listen_to_prometheus (r, error) ||
 	    !listen_to_administrator (r, error))
 		return FALSE;
-	GThread *answering = g_thread_new ("answering", answer_thread, r);
+	GThread *answering = g_thread_new ("answering", answer_thread, r), *sweeping = g_thread_new ("sweeping", sweep_thread, r);
 	gboolean ok = server_run (r->server, r->cancel, error);
 	cancel_trigger (r->cancel); /* if it failed */
 	g_thread_join (answering);
+	g_thread_join (sweeping);
 	return ok;
 }
 
