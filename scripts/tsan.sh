@@ -21,10 +21,14 @@ for test in sync/test-moved sync/test-pushes sync/test-guard sync/test-watch sea
 	fi
 done
 
-cat >"$build/outpost-tsan" <<END
+mkdir -p "$build/tsan/cli" "$build/tsan/outpostd"
+for program in cli/outpost outpostd/outpostd outpostd/outpostctl; do
+	cat >"$build/tsan/$program" <<END
 #!/bin/sh
-LD_PRELOAD="$preload" G_SLICE=always-malloc TSAN_OPTIONS="$TSAN_OPTIONS" exec "$build/src/cli/outpost" "\$@"
+LD_PRELOAD="$preload" G_SLICE=always-malloc TSAN_OPTIONS="$TSAN_OPTIONS" exec "$build/src/$program" "\$@"
 END
-chmod 755 "$build/outpost-tsan"
-OUTPOST=$build/outpost-tsan /usr/bin/python3 -m pytest -q tests/system/test_tunnel.py tests/system/test_serve.py tests/system/test_cli.py \
+	chmod 755 "$build/tsan/$program"
+done
+OUTPOST=$build/tsan/cli/outpost /usr/bin/python3 -m pytest -q tests/system/test_tunnel.py tests/system/test_serve.py tests/system/test_cli.py \
 	-k "deflated or one_of_its or watch or idle or sessions or hold_nobody or interrupt"
+OUTPOST=$build/tsan/cli/outpost /usr/bin/python3 -m pytest -q tests/system/test_control.py tests/system/test_limits.py tests/system/test_purge.py

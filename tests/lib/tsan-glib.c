@@ -143,3 +143,11 @@ g_thread_pool_push (GThreadPool *pool, gpointer item, GError **error)
 	__tsan_release (&pushed);
 	return real (pool, item, error);
 }
+
+void
+g_thread_pool_free (GThreadPool *pool, gboolean immediate, gboolean wait)
+{
+	REAL (g_thread_pool_free);
+	real (pool, immediate, wait);
+	__tsan_acquire (&pushed);
+}
