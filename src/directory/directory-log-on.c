@@ -51,12 +51,13 @@ find_keys (DirectoryLogOn *l)
 	const char *name = gsasl_property_fast (l->session, GSASL_AUTHID);
 	if (!name || !directory_scram (l->d, name, l->mechanism, &l->keys, &l->error))
 		return FALSE;
-	if (!l->keys.stored_key) {
-		l->keys.stored_key = random_key (l);
-		l->keys.server_key = random_key (l);
-	}
-	if (!l->keys.stored_key || !l->keys.server_key)
+	g_autofree char *stored = random_key (l), *server = random_key (l); /* for everybody, as they take time */
+	if (!stored || !server)
 		return error_fail (&l->error, ERROR_IO, "the system gives no random numbers");
+	if (!l->keys.stored_key) {
+		l->keys.stored_key = g_steal_pointer (&stored);
+		l->keys.server_key = g_steal_pointer (&server);
+	}
 	return set_keys (l) || error_fail (&l->error, ERROR_IO, "%s can't be set up", l->mechanism);
 }
 

@@ -115,7 +115,8 @@ matches (const char *prepared, const char *hash)
 static DirectoryMailbox *
 may_log_on (Directory *d, const char *name, gint64 number, GError **error)
 {
-	g_autoptr (DirectoryMailbox) m = number ? mailbox_by_number (d, number, error) : NULL;
+	g_autoptr (GError) none = NULL;
+	g_autoptr (DirectoryMailbox) m = mailbox_by_number (d, number, number ? error : &none); /* of nobody, too: it takes time */
 	if (!number)
 		error_fail (error, ERROR_NO_PERMISSION, "there is no mailbox %s", name);
 	else if (m && m->deleted)
@@ -197,7 +198,10 @@ directory_scram (Directory *d, const char *name, const char *mechanism, Director
 	if (!mailbox_number (d, name, &number, error) || !verifier (d, number, mechanism, &value, error))
 		return FALSE;
 	g_autoptr (GError) no = NULL;
-	g_autoptr (DirectoryMailbox) m = may_log_on (d, name, number, &no);
+	g_autofree char *made_up = made_up_salt (d, name, mechanism, error); /* for everybody, as it takes time */
+	g_autoptr (DirectoryMailbox) m = made_up ? may_log_on (d, name, number, &no) : NULL;
+	if (!made_up)
+		return FALSE;
 	if (!m && !error_is (no, ERROR_NO_PERMISSION)) {
 		g_propagate_error (error, g_steal_pointer (&no));
 		return FALSE;
@@ -208,6 +212,6 @@ directory_scram (Directory *d, const char *name, const char *mechanism, Director
 		                        (guint) g_ascii_strtoull (parts[0], NULL, 10)};
 		return TRUE;
 	}
-	*out = (DirectoryScram){.salt = made_up_salt (d, name, mechanism, error), .rounds = ROUNDS};
-	return out->salt != NULL;
+	*out = (DirectoryScram){.salt = g_steal_pointer (&made_up), .rounds = ROUNDS};
+	return TRUE;
 }
