@@ -1,6 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver.h"
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <string.h>
+
+/* Whoever finds nobody storing into a mailbox stores for all who wait for that, in one transaction: one commit makes many letters durable, and
+ * nobody waits for more company than there is. */
+
+#define TOGETHER 100   /* letters in one transaction */
+#define KEPT_OPEN 64   /* stores of mailboxes that nothing comes for at the moment */
+
+typedef struct {
+	Prepared *prepared;
+	GError *error;
+	gboolean done;
+} Letter;
+
+typedef struct {
+	char *path;
+	GQueue waiting;  /* Letter */
+	guint users;     /* threads that wait here, or store */
+	gboolean stored; /* by one of them, now: what follows is its own */
+	Store *store;    /* NULL: not open */
+	dev_t device;
+	ino_t inode;
+} Box;
+
+struct Delivery {
+	Host *host;
+	Metrics *metrics;
+	GMutex lock; /* guards what follows, and the boxes */
+	GCond change;
+	GHashTable *boxes; /* by id */
+	guint idle;
+};
 
 /* ---- Whom ---- */
 
@@ -54,18 +87,158 @@ find (gpointer data, const char *address, gpointer *recipient_out, GError **erro
 
 /* ---- Storing ---- */
 
-static gboolean
-store_one (Host *h, const DirectoryMailbox *m, Prepared *p, GError **error)
+static void
+box_free (gpointer data)
 {
-	g_autofree char *path = host_store_path (h, m->id);
-	g_autoptr (Store) s = store_open (path, 0, error);
-	g_autoptr (Folder) inbox = s ? store_folder_by_path (s, "INBOX", error) : NULL;
-	gint64 message;
-	gboolean ok = inbox && store_begin (s, error) && store_add_message (s, p, inbox->id, &message, error) &&
-	              store_place (s, inbox->id, message, 0, NULL, FALSE, 0, NULL, error) && store_commit (s, error);
-	if (s)
-		store_rollback (s);
+	Box *b = data;
+	store_close (b->store);
+	g_free (b->path);
+	g_free (b);
+}
+
+/* Another file may be at its place: of a mailbox that was restored. */
+static gboolean
+box_open (Box *b, GError **error)
+{
+	GStatBuf now;
+	gboolean there = g_stat (b->path, &now) == 0;
+	if (b->store && there && now.st_dev == b->device && now.st_ino == b->inode)
+		return TRUE;
+	g_clear_pointer (&b->store, store_close);
+	b->store = store_open (b->path, 0, error);
+	if (!b->store || g_stat (b->path, &now) != 0)
+		return b->store != NULL && error_set_errno (error, errno, "looking at %s", b->path);
+	b->device = now.st_dev;
+	b->inode = now.st_ino;
+	return TRUE;
+}
+
+static gboolean
+add_letters (Store *s, GPtrArray *letters, GError **error)
+{
+	gint64 inbox = store_folder_child (s, 0, "INBOX"), message;
+	if (!inbox)
+		return error_fail (error, ERROR_NOT_FOUND, "the mailbox has no INBOX");
+	for (guint i = 0; i < letters->len; i++)
+		if (!store_add_message (s, ((Letter *) letters->pdata[i])->prepared, inbox, &message, error) ||
+		    !store_place (s, inbox, message, 0, NULL, FALSE, 0, NULL, error))
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean
+store_together (Box *b, GPtrArray *letters, GError **error)
+{
+	gboolean ok = box_open (b, error) && store_begin (b->store, error) && add_letters (b->store, letters, error) && store_commit (b->store, error);
+	if (b->store)
+		store_rollback (b->store);
 	return ok;
+}
+
+/* If one can't be stored, the others don't suffer for it. */
+static void
+store_letters (Box *b, GPtrArray *letters)
+{
+	if (letters->len > 1 && store_together (b, letters, NULL))
+		return;
+	for (guint i = 0; i < letters->len; i++) {
+		Letter *letter = letters->pdata[i];
+		g_autoptr (GPtrArray) alone = g_ptr_array_new ();
+		g_ptr_array_add (alone, letter);
+		store_together (b, alone, &letter->error);
+	}
+}
+
+/* With the lock. */
+static Box *
+box_of (Delivery *d, const char *id)
+{
+	Box *b = g_hash_table_lookup (d->boxes, id);
+	if (!b) {
+		b = g_new0 (Box, 1);
+		b->path = host_store_path (d->host, id);
+		g_hash_table_insert (d->boxes, g_strdup (id), b);
+	} else
+		d->idle -= b->users == 0;
+	b->users++;
+	return b;
+}
+
+/* With the lock. Any of those that wait for nothing goes, when they are too many. */
+static void
+box_leave (Delivery *d, Box *b)
+{
+	GHashTableIter it;
+	gpointer id, idle;
+	if (--b->users > 0 || ++d->idle <= KEPT_OPEN)
+		return;
+	g_hash_table_iter_init (&it, d->boxes);
+	while (g_hash_table_iter_next (&it, &id, &idle))
+		if (((Box *) idle)->users == 0) {
+			g_hash_table_iter_remove (&it);
+			d->idle--;
+			return;
+		}
+}
+
+/* With the lock, which it leaves meanwhile. */
+static void
+store_waiting (Delivery *d, Box *b)
+{
+	g_autoptr (GPtrArray) letters = g_ptr_array_new ();
+	while (letters->len < TOGETHER && !g_queue_is_empty (&b->waiting))
+		g_ptr_array_add (letters, g_queue_pop_head (&b->waiting));
+	b->stored = TRUE;
+	g_mutex_unlock (&d->lock);
+	store_letters (b, letters);
+	g_mutex_lock (&d->lock);
+	b->stored = FALSE;
+	for (guint i = 0; i < letters->len; i++)
+		((Letter *) letters->pdata[i])->done = TRUE;
+	g_cond_broadcast (&d->change);
+}
+
+static gboolean
+store_one (Delivery *d, const DirectoryMailbox *m, Prepared *p, GError **error)
+{
+	Letter letter = {p, NULL, FALSE};
+	g_mutex_lock (&d->lock);
+	Box *b = box_of (d, m->id);
+	g_queue_push_tail (&b->waiting, &letter);
+	while (!letter.done) {
+		if (b->stored)
+			g_cond_wait (&d->change, &d->lock);
+		else
+			store_waiting (d, b);
+	}
+	box_leave (d, b);
+	g_mutex_unlock (&d->lock);
+	if (letter.error)
+		g_propagate_error (error, letter.error);
+	return !letter.error;
+}
+
+Delivery *
+delivery_new (Host *host, Metrics *metrics)
+{
+	Delivery *d = g_new0 (Delivery, 1);
+	d->host = host;
+	d->metrics = metrics;
+	g_mutex_init (&d->lock);
+	g_cond_init (&d->change);
+	d->boxes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, box_free);
+	return d;
+}
+
+void
+delivery_free (Delivery *d)
+{
+	if (!d)
+		return;
+	g_hash_table_unref (d->boxes);
+	g_cond_clear (&d->change);
+	g_mutex_clear (&d->lock);
+	g_free (d);
 }
 
 static void
@@ -82,7 +255,7 @@ deliver (gpointer data, LmtpdMessage *message, gpointer *recipients, guint n, GE
 			const DirectoryMailbox *m = mailboxes->pdata[k];
 			if (g_hash_table_contains (done, m->id)) /* two addresses of one person */
 				continue;
-			if (store_one (d->host, m, p, &results[i]))
+			if (store_one (d, m, p, &results[i]))
 				g_hash_table_add (done, m->id);
 			metrics_delivery (d->metrics, !results[i], size);
 			g_message ("lmtp: message=%s mailbox=%s %s", lmtpd_message_id (message), m->address, results[i] ? results[i]->message : "delivered");

@@ -150,11 +150,11 @@ listen_and_serve (Running *r, GError **error)
 {
 	Host *h = r->host;
 	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics, .backoff = r->control.backoff};
-	Delivery delivery = {.host = h, .metrics = r->page.metrics};
+	g_autoptr (Delivery) delivery = delivery_new (h, r->page.metrics);
 	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max,
 	                                     .ran = log_on_count_command, .tls = TRUE};
 	ServerImap imap = {&imap_settings, NULL};
-	LmtpdSettings lmtp = deliver_settings (&delivery);
+	LmtpdSettings lmtp = deliver_settings (delivery);
 	const ServerLimits limits = control_limits (h);
 	const ServerService services[] = {{.name = "imap", .protocol = &server_imap, .data = &imap, .tls = r->tls},
 	                                  {.name = "imaps", .protocol = &server_imap, .data = &imap, .tls = r->tls, .tls_at_once = TRUE},

@@ -5,6 +5,8 @@ import os
 import re
 import smtplib
 import ssl
+import threading
+import time
 
 import pytest
 
@@ -110,3 +112,59 @@ def test_errors_name_the_thing_and_the_next_step(made):
     with open(os.path.join(made.folder, "outpostd.conf"), "a") as file:
         file.write("[imaps]\nlisen = 1\n")
     assert "section [imaps] knows no 'lisen'" in made.ctl("mailbox", "list", code=2)
+
+
+@pytest.mark.parametrize("users", [1, 4])
+def test_what_was_answered_is_there_once_though_the_server_is_killed_at_that_moment(made, users):
+    """Letters for one mailbox that come at the same time are stored together."""
+    names, answered, lock = [f"user{i}@example.org" for i in range(users)], [], threading.Lock()
+    for name in names:
+        made.create(name, "wonderland")
+
+    def send(number):
+        name = names[number % users]
+        try:
+            lmtp = made.lmtp()
+            for i in range(1000):
+                subject = f"letter {number}.{i}"
+                lmtp.sendmail("a@elsewhere.example", [name], f"Subject: {subject}\r\n\r\n.\r\n")
+                with lock:
+                    answered.append((name, subject))
+        except (OSError, smtplib.SMTPException):
+            pass
+
+    made.__enter__()
+    senders = [threading.Thread(target=send, args=(i,)) for i in range(8)]
+    for sender in senders:
+        sender.start()
+    while len(answered) < 150:
+        time.sleep(0.01)
+    made.process.kill()
+    made.process.wait()
+    for sender in senders:
+        sender.join()
+    with made:
+        found = []
+        for name in names:
+            client = made.log_on(name, "wonderland")
+            found += [(name, re.search(rb"Subject: (.*)\r\n", message).group(1).decode()) for message in octets(client)]
+            client.logout()
+    assert len(set(found)) == len(found) and set(answered) <= set(found)
+    assert len(found) <= len(answered) + 8
+
+
+def test_a_letter_that_can_not_be_stored_does_not_hold_up_those_beside_it(made):
+    """One mailbox's file is damaged while letters come for it and for another one."""
+    mail = os.path.join(made.folder, "mail")
+    others = set(os.listdir(mail))
+    made.create("broken@example.org", "wonderland")
+    name = next(name for name in set(os.listdir(mail)) - others if len(name) == 32)
+    with open(os.path.join(mail, name), "r+b") as store:
+        store.write(b"no database" * 100)
+    with made, made.lmtp() as lmtp:
+        lmtp.ehlo_or_helo_if_needed()
+        for _ in range(2):
+            lmtp.mail("a@elsewhere.example")
+            assert [lmtp.rcpt(name)[0] for name in ("broken@example.org", "alice@example.org")] == [250, 250]
+            assert [lmtp.data(MESSAGE)[0], lmtp.getreply()[0]] == [451, 250]
+        assert len(octets(made.log_on("alice", "wonderland"))) == 2
