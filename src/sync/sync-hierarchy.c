@@ -97,6 +97,24 @@ create_here (Tree *t, const FolderStep *step, GError **error)
 	return TRUE;
 }
 
+static const FolderBinding *
+binding_of_folder (Tree *t, gint64 folder)
+{
+	for (guint i = 0; i < t->bindings->len; i++)
+		if (((FolderBinding *) t->bindings->pdata[i])->folder == folder)
+			return t->bindings->pdata[i];
+	return NULL;
+}
+
+/* One that was made here meanwhile under its name is it. */
+static gboolean
+take_place_here (Tree *t, const RemoteFolder *r, gboolean *taken_out, GError **error)
+{
+	gint64 parent = folder_of_name (t, r->parent), id = store_folder_child (t->run->store, parent, r->leaf);
+	*taken_out = id && !binding_of_folder (t, id);
+	return !*taken_out || bind_as_listed (t, id, NULL, r, parent, r->leaf, error);
+}
+
 /* The folder comes back: what is bound to it stays bound to nothing, the remote is new again. */
 static gboolean
 restore_here (Tree *t, const FolderStep *step, GError **error)
@@ -105,8 +123,9 @@ restore_here (Tree *t, const FolderStep *step, GError **error)
 	                                         "It was restored with all its messages.\n", step->binding->base_name);
 	t->run->result->conflicts++;
 	sync_log_detail (t->run, "folder '%s' restored: it has new items at home", step->binding->base_name);
-	return store_unbind_folder (t->run->store, step->binding->folder, error) && create_here (t, step, error) &&
-	       sync_report (t->run, "Conflicts", "Folder restored", text, error);
+	gboolean taken;
+	return store_unbind_folder (t->run->store, step->binding->folder, error) && take_place_here (t, step->remote, &taken, error) &&
+	       (taken || create_here (t, step, error)) && sync_report (t->run, "Conflicts", "Folder restored", text, error);
 }
 
 static gboolean
@@ -321,15 +340,6 @@ step_here (Tree *t, const FolderStep *step, GError **error)
 	}
 }
 
-static const FolderBinding *
-binding_of_folder (Tree *t, gint64 folder)
-{
-	for (guint i = 0; i < t->bindings->len; i++)
-		if (((FolderBinding *) t->bindings->pdata[i])->folder == folder)
-			return t->bindings->pdata[i];
-	return NULL;
-}
-
 static gboolean
 reload_bindings (Tree *t, GError **error)
 {
@@ -389,8 +399,8 @@ create_home (Tree *t, const FolderStep *step, GError **error)
 	const Folder *f = step->folder;
 	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
 	g_autofree char *leaf = g_strdup (f->name), *name = NULL;
-	if (f->parent && (!parent || sync_is_absent (t->run, f->parent)))
-		return TRUE; /* its parent failed, or is gone at home and held */
+	if (binding_of_folder (t, f->id) || (f->parent && (!parent || sync_is_absent (t->run, f->parent))))
+		return TRUE; /* it came to be one that is there; or its parent failed, or is gone at home and held */
 	for (guint tries = 0;; tries++) {
 		GError *e = NULL;
 		sync_step ();
@@ -728,16 +738,33 @@ is_at_the_top (Tree *t, const FolderBinding *b)
 	return r && !r->parent && above && !b->folder_gone && g_ascii_strcasecmp (above->remote_name, "INBOX") == 0;
 }
 
+/* A folder that was made here under the name that another one has at home, and that the home knows nothing of, takes another name. */
+static gboolean
+clear_name (Tree *t, gint64 parent, const char *name, GError **error)
+{
+	gint64 other = store_folder_child (t->run->store, parent, name);
+	if (!other || binding_of_folder (t, other))
+		return TRUE;
+	g_autofree char *free = free_name (t->run->store, parent, name);
+	sync_log_detail (t->run, "folder '%s': the server has another one of that name; it is called '%s'", name, free);
+	return store_folder_rename (t->run->store, other, parent, free, error);
+}
+
 static gboolean
 bring_to_the_top (Tree *t, const FolderBinding *b, GError **error)
 {
-	g_autofree char *name = free_name (t->run->store, 0, b->base_name);
+	g_autoptr (Folder) f = store_folder (t->run->store, b->folder, error);
+	if (!f || !sync_begin (t->run, error))
+		return FALSE;
+	gboolean renamed = plan_renamed_here (b, f), ok = clear_name (t, 0, b->base_name, error);
+	g_autofree char *name = renamed ? g_strdup (b->base_name) : free_name (t->run->store, 0, b->base_name);
 	FolderBinding now = *b;
 	now.base_parent = 0;
 	now.base_name = name;
-	sync_log_detail (t->run, "the server has no folders below INBOX: 'INBOX/%s' is '%s'", b->base_name, name);
-	gboolean ok = sync_begin (t->run, error) && store_folder_rename (t->run->store, b->folder, 0, name, error) &&
-	              store_bind_folder (t->run->store, &now, error) && sync_commit (t->run, error);
+	if (!renamed)
+		sync_log_detail (t->run, "the server has no folders below INBOX: 'INBOX/%s' is '%s'", b->base_name, name);
+	ok = ok && (renamed || store_folder_rename (t->run->store, b->folder, 0, name, error)) && store_bind_folder (t->run->store, &now, error) &&
+	     sync_commit (t->run, error);
 	store_rollback (t->run->store);
 	return ok;
 }

@@ -21,12 +21,12 @@ match_here_new (void)
 }
 
 void
-match_here_part (GArray *from, gint64 folder, GArray *to)
+match_here_part (GArray *from, MatchHereFn which, gpointer data, GArray *to)
 {
 	guint kept = 0;
 	for (guint i = 0; i < from->len; i++) {
 		MatchHere h = g_array_index (from, MatchHere, i);
-		if (h.folder == folder)
+		if (which (data, &h))
 			g_array_append_val (to, h);
 		else
 			g_array_index (from, MatchHere, kept++) = h;

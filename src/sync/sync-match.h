@@ -24,8 +24,9 @@ typedef struct {
 } Match;
 
 GArray *match_here_new (void);
-/* Moves those of @folder from @from behind the others of @to. */
-void match_here_part (GArray *from, gint64 folder, GArray *to);
+/* Moves those that are @which from @from behind the others of @to. */
+typedef gboolean (*MatchHereFn) (gpointer data, const MatchHere *h);
+void match_here_part (GArray *from, MatchHereFn which, gpointer data, GArray *to);
 Match *match_new (GArray *here /* borrowed, its `there` are reset */, const GArray *there);
 void match_free (Match *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Match, match_free)

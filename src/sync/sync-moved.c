@@ -23,28 +23,48 @@ arrivals_new (void)
 }
 
 static gboolean
-has_placement (const GArray *here, gint64 placement)
-{
-	for (guint i = 0; i < here->len; i++)
-		if (g_array_index (here, MatchHere, i).known.placement == placement)
-			return TRUE;
-	return FALSE;
-}
-
-/* Whether something waits to be found in @f itself, sent to it or on the way of one of @here (NULL: of anything): that is looked for first, and
- * elsewhere. */
-static gboolean
-awaits_something (SyncRun *run, FolderRun *f, const GArray *here, gboolean *awaits_out, GError **error)
+awaits_any (SyncRun *run, const FolderRun *f, gboolean *awaits_out, GError **error)
 {
 	guint awaited;
+	gboolean ok = store_count_awaited (run->store, f->binding->folder, &awaited, error);
+	*awaits_out = ok && awaited > 0;
+	return ok;
+}
+
+typedef struct {
+	GHashTable *origins, *sent; /* placements; messages */
+} OnTheWay;
+
+static gboolean
+is_on_the_way (gpointer data, const MatchHere *h)
+{
+	OnTheWay *w = data;
+	return g_hash_table_contains (w->origins, &h->known.placement) || g_hash_table_contains (w->sent, &h->known.message);
+}
+
+static gboolean
+is_any (gpointer data, const MatchHere *h)
+{
+	return TRUE;
+}
+
+/* Those of @here that are on their way to @f, or that it was sent, are looked for by who sends them. */
+static gboolean
+put_aside (SyncRun *run, const FolderRun *f, GArray *here, GArray *aside, GError **error)
+{
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
-	if (!pendings || !store_count_awaited (run->store, f->binding->folder, &awaited, error))
+	g_autoptr (GHashTable) origins = g_hash_table_new (g_int64_hash, g_int64_equal), sent = g_hash_table_new (g_int64_hash, g_int64_equal);
+	OnTheWay way = {origins, sent};
+	if (!pendings)
 		return FALSE;
-	*awaits_out = awaited > 0;
-	for (guint i = 0; i < pendings->len && !*awaits_out; i++) {
-		const Pending *p = pendings->pdata[i];
-		*awaits_out = !here || p->watermark || (p->origin && has_placement (here, p->origin));
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *p = pendings->pdata[i];
+		if (p->origin)
+			g_hash_table_add (origins, &p->origin);
+		if (p->watermark)
+			g_hash_table_add (sent, &p->message);
 	}
+	match_here_part (here, is_on_the_way, &way, aside);
 	return TRUE;
 }
 
@@ -81,43 +101,70 @@ match_headers (SyncRun *run, FolderRun *f, GArray *here, GArray *there, GArray *
 
 /* ---- Moved at the home ---- */
 
+static gboolean
+find_among_new (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GError **error)
+{
+	guint64 wanted = uid_set_count (&f->wanted);
+	EvidenceLevel level = wanted > (guint64) here->len * PAYS_BY_HEADER ? EVIDENCE_SIZE : EVIDENCE_HEADER;
+	g_autoptr (GArray) there = NULL;
+	if (wanted > (guint64) here->len * PAYS_BY_SIZE)
+		return TRUE;
+	return sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &f->wanted, level, &there, error) &&
+	       (!there || match_headers (run, f, here, there, arrivals, error));
+}
+
+static gboolean
+is_matched (gpointer data, const MatchHere *h)
+{
+	return h->there >= 0;
+}
+
 gboolean
 sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error)
 {
-	guint64 wanted = uid_set_count (&f->wanted);
 	gboolean awaits;
-	g_autoptr (GArray) there = NULL;
-	if (wanted == 0 || wanted > (guint64) here->len * PAYS_BY_SIZE)
+	g_autoptr (GArray) aside = match_here_new (), matched = match_here_new ();
+	if (uid_set_is_empty (&f->wanted) || here->len == 0)
 		return TRUE;
-	if (!awaits_something (run, f, here, &awaits, error))
+	if (!awaits_any (run, f, &awaits, error) || (!awaits && !put_aside (run, f, here, aside, error)))
 		return FALSE;
-	if (awaits && !also_awaiting)
-		return TRUE;
-	EvidenceLevel level = wanted > (guint64) here->len * PAYS_BY_HEADER ? EVIDENCE_SIZE : EVIDENCE_HEADER;
-	if (!sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &f->wanted, level, &there, error) || (there && !match_headers (run, f, here, there, arrivals, error)))
-		return FALSE;
-	for (guint i = here->len; !also_awaiting && there && i > 0; i--)
-		if (g_array_index (here, MatchHere, i - 1).there >= 0)
-			g_array_remove_index (here, i - 1);
-	return TRUE;
+	gboolean ok = (awaits && !also_awaiting) || find_among_new (run, f, here, arrivals, error);
+	if (!also_awaiting && arrivals->len)
+		match_here_part (here, is_matched, NULL, matched);
+	match_here_part (aside, is_any, NULL, here);
+	return ok;
 }
 
-#define SAME_WAY 3 /* of a folder's mail here, found in one folder there: that is where the migration put it, and what was removed here, too */
+/* ---- Moved by, or during, a migration ----
+ *
+ * What a folder awaits may still arrive in it, and what looks like it elsewhere may be a copy. So nothing is moved here unless all that the folder
+ * awaits is found, each in one other folder, and not in one that has copies of what is where it was; what is less certain stays held. */
+
+#define SAME_WAY 3     /* of a folder's mail here, found in one folder there: that is where it went, and what was removed here, too */
+#define COPIES_SHARE 4 /* so many times fewer known messages beside those that are found, and it is a folder of copies */
 
 typedef struct {
-	GArray *here;     /* MatchHere: awaited anywhere */
-	GHashTable *from; /* placement -> gint64 folder */
 	gint64 folder;
+	gboolean everything; /* what all folders have: no whole is to be found */
+	guint awaited, found; /* without what was removed here */
+} Origin;
+
+typedef struct {
+	GArray *here, *removed; /* MatchHere: what is awaited, and what of that was removed here */
+	GHashTable *from;       /* placement -> Origin */
+	GPtrArray *origins;
 } Awaited;
 
 static gboolean
 take_awaited (gpointer data, const KnownMessage *k)
 {
 	Awaited *a = data;
-	if (k->pending)
+	Origin *origin = a->origins->pdata[a->origins->len - 1];
+	if (k->pending || (k->gone && origin->everything))
 		return TRUE;
-	g_hash_table_insert (a->from, g_memdup2 (&k->placement, sizeof k->placement), g_memdup2 (&a->folder, sizeof a->folder));
-	return gathered_take_known (a->here, k);
+	g_hash_table_insert (a->from, g_memdup2 (&k->placement, sizeof k->placement), origin);
+	origin->awaited += !k->gone;
+	return gathered_take_known (k->gone ? a->removed : a->here, k);
 }
 
 static gboolean
@@ -130,18 +177,19 @@ static gboolean
 gather_from (SyncRun *run, const Hold *h, gboolean of_everything, Awaited *a, GError **error)
 {
 	const FolderRun *f = strcmp (h->kind, "rebind") == 0 ? sync_folder_run (run, h->folder) : NULL;
-	a->folder = h->folder;
-	if (f)
-		return of_everything || f->failed || sync_has_everything (f) || store_each_known (run->store, h->folder, take_if_awaited, a, error);
-	if (!sync_is_absent (run, h->folder))
+	if ((f && (f->failed || of_everything || sync_has_everything (f))) || (!f && !sync_is_absent (run, h->folder)))
 		return TRUE;
 	g_autoptr (Folder) folder = store_folder (run->store, h->folder, error);
 	gboolean everything = folder && g_strcmp0 (folder->role, "all") == 0;
-	return folder && (everything != of_everything || store_each_known (run->store, h->folder, take_awaited, a, error));
+	if (!folder || everything != of_everything)
+		return folder != NULL;
+	Origin origin = {h->folder, everything, 0, 0};
+	g_ptr_array_add (a->origins, g_memdup2 (&origin, sizeof origin));
+	return store_each_known (run->store, h->folder, f ? take_if_awaited : take_awaited, a, error);
 }
 
-/* What folders that are held wait for, and all of those that are gone at home and held; what all folders have, last, since the first of equals is
- * taken. */
+/* What folders that are held wait for, and all of those that are gone at home and held. The first of equals is taken: of those that are here, then of
+ * what all folders have, then of those that were removed here. */
 static gboolean
 gather_awaited (SyncRun *run, Awaited *a, GError **error)
 {
@@ -150,49 +198,8 @@ gather_awaited (SyncRun *run, Awaited *a, GError **error)
 		for (guint i = 0; holds && i < holds->len; i++)
 			if (!gather_from (run, holds->pdata[i], of_everything, a, error))
 				return FALSE;
+	match_here_part (a->removed, is_any, NULL, a->here);
 	return holds != NULL;
-}
-
-static gint64
-origin_of (GHashTable *from, const Arrival *a)
-{
-	return *(gint64 *) g_hash_table_lookup (from, &a->placement);
-}
-
-/* What was removed here stays a new message there, unless most of its folder plainly went the same way. */
-static void
-drop_removed (GArray *arrivals, GHashTable *from)
-{
-	g_autoptr (GHashTable) same_way = g_hash_table_new (g_int64_hash, g_int64_equal);
-	for (guint i = 0; i < arrivals->len; i++) {
-		const Arrival *a = &g_array_index (arrivals, Arrival, i);
-		gint64 *origin = g_hash_table_lookup (from, &a->placement);
-		guint n = GPOINTER_TO_UINT (g_hash_table_lookup (same_way, origin));
-		g_hash_table_insert (same_way, origin, GUINT_TO_POINTER (n + !a->moved_on));
-	}
-	for (guint i = arrivals->len; i > 0; i--) {
-		const Arrival *a = &g_array_index (arrivals, Arrival, i - 1);
-		gint64 origin = origin_of (from, a);
-		if (a->moved_on && GPOINTER_TO_UINT (g_hash_table_lookup (same_way, &origin)) < SAME_WAY)
-			g_array_remove_index (arrivals, i - 1);
-	}
-}
-
-static gboolean
-move_awaited (SyncRun *run, FolderRun *f, const GArray *arrivals, GHashTable *from, GError **error)
-{
-	for (guint i = 0; i < arrivals->len; i++) {
-		const Arrival *a = &g_array_index (arrivals, Arrival, i);
-		FolderRun *origin = sync_folder_run (run, origin_of (from, a));
-		if (!a->moved_on && !store_remove (run->store, a->placement, "home", error))
-			return FALSE;
-		if (!origin)
-			continue;
-		origin->removed_here += !a->moved_on;
-		origin->awaiting = TRUE;
-	}
-	sync_log_detail (run, "%u item(s) that other folders waited for are in folder '%s' now", arrivals->len, f->folder->path);
-	return sync_place_arrivals (run, f, arrivals, error) && (!uid_set_is_empty (&f->wanted) || sync_mark_complete (run, f, error));
 }
 
 /* What more than one folder has is not guessed. */
@@ -216,6 +223,38 @@ drop_ambiguous (GPtrArray *lists)
 	}
 }
 
+static gboolean
+note_like (gpointer data, const KnownMessage *k)
+{
+	*(gboolean *) data = TRUE;
+	return FALSE;
+}
+
+/* Many of the other new messages of @f are known, too: they are where they were, and these are copies. */
+static gboolean
+has_copies (SyncRun *run, const FolderRun *f, const GArray *arrivals, gboolean *copies_out, GError **error)
+{
+	g_auto (UidSet) others = UID_SET_INIT, found = UID_SET_INIT;
+	g_autoptr (GArray) there = NULL;
+	guint known = 0;
+	*copies_out = FALSE;
+	for (guint i = 0; i < arrivals->len; i++)
+		uid_set_add (&found, g_array_index (arrivals, Arrival, i).uid);
+	uid_set_copy (&others, &f->wanted);
+	uid_set_remove_set (&others, &found);
+	if (uid_set_is_empty (&others) || !sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &others, EVIDENCE_SIZE, &there, error))
+		return uid_set_is_empty (&others);
+	for (guint i = 0; there && i < there->len; i++) {
+		const RemoteEvidence *e = &g_array_index (there, RemoteEvidence, i);
+		gboolean like = FALSE;
+		if (!store_each_like (run->store, e->received, e->size, note_like, &like, error))
+			return FALSE;
+		known += like;
+	}
+	*copies_out = known * COPIES_SHARE >= arrivals->len && known > 0;
+	return TRUE;
+}
+
 /* Of each of @folders, in order. */
 static GPtrArray *
 arrivals_of_awaited (SyncRun *run, GPtrArray *folders, GArray *here, GError **error)
@@ -224,39 +263,102 @@ arrivals_of_awaited (SyncRun *run, GPtrArray *folders, GArray *here, GError **er
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
 		GArray *arrivals = arrivals_new ();
+		gboolean copies = FALSE;
 		g_ptr_array_add (lists, arrivals);
-		if (!f->failed && !sync_has_everything (f) && !sync_find_moved (run, f, TRUE, here, arrivals, error))
+		if (f->failed || sync_has_everything (f))
+			continue;
+		if (!sync_find_moved (run, f, TRUE, here, arrivals, error) || (arrivals->len && !has_copies (run, f, arrivals, &copies, error)))
 			return NULL;
+		if (copies)
+			g_array_set_size (arrivals, 0);
 	}
 	drop_ambiguous (lists);
 	return g_steal_pointer (&lists);
 }
 
+/* What was removed here stays a new message there, unless others of its folder plainly went the same way. */
+static void
+drop_uncertain (GArray *arrivals, GHashTable *from)
+{
+	g_autoptr (GHashTable) same_way = g_hash_table_new (NULL, NULL);
+	for (guint i = 0; i < arrivals->len; i++) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i);
+		Origin *origin = g_hash_table_lookup (from, &a->placement);
+		guint n = GPOINTER_TO_UINT (g_hash_table_lookup (same_way, origin));
+		g_hash_table_insert (same_way, origin, GUINT_TO_POINTER (n + !a->moved_on));
+	}
+	for (guint i = arrivals->len; i > 0; i--) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i - 1);
+		const Origin *origin = g_hash_table_lookup (from, &a->placement);
+		gboolean whole = origin->everything || origin->found == origin->awaited;
+		if (!whole || (a->moved_on && GPOINTER_TO_UINT (g_hash_table_lookup (same_way, origin)) < SAME_WAY))
+			g_array_remove_index (arrivals, i - 1);
+	}
+}
+
+static void
+count_found (const GPtrArray *lists, GHashTable *from)
+{
+	for (guint i = 0; i < lists->len; i++) {
+		const GArray *arrivals = lists->pdata[i];
+		for (guint k = 0; k < arrivals->len; k++) {
+			const Arrival *a = &g_array_index (arrivals, Arrival, k);
+			((Origin *) g_hash_table_lookup (from, &a->placement))->found += !a->moved_on;
+		}
+	}
+}
+
+static gboolean
+move_awaited (SyncRun *run, FolderRun *f, const GArray *arrivals, GHashTable *from, GError **error)
+{
+	for (guint i = 0; i < arrivals->len; i++) {
+		const Arrival *a = &g_array_index (arrivals, Arrival, i);
+		FolderRun *origin = sync_folder_run (run, ((Origin *) g_hash_table_lookup (from, &a->placement))->folder);
+		if (!a->moved_on && !store_remove (run->store, a->placement, "home", error))
+			return FALSE;
+		if (!origin)
+			continue;
+		origin->removed_here += !a->moved_on;
+		origin->awaiting = TRUE;
+	}
+	sync_log_detail (run, "%u item(s) that other folders waited for are in folder '%s' now", arrivals->len, f->folder->path);
+	return sync_place_arrivals (run, f, arrivals, error) && (!uid_set_is_empty (&f->wanted) || sync_mark_complete (run, f, error));
+}
+
+static gboolean
+find_awaited (SyncRun *run, GPtrArray *folders, Awaited *a, GError **error)
+{
+	if (!gather_awaited (run, a, error))
+		return FALSE;
+	g_autoptr (GPtrArray) lists = a->here->len ? arrivals_of_awaited (run, folders, a->here, error) : NULL;
+	if (!lists)
+		return a->here->len == 0;
+	count_found (lists, a->from);
+	gboolean ok = TRUE;
+	for (guint i = 0; ok && i < folders->len; i++) {
+		GArray *arrivals = lists->pdata[i];
+		drop_uncertain (arrivals, a->from);
+		ok = arrivals->len == 0 || (sync_begin (run, error) && move_awaited (run, folders->pdata[i], arrivals, a->from, error) && sync_commit (run, error));
+		store_rollback (run->store);
+	}
+	return ok;
+}
+
 gboolean
 sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error)
 {
-	g_autoptr (GArray) here = match_here_new ();
-	g_autoptr (GHashTable) from = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
-	Awaited a = {here, from, 0};
 	gboolean any = FALSE;
 	for (guint i = 0; i < folders->len; i++)
 		any |= !uid_set_is_empty (&((FolderRun *) folders->pdata[i])->wanted);
 	if (!any)
 		return TRUE;
-	if (!gather_awaited (run, &a, error))
-		return FALSE;
-	g_autoptr (GPtrArray) lists = here->len ? arrivals_of_awaited (run, folders, here, error) : NULL;
-	if (!lists)
-		return here->len == 0;
-	for (guint i = 0; i < folders->len; i++) {
-		GArray *arrivals = lists->pdata[i];
-		drop_removed (arrivals, from);
-		gboolean ok = arrivals->len == 0 || (sync_begin (run, error) && move_awaited (run, folders->pdata[i], arrivals, from, error) && sync_commit (run, error));
-		store_rollback (run->store);
-		if (!ok)
-			return FALSE;
-	}
-	return TRUE;
+	Awaited a = {match_here_new (), match_here_new (), g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL), g_ptr_array_new_with_free_func (g_free)};
+	gboolean ok = find_awaited (run, folders, &a, error);
+	g_array_unref (a.here);
+	g_array_unref (a.removed);
+	g_hash_table_unref (a.from);
+	g_ptr_array_unref (a.origins);
+	return ok;
 }
 
 /* ---- A folder of everything ---- */
@@ -307,10 +409,11 @@ sync_link_copies (SyncRun *run, FolderRun *f, GError **error)
 {
 	g_auto (UidSet) rest = UID_SET_INIT;
 	gboolean awaits;
-	if (!awaits_something (run, f, NULL, &awaits, error))
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	if (!pendings || !awaits_any (run, f, &awaits, error))
 		return FALSE;
-	if (awaits)
-		return TRUE;
+	if (awaits || pendings->len > 0)
+		return TRUE; /* that is looked for first */
 	uid_set_copy (&rest, &f->wanted);
 	while (!uid_set_is_empty (&rest)) {
 		g_auto (UidSet) chunk = UID_SET_INIT;

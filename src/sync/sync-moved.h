@@ -23,8 +23,8 @@ GArray *arrivals_new (void); /* of Arrival; frees what they own */
  * home can't tell about now is left out. */
 gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error);
 /* What a changed home does not have in a folder, which is held for it, or in one that is gone and held, and has as new in one of @folders was moved
- * there meanwhile: it moves here, too, with what is pending for it. By the same evidence. What was removed here is removed there only where at
- * least three others of its folder went the same way. */
+ * there meanwhile: it moves here, too, with what is pending for it. By the same evidence, and only where all that its folder awaits is found so,
+ * none of it in a folder of copies. What was removed here is removed there only where three others of its folder went the same way. */
 gboolean sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error);
 /* Of @f, which has what all other folders have (role "all"), what is here already is placed and bound, and taken out of f->wanted. */
 gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);

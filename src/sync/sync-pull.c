@@ -104,19 +104,20 @@ apply_flags (SyncRun *run, FolderRun *f, const PlacementBinding *b, const Remote
 }
 
 /* A keyword that the home does not keep was removed by nobody: as far as the base goes it never was there, and it stays here. */
-static void
+static gboolean
 forget_unkept (SyncRun *run, FolderRun *f, PlacementBinding *b, const RemoteState *state)
 {
 	g_autofree char *missing = f->few_keywords ? keywords_merge (state->keywords, b->keywords, NULL) : NULL;
 	g_autofree char *unkept = missing ? keywords_merge (f->keywords_kept, missing, NULL) : NULL;
 	if (!unkept || !*unkept)
-		return;
+		return FALSE;
 	char *left = keywords_merge (unkept, b->keywords, NULL);
 	g_free (b->keywords);
 	b->keywords = left;
 	if (!f->unkept_told)
 		sync_log_detail (run, "the server keeps no keyword '%s' in folder '%s': it stays on this machine alone", unkept, f->folder->path);
 	f->unkept_told = TRUE;
+	return TRUE;
 }
 
 static void
@@ -136,11 +137,10 @@ sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError *
 		return FALSE;
 	if (!found)
 		return TRUE;
-	gboolean ok = TRUE;
-	forget_unkept (run, f, &b, state);
+	gboolean ok = TRUE, forgotten = forget_unkept (run, f, &b, state);
 	if (b.flags != state->flags || !keywords_equal (b.keywords, state->keywords))
 		ok = apply_flags (run, f, &b, state, error);
-	else if (b.modseq == state->modseq) {
+	else if (b.modseq == state->modseq && !forgotten) {
 		placement_binding_done (&b);
 		return TRUE;
 	}
@@ -467,6 +467,12 @@ find_renumbered (SyncRun *run, Question *q, GError **error)
 	return TRUE;
 }
 
+static gboolean
+is_of_folder (gpointer folder, const MatchHere *h)
+{
+	return h->folder == *(gint64 *) folder;
+}
+
 /* Within one folder a message that looks like one that went is that one, put back, or a new version of it: it is no loss, and it is fetched. */
 static gboolean
 find_versions (SyncRun *run, const Question *q, GArray *own, GHashTable *from, GError **error)
@@ -497,10 +503,10 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 			continue;
 		q->arrivals = arrivals_new ();
 		g_autoptr (GArray) own = match_here_new ();
-		match_here_part (here, q->f->binding->folder, own);
+		match_here_part (here, is_of_folder, &q->f->binding->folder, own);
 		if (!sync_find_moved (run, q->f, FALSE, here, q->arrivals, error) || !find_versions (run, q, own, from, error))
 			return FALSE;
-		match_here_part (own, q->f->binding->folder, here);
+		match_here_part (own, is_of_folder, &q->f->binding->folder, here);
 		note_moved (q->arrivals, from);
 	}
 	return TRUE;

@@ -711,3 +711,74 @@ def test_a_rehearsal_counts_what_is_new_on_both_sides_and_what_comes_back():
         rows = {row["folder"] or row["home"]: row for row in world.program.json("rebind", "--dry-run")}
         assert rows["New"]["onlyThere"] == 4 and rows["C"]["onlyThere"] == 20
         assert sum(row["pending"] for row in rows.values()) == 3
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_folder_of_copies_is_not_where_awaited_mail_went(absent, without):
+    """M6: half of the mail, or one of two folders, is still to arrive, and a backup of all of it is there already."""
+    inbox, archive = mails(60), mails(20, 2, "a")
+    with World({"INBOX": inbox, "Archive": archive}, without) as world:
+        world.edit("delete", ["m50"])
+        world.edit("flag", ["m51"], "draft")
+        world.edit("delete", ["a1"], folder="Archive")
+        world.edit("flag", ["a2"], "draft", folder="Archive")
+        there = {"INBOX": shuffled(inbox), "Copies": shuffled(inbox + archive)} if absent else {
+            "INBOX": inbox[:30], "Archive": shuffled(archive), "Copies": shuffled(inbox)}
+        world.replace(there)
+        assert world.sync(times=2) == 4
+        with world.client() as client:
+            if absent:
+                client.create("Archive")
+                append(client, "Archive", archive)
+            else:
+                append(client, "INBOX", inbox[30:])
+        assert world.sync(times=2) == 0
+        assert len(world.names("Copies")) == len(there["Copies"]) and world.with_flag("draft", "Copies") == []
+        assert "m50" not in world.names() and world.with_flag("draft") == ["m51"]
+        assert "a1" not in world.names("Archive") and world.with_flag("draft", "Archive") == ["a2"]
+        for folder in world.home():
+            world.assert_in_step(folder)
+
+
+def test_some_of_what_is_awaited_copied_elsewhere_is_no_move():
+    inbox = mails(60)
+    with World({"INBOX": inbox, "Lists": mails(20, 2, "l")}) as world:
+        world.edit("delete", ["m40", "m41"])
+        world.edit("flag", ["m42"], "draft")
+        world.replace({"INBOX": inbox[:30], "Lists": mails(20, 2, "l") + inbox[38:44]})
+        assert world.sync(times=2) == 4
+        with world.client() as client:
+            append(client, "INBOX", inbox[30:])
+        assert world.sync(times=2) == 0
+        assert len(world.names("Lists")) == 26 and world.with_flag("draft", "Lists") == []
+        assert not {"m40", "m41"} & set(world.names()) and world.with_flag("draft") == ["m42"]
+
+
+def test_what_was_removed_in_one_of_two_folders_is_not_removed_where_both_were_merged():
+    """The tool kept one of each."""
+    both = mails(6, 9, "x")
+    with World({"A": mails(30, 2, "a") + both, "B": mails(30, 3, "b") + both, "INBOX": mails(10)}) as world:
+        world.edit("delete", ["x1", "x2"], folder="A")
+        world.edit("delete", ["x3"], folder="B")
+        world.replace({"INBOX": mails(10), "A": mails(30, 2, "a")[:5], "B": mails(30, 3, "b")[:5],
+                       "AB": shuffled(mails(30, 2, "a")[5:] + mails(30, 3, "b")[5:] + both)})
+        world.sync(times=2)
+        assert {"x1", "x2", "x3"} <= set(world.names("AB"))
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_two_messages_that_are_moved_crosswise_are_in_one_place_each(without):
+    with World({"INBOX": mails(9), "X": [], "Y": []}, without) as world:
+        world.edit("move", ["m2"], "X")
+        world.edit("move", ["m3"], "Y")
+        with world.client() as client:
+            client.select("INBOX")
+            for number, target in ((3, "Y"), (4, "X")):
+                client.command(f"UID COPY {number} {target}")
+            client.command("UID STORE 3:4 +FLAGS (\\Deleted)")
+            client.command("EXPUNGE")
+        assert world.sync(times=2) == 0
+        assert (world.names("X"), world.names("Y")) == (["m2"], ["m3"])
+        for folder in world.home():
+            world.assert_in_step(folder)

@@ -162,3 +162,25 @@ def test_a_folder_that_takes_the_place_of_one_removed_here(pair):
     program.ok("resolve", "--all", "mine")
     settle(program)
     assert agreed(program, client)["Work"] == ["new"]
+
+
+def test_a_folder_removed_and_made_again_here_that_got_mail_at_the_server_is_one(pair):
+    program, client = pair
+    program.ok("folder", "delete", "--with-messages", "Work")
+    program.ok("folder", "create", "Work")
+    add(program, "Work", "new")
+    client.append_many("Work", [(b"Subject: theirs\r\n\r\n.\r\n", (), 1700000000)])
+    settle(program)
+    assert agreed(program, client)["Work"] == sorted(of("Work") + ["new", "theirs"])
+
+
+def test_a_folder_made_below_inbox_and_renamed_before_the_next_run_keeps_its_new_name():
+    with Dovecot(separator=".", prefix="INBOX.") as server, Outpost() as program, ImapClient(server.port) as client:
+        program.logon(server.url, sync=True)
+        program.ok("folder", "create", "INBOX/kid")
+        add(program, "INBOX/kid", "one")
+        settle_once = program.run("sync")[0]
+        program.ok("folder", "rename", "INBOX/kid", "other")
+        settle(program)
+        assert settle_once == 0 and contents(program) == {"INBOX": [], "other": ["one"]}
+        assert client.folders() == ["INBOX", "INBOX.other"]
