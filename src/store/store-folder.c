@@ -118,21 +118,6 @@ store_has_folder (Store *s, gint64 id, gboolean *there_out, GError **error)
 	return r >= 0;
 }
 
-gboolean
-store_is_covered (Store *s, gint64 folder, gboolean *covered_out, GError **error)
-{
-	static const char sql[] = "SELECT 1 FROM placement p JOIN message m ON m.id = p.message WHERE p.folder = ?1 AND NOT EXISTS (SELECT 1 FROM message n"
-	                          " JOIN placement o ON o.message = n.id JOIN placement_binding b ON b.placement = o.id"
-	                          " WHERE n.content = m.content AND o.folder != ?1 AND b.remote_uid > 0) LIMIT 1";
-	if (!store_flush_for_reading (s, error))
-		return FALSE;
-	DbQuery *q = db_query (s->db, sql, "i", folder);
-	int r = db_step (s->db, q, error);
-	*covered_out = r == 0;
-	db_reset (q);
-	return r >= 0;
-}
-
 Folder *
 store_folder (Store *s, gint64 id, GError **error)
 {

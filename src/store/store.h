@@ -81,8 +81,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Folder, folder_free)
 
 /* All folders, parents before children, INBOX first, then by path. GPtrArray of Folder. */
 GPtrArray *store_folders (Store *s, GError **error);
-/* Whether every message in @folder is in another folder, too, where the home has it. */
-gboolean store_is_covered (Store *s, gint64 folder, gboolean *covered_out, GError **error);
 gboolean store_has_folder (Store *s, gint64 id, gboolean *there_out, GError **error);
 Folder *store_folder (Store *s, gint64 id, GError **error);
 /* Its changed_modseq alone, for who asks often. 0: there is none of that id, or it can't be read. */

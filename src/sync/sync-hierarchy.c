@@ -273,11 +273,7 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
 	if (g_ascii_strcasecmp (f->name, "INBOX") == 0 && f->parent == 0)
 		return TRUE; /* the listing lied: an INBOX is always there */
-	gboolean covered = FALSE; /* Gmail's All Mail goes with Gmail, and nothing is lost by that */
-	if (sync_has_everything (&probe) && !store_is_covered (run->store, f->id, &covered, error))
-		return FALSE;
-	answer = GUARD_GO_ON;
-	if (!covered && !sync_guard_noting (run, &probe, "here", f->total, f->total, TRUE, NULL, &answer, error))
+	if (!sync_guard_noting (run, &probe, "here", f->total, f->total, TRUE, NULL, &answer, error))
 		return FALSE;
 	if (answer == GUARD_HOLD || (answer == GUARD_GO_ON && has_absent_child (run, f->id))) {
 		note_absent (run, f->id);
