@@ -41,7 +41,7 @@ gboolean store_read_begin (Store *s, GError **error);
 void store_read_end (Store *s);
 
 /* Takes the exclusive right to run a synchronisation (a lock beside the file, released by close or death of the process).
- * CONFLICT with the holder's pid in the text when another process has it. */
+ * UNAVAILABLE with the holder's pid in the text when another process has it. */
 gboolean store_lock_sync (Store *s, GError **error);
 
 char *store_setting (Store *s, const char *name);                                                /* NULL when unset */
