@@ -254,7 +254,7 @@ gboolean store_run_lines (Store *s, gint64 run, RunLineFn fn, gpointer data, GEr
 /* Verifies the invariants of schema.sql and SQLite's own; every finding is one line to @report that names the object, at most 20 of a
  * kind. *findings_out counts them all. With @deep every content is decompressed and compared with its hash and with what is kept of its
  * header (memory does not grow with the store). With @repair what can be mended without losing a message is, each mending told in a
- * line "mended: ..." or "not mended: ...", and *findings_out counts what is left; CONFLICT when a synchronisation runs. */
+ * line "mended: ..." or "not mended: ...", and *findings_out counts what is left; UNAVAILABLE when a synchronisation runs. */
 typedef void (*CheckReport) (gpointer data, const char *finding);
 gboolean store_check (Store *s, gboolean deep, gboolean repair, CheckReport report, gpointer data, Cancel *cancel, guint64 *findings_out,
                       GError **error);
