@@ -105,7 +105,7 @@ def test_a_watcher_outlives_the_server(ready, server):
 def test_two_watchers_do_not_share_a_store(ready):
     with Watcher(ready):
         code, _, err = ready.run("sync", "--watch", timeout=30)
-        assert code == 1 and "process" in err
+        assert code == 5 and "process" in err
 
 
 def test_an_interrupt_ends_the_search_for_a_server_with_questions_open(program):
