@@ -19,8 +19,8 @@ GArray *arrivals_new (void); /* of Arrival; frees what they own */
 
 /* What the home no longer has in one folder, and has as new in another, in the same run: @here (MatchHere) are those that went; which of
  * them are among f->wanted goes to @arrivals and, unless @also_awaiting, out of @here. Size, date, Message-ID and header must agree. Asks nothing when it would
- * cost more than fetching, or, unless @also_awaiting, in a folder where something pending or awaited is to be looked for first. A folder the
- * home can't tell about now is left out. */
+ * cost more than fetching, or, unless @also_awaiting, in a folder that awaits something, which is to be looked for first; what is on its way
+ * to @f is left to who sends it. A folder the home can't tell about now is left out. */
 gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error);
 /* What a changed home does not have in a folder, which is held for it, or in one that is gone and held, and has as new in one of @folders was moved
  * there meanwhile: it moves here, too, with what is pending for it. By the same evidence, and only where all that its folder awaits is found so,
