@@ -30,7 +30,7 @@ print_preview (const SyncPreview *p, const char *name)
 }
 
 static void
-report_previews (Cli *cli, const GPtrArray *list)
+report_previews (Cli *cli, const GPtrArray *list, gboolean other)
 {
 	SyncPreview sum = {0};
 	JsonArray array = {0};
@@ -56,7 +56,7 @@ report_previews (Cli *cli, const GPtrArray *list)
 	char whole[] = "in all";
 	sum.home = whole;
 	print_preview (&sum, whole);
-	if (10 * sum.linked < MIN (sum.linked + sum.only_here, sum.linked + sum.only_there))
+	if (other)
 		cli_note (cli, "Next to nothing is in common: sync would refuse it as another mailbox, and touch nothing.");
 	cli_note (cli, "Linked: found again, not fetched. Only here: kept, and held until it arrives or you decide. Only there: fetched.\n"
 	               "Nothing was changed.");
@@ -67,17 +67,18 @@ rehearse (Cli *cli, GError **error)
 {
 	SyncOptions o = SYNC_OPTIONS_INIT;
 	g_autoptr (GPtrArray) list = NULL;
+	gboolean other;
 	Display d;
 	g_autoptr (Home) home = home_new (cli, cli->profile, NULL);
 	o.progress = display_sync;
 	o.data = &d;
 	display_begin (&d, cli);
 	d.quiet_json = TRUE;
-	gboolean ok = sync_preview (cli->store, home->endpoint, &o, cli->cancel, &list, error);
+	gboolean ok = sync_preview (cli->store, home->endpoint, &o, cli->cancel, &list, &other, error);
 	display_end (&d);
 	home->endpoint->class->close (home->endpoint);
 	if (ok)
-		report_previews (cli, list);
+		report_previews (cli, list, other);
 	return ok;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync-gather.h"
+#include <string.h>
 
 #define SAMPLE_FROM 64        /* fewer messages are compared all */
 #define SAMPLE_POSITIONS 24
@@ -11,6 +12,7 @@ gathered_free (Gathered *g)
 	if (!g)
 		return;
 	folder_query_done (&g->query);
+	g_free (g->name);
 	match_free (g->match);
 	g_array_unref (g->here);
 	g_clear_pointer (&g->there, g_array_unref);
@@ -226,7 +228,8 @@ Gathered *
 sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error)
 {
 	g_autoptr (Gathered) g = g_new0 (Gathered, 1);
-	g->query.name = name;
+	g->name = g_strdup (name);
+	g->query.name = g->name;
 	g->query.kind = QUERY_UIDS;
 	g->here = match_here_new ();
 	if (!store_each_known (run->store, folder, gathered_take_known, g->here, error) || !run->home->class->query (run->home, &g->query, 1, error))
@@ -240,4 +243,15 @@ sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, 
 	if (!g->match && !gathered_match (run, folder, name, g, NULL, TRUE, error))
 		return NULL;
 	return g_steal_pointer (&g);
+}
+
+Gathered *
+sync_gathered (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error)
+{
+	gpointer key = NULL, value = NULL;
+	if (run->gathered)
+		g_hash_table_steal_extended (run->gathered, &folder, &key, &value);
+	g_free (key);
+	g_autoptr (Gathered) g = value;
+	return g && strcmp (g->name, name) == 0 ? g_steal_pointer (&g) : sync_gather (run, folder, name, positions, error);
 }

@@ -8,7 +8,8 @@
 #define COMMON_SHARE 10  /* of the fewer, one in so many must be in common: single ones may be anybody's (a mailing list's) */
 
 typedef struct {
-	FolderQuery query; /* UIDs and state of the home's folder */
+	char *name;        /* of the home's folder; owned; NULL: only some of its UIDs */
+	FolderQuery query; /* its UIDs and state */
 	GArray *here;      /* MatchHere */
 	GArray *there;     /* RemoteEvidence */
 	Match *match;
@@ -21,6 +22,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
 
 /* All of the folder bound or pending here against all of the home's folder @name, cheapest evidence first; @positions: samples may do. */
 Gathered *sync_gather (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error);
+/* The same, or what sync_compare_mailbox read already of @folder under that name: then that. */
+Gathered *sync_gathered (SyncRun *run, gint64 folder, const char *name, gboolean positions, GError **error);
 /* g->here against @uids at home (NULL: all); g->query.uidvalidity_now must be set. @weak: also by what a migration leaves of a message. */
 gboolean gathered_match (SyncRun *run, gint64 folder, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error);
 /* Which flags messages that were matched by position have, if the home can tell by searching: then g->flags_known. */

@@ -11,6 +11,7 @@
 #define PERCENT 80      /* of the sample that must be known: what arrived since is not */
 #define LEAST_PART 4    /* a new folder with less than this part of the lost one's messages is not that folder */
 #define LOOKS 100       /* new folders that a run looks into */
+#define NEWEST 50       /* of SAMPLE, where what may be anywhere is looked for: there lies what was moved; the others are evenly spread */
 
 typedef struct {
 	const FolderBinding *binding;
@@ -71,6 +72,19 @@ add_lost (GArray *lost, const FolderBinding *b)
 	g_array_append_val (lost, l);
 }
 
+static gboolean
+read_lost (SyncRun *run, GArray *lost, GError **error)
+{
+	for (guint i = 0; i < lost->len; i++) {
+		Lost *l = &g_array_index (lost, Lost, i);
+		if (!store_each_known (run->store, l->binding->folder, note_known, l, error))
+			return FALSE;
+		g_array_sort (l->sizes, compare_keys);
+		g_array_sort (l->headers, compare_keys);
+	}
+	return TRUE;
+}
+
 static void
 add_hollow (SyncRun *run, const GPtrArray *bindings, GArray *lost)
 {
@@ -101,13 +115,8 @@ find_both (SyncRun *run, const GPtrArray *bindings, const GArray *steps, GArray 
 		if (removed || (step->kind == PLAN_RENAME_HERE && is_hollow (step->binding, step->remote)))
 			add_lost (lost, step->binding);
 	}
-	for (guint i = 0; fresh->len > 0 && i < lost->len; i++) {
-		Lost *l = &g_array_index (lost, Lost, i);
-		if (!store_each_known (run->store, l->binding->folder, note_known, l, error))
-			return FALSE;
-		g_array_sort (l->sizes, compare_keys);
-		g_array_sort (l->headers, compare_keys);
-	}
+	if (fresh->len > 0 && !read_lost (run, lost, error))
+		return FALSE;
 	return TRUE;
 }
 
@@ -218,4 +227,104 @@ sync_recognise_folders (SyncRun *run, const GPtrArray *bindings, const GArray *s
 		return FALSE;
 	take_pairs (run, fresh, lost, recognised);
 	return TRUE;
+}
+
+/* ---- Mail that is not where it was ---- */
+
+static gboolean
+is_of (const Lost *l, const RemoteFolder *r, const RemoteEvidence *e)
+{
+	guint64 key = key_of (e->received, e->size), digest = e->digest;
+	return strcmp (l->binding->remote_name, r->name) != 0 && g_array_binary_search (l->sizes, &key, compare_keys, NULL) &&
+	       (!e->has_header || g_array_binary_search (l->headers, &digest, compare_keys, NULL));
+}
+
+static gboolean
+is_of_any (const GArray *lost, const RemoteFolder *r, const RemoteEvidence *e)
+{
+	for (guint i = 0; i < lost->len; i++)
+		if (is_of (&g_array_index (lost, Lost, i), r, e))
+			return TRUE;
+	return FALSE;
+}
+
+/* Of @uids those that have size, date and header of something that is lost. */
+static gboolean
+look_for_lost (SyncRun *run, const RemoteFolder *r, guint32 uidvalidity, const UidSet *uids, const GArray *lost, GArray **found_out, GError **error)
+{
+	g_auto (UidSet) like = UID_SET_INIT;
+	g_autoptr (GArray) sizes = NULL;
+	*found_out = NULL;
+	if (!sync_look (run, r->name, uidvalidity, uids, EVIDENCE_SIZE, &sizes, error))
+		return FALSE;
+	for (guint i = 0; sizes && i < sizes->len; i++)
+		if (is_of_any (lost, r, &g_array_index (sizes, RemoteEvidence, i)))
+			uid_set_add (&like, g_array_index (sizes, RemoteEvidence, i).uid);
+	return uid_set_is_empty (&like) || sync_look (run, r->name, uidvalidity, &like, EVIDENCE_HEADER, found_out, error);
+}
+
+/* All of the newest, and of the others as many as their sample tells. */
+static void
+count_found (const GArray *found, const Lost *l, const RemoteFolder *r, const UidSet *newest, guint64 sampled, guint64 others, guint *known)
+{
+	guint64 at_top = 0, spread = 0;
+	for (guint i = 0; i < found->len; i++) {
+		const RemoteEvidence *e = &g_array_index (found, RemoteEvidence, i);
+		if (!e->has_header || !is_of (l, r, e))
+			continue;
+		at_top += uid_set_contains (newest, e->uid);
+		spread += !uid_set_contains (newest, e->uid);
+	}
+	*known += (guint) (at_top + (sampled ? spread * others / sampled : 0));
+}
+
+static gboolean
+look_elsewhere (SyncRun *run, const RemoteFolder *r, const FolderQuery *q, const GArray *lost, guint *known, GError **error)
+{
+	g_auto (UidSet) newest = UID_SET_INIT, others = UID_SET_INIT, sample = UID_SET_INIT;
+	g_autoptr (GArray) found = NULL;
+	if (q->error || !q->has_all_uids || uid_set_is_empty (&q->all_uids))
+		return TRUE;
+	guint64 n = uid_set_count (&q->all_uids);
+	for (guint64 i = n > NEWEST ? n - NEWEST : 0; i < n; i++)
+		uid_set_add (&newest, uid_set_nth (&q->all_uids, i));
+	uid_set_copy (&others, &q->all_uids);
+	uid_set_remove_set (&others, &newest);
+	sample_of (&others, SAMPLE - NEWEST, &sample);
+	guint64 sampled = uid_set_count (&sample);
+	uid_set_add_set (&sample, &newest);
+	if (!look_for_lost (run, r, q->uidvalidity_now, &sample, lost, &found, error))
+		return FALSE;
+	for (guint i = 0; found && i < lost->len; i++)
+		count_found (found, &g_array_index (lost, Lost, i), r, &newest, sampled, uid_set_count (&others), &known[i]);
+	return TRUE;
+}
+
+gboolean
+sync_find_elsewhere (SyncRun *run, const GPtrArray *bindings, guint *known, guint64 *there_out, GError **error)
+{
+	g_autoptr (GArray) lost = g_array_new (FALSE, FALSE, sizeof (Lost)), queries = g_array_new (FALSE, TRUE, sizeof (FolderQuery));
+	g_autoptr (GPtrArray) remotes = g_ptr_array_new ();
+	g_array_set_clear_func (lost, lost_done);
+	*there_out = 0;
+	for (guint i = 0; i < bindings->len; i++)
+		add_lost (lost, bindings->pdata[i]);
+	if (!read_lost (run, lost, error))
+		return FALSE;
+	for (guint i = 0; i < run->remotes->len && remotes->len < LOOKS; i++) {
+		RemoteFolder *r = run->remotes->pdata[i];
+		FolderQuery q = {.name = r->name, .kind = QUERY_UIDS};
+		if (!r->selectable || (r->has_status && r->messages == 0))
+			continue;
+		g_ptr_array_add (remotes, r);
+		g_array_append_val (queries, q);
+	}
+	gboolean ok = run->home->class->query (run->home, (FolderQuery *) queries->data, queries->len, error);
+	for (guint i = 0; i < remotes->len; i++) {
+		FolderQuery *q = &g_array_index (queries, FolderQuery, i);
+		ok = ok && look_elsewhere (run, remotes->pdata[i], q, lost, known, error);
+		*there_out += uid_set_count (&q->all_uids);
+		folder_query_done (q);
+	}
+	return ok;
 }

@@ -84,7 +84,7 @@ preview_bound (SyncRun *run, const FolderStep *step, SyncPreview *p, GError **er
 		p->only_here = step->folder->total;
 		return TRUE;
 	}
-	g_autoptr (Gathered) g = sync_gather (run, step->folder->id, step->remote->name, TRUE, &e);
+	g_autoptr (Gathered) g = sync_gathered (run, step->folder->id, step->remote->name, TRUE, &e);
 	if (g)
 		count (run, p, g);
 	else if (error_reach (e->code) == REACH_MAILBOX) {
@@ -151,14 +151,17 @@ preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 }
 
 gboolean
-sync_preview (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, GPtrArray **folders_out, GError **error)
+sync_preview (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, GPtrArray **folders_out, gboolean *other_out,
+              GError **error)
 {
 	SyncResult result = {0};
+	guint here, there;
 	SyncRun run = {.store = store, .home = home, .options = options, .cancel = cancel, .result = &result, .started = sync_now (),
 	               .unwritten = sync_log_lines_new ()};
 	g_autoptr (GPtrArray) out = g_ptr_array_new_with_free_func ((GDestroyNotify) preview_free);
 	gboolean ok = home->class->open (home, cancel, error) && home->class->list (home, &run.remotes, error) &&
-	              preview_folders (&run, out, error);
+	              sync_compare_mailbox (&run, TRUE, &here, &there, other_out, error) && preview_folders (&run, out, error);
+	g_clear_pointer (&run.gathered, g_hash_table_unref);
 	g_clear_pointer (&run.remotes, g_ptr_array_unref);
 	g_array_unref (run.unwritten);
 	if (ok)

@@ -52,6 +52,7 @@ typedef struct {
 		guint64 removals, messages;
 	} sums[2]; /* [TRUE] here, [FALSE] at home: what would go without being asked about folder by folder, of how many */
 	LostFlags lost;       /* what the move lost, by folders with many flags */
+	gboolean vouched;     /* mail that is known is in it: the mailbox is ours */
 	gboolean doubted;     /* a folder's numbers were the old ones and wrong: those of the others prove nothing */
 	GHashTable *gathered; /* folder id -> evidence that sync_check_mailbox read already; NULL */
 } SyncRun;
@@ -164,6 +165,8 @@ gboolean sync_is_seen_other_mail (SyncRun *run, FolderRun *f);
 gboolean sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error);
 /* Merges a state of the home into its placement, if it is bound (sync-pull.c). */
 gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError **error);
+/* The same for a rehearsal, which reads only: *other_out, and what was compared. */
+gboolean sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint *there_out, gboolean *other_out, GError **error);
 
 /* Places @message as the home has it, with the change that was under way here when the home moved it (remove + add). (sync-writer.c) */
 gboolean sync_place (Store *s, gint64 folder, gint64 message, const RemoteState *state, gint64 *placement_out, GError **error);

@@ -8,6 +8,7 @@
  *   2. A message here that the home does not have is never removed by re-binding: only the user's decision does that.
  *   3. Evidence that fits nothing (other mail under the same name) binds nothing. */
 #include "sync-gather.h"
+#include "sync-overlap.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -114,6 +115,7 @@ sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *
 		return SUSPICION_MESSAGES;
 	if (canaries_are_missing (run, f, q) || numbers_are_odd (f, q, bound))
 		return SUSPICION_NUMBERS;
+	run->vouched |= q->canary_evidence && q->canary_evidence->len > 0;
 	return SUSPICION_NONE;
 }
 
@@ -453,6 +455,41 @@ compare_all (SyncRun *run, FolderRun *f, GError **error)
 	return ok;
 }
 
+/* Nothing that is known of the folder was found in it. Of a few messages that proves nothing, unless the mailbox itself may be another one. */
+static gboolean
+may_be_other_mail (const SyncRun *run, const Gathered *g)
+{
+	guint here, known;
+	gathered_count_known (g, &here, &known);
+	return gathered_is_other_mail (g) || (!run->vouched && here > 0 && known == 0 && g->there->len > 0);
+}
+
+/* Most of what the folder had is in other folders of the home: it was put there, and what is in it now came since. */
+static gboolean
+is_emptied (SyncRun *run, const FolderRun *f, const Gathered *g, gboolean *emptied_out, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = g_ptr_array_new ();
+	guint here, in_place, known = 0;
+	guint64 there;
+	g_ptr_array_add (bindings, f->binding);
+	gathered_count_known (g, &here, &in_place);
+	gboolean ok = sync_find_elsewhere (run, bindings, &known, &there, error);
+	*emptied_out = ok && known >= MIN (here, DIFFERENT_FROM) && 2 * (guint64) known >= here;
+	return ok;
+}
+
+static gboolean
+is_other_mail (SyncRun *run, const FolderRun *f, const Gathered *g, gboolean *other_out, GError **error)
+{
+	gboolean emptied = FALSE;
+	*other_out = may_be_other_mail (run, g);
+	if (!*other_out || !is_emptied (run, f, g, &emptied, error))
+		return !*other_out;
+	*other_out = !emptied;
+	run->vouched |= emptied;
+	return TRUE;
+}
+
 gboolean
 sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 {
@@ -460,18 +497,18 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 	                                      "the server's HIGHESTMODSEQ went back", "the server's MAILBOXID changed",
 	                                      "known UIDs stand for other messages now", "the server's UIDs can't be what they were"};
 	GError *e = NULL;
-	gpointer key = NULL, value = NULL;
+	gboolean other;
 	sync_log (run, "Re-binding to folder '%s': %s", f->folder->path, reasons[why]);
-	if (run->gathered)
-		g_hash_table_steal_extended (run->gathered, &f->binding->folder, &key, &value);
-	g_free (key);
-	g_autoptr (Gathered) g = value ? value : sync_gather (run, f->binding->folder, f->binding->remote_name, why < SUSPICION_MESSAGES, &e);
+	g_autoptr (Gathered) g = sync_gathered (run, f->binding->folder, f->binding->remote_name, why < SUSPICION_MESSAGES, &e);
 	if (!g)
 		return tolerated (run, f, e, error);
 	if (why == SUSPICION_NUMBERS && numbers_are_as_they_were (g))
 		return compare_all (run, f, error);
-	if (gathered_is_other_mail (g))
+	if (!is_other_mail (run, f, g, &other, error))
+		return FALSE;
+	if (other)
 		return hold_other_mail (run, f, g, error);
+	run->vouched |= g->match->matched > 0;
 	if (!gathered_flags (run, f->binding->remote_name, g, &e))
 		return tolerated (run, f, e, error);
 	log_match (run, g);
@@ -778,18 +815,22 @@ largest_first (gconstpointer a, gconstpointer b)
 
 #define COMPARED_FOLDERS 3
 
-/* Do known UIDs of a folder whose numbers are as they were stand for what they stood for? What can't be looked at is no evidence. */
+typedef enum { FOLDER_FAMILIAR, FOLDER_STRANGE, FOLDER_UNTOLD } FolderLook;
+
+/* Do known UIDs of a folder whose numbers are as they were stand for what they stood for? What can't be looked at is no evidence; of a few that
+ * are not there any more it is none against it, either. */
 static gboolean
-is_familiar (SyncRun *run, const FolderBinding *b, gboolean *familiar_out, GError **error)
+look_into (SyncRun *run, const FolderBinding *b, FolderLook *look_out, GError **error)
 {
 	g_auto (UidSet) canaries = UID_SET_INIT;
 	g_autoptr (GArray) evidence = NULL;
 	FolderRun probe = {.binding = (FolderBinding *) b};
-	*familiar_out = FALSE;
+	*look_out = b->messages < DIFFERENT_FROM ? FOLDER_UNTOLD : FOLDER_STRANGE;
 	if (!store_canaries (run->store, b->folder, &canaries, error) ||
 	    !sync_look (run, b->remote_name, b->uidvalidity, &canaries, EVIDENCE_SIZE, &evidence, error))
 		return FALSE;
-	*familiar_out = evidence && evidence->len > 0 && canaries_sing (run, &probe, evidence);
+	if (evidence && evidence->len > 0)
+		*look_out = canaries_sing (run, &probe, evidence) ? FOLDER_FAMILIAR : FOLDER_STRANGE;
 	return TRUE;
 }
 
@@ -805,14 +846,15 @@ all_strange (SyncRun *run, const GPtrArray *bindings, gboolean look_inside, GErr
 		const RemoteFolder *r = sync_listed (run, b->remote_name);
 		if (b->folder_gone || !b->uidvalidity || b->messages == 0 || !r || !r->has_status || r->messages == 0)
 			continue;
-		gboolean familiar = r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext;
-		if (familiar && look_inside && looked++ < COMPARED_FOLDERS && !is_familiar (run, b, &familiar, error))
+		FolderLook look = r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext ? FOLDER_FAMILIAR : FOLDER_STRANGE;
+		if (look == FOLDER_FAMILIAR && look_inside && looked++ < COMPARED_FOLDERS && !look_into (run, b, &look, error))
 			return NULL;
-		if (familiar) {
+		if (look == FOLDER_FAMILIAR) {
 			g_ptr_array_set_size (strange, 0);
 			break;
 		}
-		g_ptr_array_add (strange, b);
+		if (look == FOLDER_STRANGE)
+			g_ptr_array_add (strange, b);
 	}
 	g_ptr_array_sort (strange, largest_first);
 	return g_steal_pointer (&strange);
@@ -893,35 +935,43 @@ was_refused (SyncRun *run, guint *here_out, guint *there_out)
 	return seen && g_str_has_prefix (seen, digest) && sscanf (seen + strlen (digest), " %u %u", here_out, there_out) == 2 && !is_accepted (run);
 }
 
-gboolean
-sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
+/* A mailbox of a few messages, whose numbers any other one may have, that changed at home, or to which something is to be sent. */
+static gboolean
+is_small_and_used (SyncRun *run, const GPtrArray *bindings)
 {
-	guint here = 0, there = 0, known = 0;
-	if (run->options->accept_mailbox)
-		return note_accepted (run, error);
-	if (was_accepted (run))
-		return TRUE;
-	if (was_refused (run, &here, &there))
-		return refuse (here, there, error);
-	here = there = 0;
-	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
-	if (!bindings)
-		return FALSE;
-	g_autoptr (GPtrArray) strange = all_strange (run, bindings, look_inside && !is_accepted (run), error);
-	if (!strange || strange->len == 0)
-		return strange != NULL;
+	guint64 appends = 0, flags = 0, removals = 0;
+	gboolean changed = FALSE;
+	for (guint i = 0; i < bindings->len; i++) {
+		const FolderBinding *b = bindings->pdata[i];
+		const RemoteFolder *r = sync_listed (run, b->remote_name);
+		if (b->messages >= DIFFERENT_FROM)
+			return FALSE;
+		changed |= b->messages > 0 && r && plan_needs_query (b, r);
+	}
+	return changed || !store_count_unpushed (run->store, &appends, &flags, &removals, NULL) || appends + flags + removals > 0;
+}
+
+typedef struct {
+	guint here, there, known;
+} Common;
+
+/* The largest of @strange in full, one by one, until enough is known. FALSE: what reaches the whole mailbox. */
+static gboolean
+compare_folders (SyncRun *run, const GPtrArray *strange, Common *common, GPtrArray *compared, GError **error)
+{
 	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
 	if (!holds)
 		return FALSE;
 	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) gathered_free);
-	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && (i == 0 || is_too_little (known, here, there)); i++) {
+	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && (i == 0 || is_too_little (common->known, common->here, common->there)); i++) {
 		FolderBinding *b = strange->pdata[i];
 		GError *e = NULL;
 		const RemoteFolder *r = sync_listed (run, b->remote_name);
 		const Hold *seen;
 		if (find_seen (run, b->folder, r, holds, &seen)) {
-			here += seen->messages;
-			there += r->messages;
+			common->here += seen->messages;
+			common->there += r->messages;
+			g_ptr_array_add (compared, b);
 			continue;
 		}
 		Gathered *g = sync_gather (run, b->folder, b->remote_name, TRUE, &e);
@@ -933,15 +983,69 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 			g_propagate_error (error, e);
 			return FALSE;
 		}
-		g->query.name = NULL; /* the binding's, which ends here */
 		guint here_known, known_there;
 		gathered_count_known (g, &here_known, &known_there);
-		here += here_known;
-		there += g->there->len;
-		known += known_there;
+		common->here += here_known;
+		common->there += g->there->len;
+		common->known += known_there;
+		g_ptr_array_add (compared, b);
 		g_hash_table_insert (run->gathered, g_memdup2 (&b->folder, sizeof b->folder), g);
 	}
-	if (!is_too_little (known, here, there) || here == 0 || there == 0)
+	return TRUE;
+}
+
+/* What is not where it was may have been put into other folders; single ones are anybody's. */
+static gboolean
+compare_elsewhere (SyncRun *run, const GPtrArray *compared, Common *common, GError **error)
+{
+	g_autofree guint *known = g_new0 (guint, compared->len + 1);
+	guint64 there, found = 0;
+	if (!sync_find_elsewhere (run, compared, known, &there, error))
+		return FALSE;
+	for (guint i = 0; i < compared->len; i++)
+		found += known[i];
+	if (found < MIN (common->here, DIFFERENT_FROM))
 		return TRUE;
-	return refuse_and_note (run, here, there, error);
+	common->known += (guint) found;
+	common->there = (guint) MIN (there, G_MAXUINT);
+	return TRUE;
+}
+
+gboolean
+sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint *there_out, gboolean *other_out, GError **error)
+{
+	Common c = {0};
+	*other_out = FALSE;
+	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error), compared = g_ptr_array_new ();
+	if (!bindings)
+		return FALSE;
+	look_inside = (look_inside && !is_accepted (run)) || is_small_and_used (run, bindings);
+	g_autoptr (GPtrArray) strange = all_strange (run, bindings, look_inside, error);
+	if (!strange || strange->len == 0)
+		return strange != NULL;
+	if (!compare_folders (run, strange, &c, compared, error))
+		return FALSE;
+	if (!is_too_little (c.known, c.here, c.there) || c.here == 0)
+		return TRUE;
+	if (!compare_elsewhere (run, compared, &c, error))
+		return FALSE;
+	*here_out = c.here;
+	*there_out = c.there;
+	*other_out = is_too_little (c.known, c.here, c.there) && c.there > 0;
+	return TRUE;
+}
+
+gboolean
+sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
+{
+	guint here = 0, there = 0;
+	gboolean other;
+	run->vouched = run->options->accept_mailbox || was_accepted (run);
+	if (run->options->accept_mailbox)
+		return note_accepted (run, error);
+	if (run->vouched)
+		return TRUE;
+	if (was_refused (run, &here, &there))
+		return refuse (here, there, error);
+	return sync_compare_mailbox (run, look_inside, &here, &there, &other, error) && (!other || refuse_and_note (run, here, there, error));
 }

@@ -73,8 +73,9 @@ typedef struct {
 	gboolean failed;     /* could not be read */
 } SyncPreview;
 void preview_free (SyncPreview *p);
-/* GPtrArray of SyncPreview. */
-gboolean sync_preview (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, GPtrArray **folders_out, GError **error);
+/* GPtrArray of SyncPreview. *other_out: a run would refuse the home as another mailbox, and touch nothing. */
+gboolean sync_preview (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, GPtrArray **folders_out, gboolean *other_out,
+                       GError **error);
 
 /* A counted step, for the tests that kill the process at each one: with OUTPOST_DIE_AT=n in the environment the n-th call ends the
  * process with _exit (137); with OUTPOST_COUNT_STEPS=1 the number of calls is printed to stderr at exit as "steps: N". */

@@ -393,19 +393,13 @@ def test_what_was_on_its_way_when_the_server_changed_is_not_sent_twice():
             return
 
 
-def test_folders_that_swapped_their_names_are_held_with_a_move_between_them_pending():
+def test_folders_that_swapped_their_names_get_each_others_mail():
     a, b = mails(30, 2, "a"), mails(33, 3, "b")
     with World({"INBOX": mails(20), "A": a, "B": b}) as world:
-        world.edit("move", ["a5"], "B", folder="A")
+        world.edit("flag", ["a5"], "draft", folder="A")
         world.replace({"INBOX": mails(20), "A": shuffled(b), "B": shuffled(a)})
-        before = world.home()
-        assert world.sync() == 4
-        assert world.home() == before
-        with world.client() as client:
-            for old, new in (("A", "T"), ("B", "A"), ("T", "B")):
-                client.command(f"RENAME {old} {new}")
-        assert world.sync(times=2) == 0, world.program.ok("log", "-n", "3").decode() + world.program.ok("resolve").decode()
-        assert "a5" in world.names("B") and "a5" not in world.names("A")
+        assert world.sync(times=2) == 0, world.program.ok("log", "-n", "2").decode()
+        assert world.with_flag("draft", "B") == ["a5"]
         world.assert_in_step("A")
         world.assert_in_step("B")
 
@@ -786,3 +780,48 @@ def test_two_messages_that_are_moved_crosswise_are_in_one_place_each(without):
         assert (world.names("X"), world.names("Y")) == (["m2"], ["m3"])
         for folder in world.home():
             world.assert_in_step(folder)
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("left", [0, 7])
+def test_mail_that_was_tidied_into_other_folders_is_no_other_mailbox(left, without):
+    """M1, and somebody emptied INBOX at the new home before: nothing of it is where it was, and @left new messages are."""
+    inbox = mails(60)
+    with World({"INBOX": inbox}, without) as world:
+        world.edit("flag", ["m3"], "draft")
+        world.edit("delete", ["m5", "m6"])
+        world.add("letter")
+        world.replace({"INBOX": mails(left, 9, "new"), "Old/2020": shuffled(inbox[:40]), "Old/2021": shuffled(inbox[40:])})
+        assert world.sync() == 0, world.program.ok("log", "-n", "1").decode()
+        assert world.sync() == 0
+        assert world.names() == sorted([f"new{i}" for i in range(left)] + ["letter"])
+        assert world.with_flag("draft", "Old/2020") == ["m3"] and not {"m5", "m6"} & set(world.names("Old/2020"))
+        for folder in world.home():
+            world.assert_in_step(folder)
+        said = world.program.ok("log", "-n", "0").decode()
+        added = sum(int(n) for n in re.findall(r"(\d+) item\(s\) added to offline store", said))
+        recognised = sum(int(n) for n in re.findall(r"(\d+) of them were here already", said))
+        assert added - recognised == 60 + left  # the first run's, and the new ones
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("there", [None, 7])
+@pytest.mark.parametrize("without", [(), BARE])
+def test_a_stranger_with_the_same_numbers_is_told_from_a_mailbox_with_next_to_nothing(without, there, count):
+    """M11-same; @there None: as many messages as here, so that not one number differs."""
+    with World({"INBOX": mails(count)}, without) as world:
+        world.add("secret")
+        world.replace({"INBOX": mails(there or count, 9, "s")}, 1000)
+        before = world.home()
+        assert world.sync(times=2) == 1
+        assert world.home() == before and world.here() == sorted([f"m{i}" for i in range(count)] + ["secret"])
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_a_small_folder_with_a_strangers_mail_does_not_vouch_for_the_large_one(without):
+    with World({"INBOX": mails(2), "Archive": mails(60, 3, "a")}, without) as world:
+        world.add("secret")
+        world.replace({"INBOX": mails(7, 9, "s"), "Archive": mails(70, 8, "t")}, 1000)
+        before = world.home()
+        assert world.sync(times=3) in (1, 4)
+        assert world.home() == before and world.here() == ["m0", "m1", "secret"]

@@ -771,7 +771,9 @@ a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder (void **state)
 	g_autoptr (Endpoint) e = home_endpoint (w->home);
 	g_autoptr (GPtrArray) list = NULL;
 	guint writes = w->home->writes;
-	assert_true (sync_preview (s, e, &o, NULL, &list, NULL));
+	gboolean other;
+	assert_true (sync_preview (s, e, &o, NULL, &list, &other, NULL));
+	assert_false (other);
 	assert_int_equal (w->home->writes, writes);
 	guint seen = 0;
 	for (guint i = 0; i < list->len; i++) {
