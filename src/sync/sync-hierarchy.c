@@ -693,7 +693,7 @@ sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bi
 			return NULL;
 		compared = TRUE;
 		if (recognised->len == known)
-			return g_steal_pointer (&steps);
+			return reconsider_restores (run, steps, error) ? g_steal_pointer (&steps) : NULL;
 	}
 }
 
@@ -712,6 +712,103 @@ log_folder_counts (SyncRun *run)
 	if (r->folders_changed_home)
 		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in online mailbox", r->folders_changed_home);
 }
+/* The home numbers it anew since it was removed here: evidence says whether all that is there was here. An empty one may still be filled. */
+static gboolean
+has_only_known_anew (SyncRun *run, const FolderBinding *b, gboolean *only_known_out, GError **error)
+{
+	g_autoptr (Gathered) g = sync_gather (run, b->folder, b->remote_name, FALSE, error);
+	if (!g)
+		return FALSE;
+	*only_known_out = g->match->matched - g->match->weak == g->there->len && (g->there->len > 0 || g->here->len == 0);
+	return TRUE;
+}
+
+/* Few of the numbers that are known are there, or they stand for other messages. */
+static gboolean
+is_numbered_anew (SyncRun *run, FolderRun *f, const FolderQuery *q, gboolean *anew_out, GError **error)
+{
+	const FolderBinding *b = f->binding;
+	g_auto (UidSet) canaries = UID_SET_INIT, missing = UID_SET_INIT;
+	gboolean same = TRUE;
+	if (!store_canaries (run->store, b->folder, &canaries, error))
+		return FALSE;
+	gboolean any = !uid_set_is_empty (&canaries);
+	uid_set_copy (&missing, &canaries);
+	uid_set_remove_set (&missing, &q->all_uids);
+	uid_set_remove_set (&canaries, &missing);
+	*anew_out = q->uidvalidity_now != b->uidvalidity || (any && uid_set_is_empty (&canaries)) || sync_suspicion (run, f, q, NULL) != SUSPICION_NONE;
+	if (*anew_out || !sync_verify_targets (run, f, &canaries, NULL, &same, error))
+		return *anew_out;
+	*anew_out = !same;
+	return TRUE;
+}
+
+static gboolean
+look_through (SyncRun *run, FolderRun *f, const FolderQuery *q, gboolean *only_known_out, GError **error)
+{
+	g_auto (UidSet) bound = UID_SET_INIT, unknown = UID_SET_INIT;
+	gboolean anew, same = TRUE;
+	if (!is_numbered_anew (run, f, q, &anew, error) || !store_bound_uids (run->store, f->binding->folder, &bound, error))
+		return FALSE;
+	uid_set_copy (&unknown, &q->all_uids);
+	uid_set_remove_set (&unknown, &bound);
+	*only_known_out = q->has_all_uids && uid_set_is_empty (&unknown);
+	if (*only_known_out && !anew && !sync_verify_targets (run, f, &q->all_uids, NULL, &same, error))
+		return FALSE;
+	return (!anew && same) || has_only_known_anew (run, f->binding, only_known_out, error);
+}
+
+/* @b's folder, which is gone here, as the home has it now; @q's error if that can't be told. */
+static gboolean
+ask_removed (SyncRun *run, const FolderBinding *b, FolderQuery *q, GError **error)
+{
+	*q = (FolderQuery){.name = b->remote_name, .kind = QUERY_UIDS, .uidvalidity = b->uidvalidity};
+	return run->home->class->query (run->home, q, 1, error);
+}
+
+/* Directly before a folder is removed at home it is looked into once more: what this side never had, because it came during this run or was
+ * never fetched, could not be restored by anybody. *only_known_out FALSE: there is such mail, or it is another folder by now. */
+static gboolean
+has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **error)
+{
+	FolderQuery q;
+	gboolean ok = ask_removed (run, f->binding, &q, error);
+	if (ok && q.error && !error_is (q.error, ERROR_NOT_FOUND))
+		ok = FALSE, g_propagate_error (error, g_steal_pointer (&q.error));
+	else if (ok && !q.error)
+		ok = look_through (run, f, &q, only_known_out, error);
+	*only_known_out = *only_known_out && !f->failed;
+	folder_query_done (&q);
+	return ok;
+}
+
+/* A folder that was removed here seems to have got new mail at home; where it is only numbered anew, its removal stands, and what is in it is
+ * compared before that is carried out. */
+static gboolean
+reconsider_restore (SyncRun *run, FolderStep *step, GError **error)
+{
+	const FolderBinding *b = step->binding;
+	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
+	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
+	FolderQuery q;
+	gboolean anew = FALSE, ok = ask_removed (run, b, &q, error) && (q.error || is_numbered_anew (run, &probe, &q, &anew, error));
+	folder_query_done (&q);
+	if (ok && anew && !probe.failed)
+		step->kind = PLAN_REMOVE_HOME;
+	return ok;
+}
+
+static gboolean
+reconsider_restores (SyncRun *run, GArray *steps, GError **error)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		FolderStep *step = &g_array_index (steps, FolderStep, i);
+		if (step->kind == PLAN_RESTORE_HERE && !reconsider_restore (run, step, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 
 static void
 drop_unfit (SyncRun *run)
@@ -810,44 +907,6 @@ sync_hierarchy (SyncRun *run, GError **error)
 	g_clear_pointer (&t.bindings, g_ptr_array_unref);
 	if (ok)
 		log_folder_counts (run);
-	return ok;
-}
-
-/* The home numbers it anew since it was removed here: evidence says whether all that is there was here. An empty one may still be filled. */
-static gboolean
-has_only_known_anew (SyncRun *run, const FolderBinding *b, gboolean *only_known_out, GError **error)
-{
-	g_autoptr (Gathered) g = sync_gather (run, b->folder, b->remote_name, FALSE, error);
-	if (!g)
-		return FALSE;
-	*only_known_out = g->match->matched - g->match->weak == g->there->len && (g->there->len > 0 || g->here->len == 0);
-	return TRUE;
-}
-
-/* Directly before a folder is removed at home it is looked into once more: what this side never had, because it came during this run or was
- * never fetched, could not be restored by anybody. *only_known_out FALSE: there is such mail, or it is another folder by now. */
-static gboolean
-has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **error)
-{
-	const FolderBinding *b = f->binding;
-	FolderQuery q = {.name = b->remote_name, .kind = QUERY_UIDS, .uidvalidity = b->uidvalidity};
-	g_auto (UidSet) bound = UID_SET_INIT;
-	gboolean ok = store_bound_uids (run->store, b->folder, &bound, error) && run->home->class->query (run->home, &q, 1, error);
-	if (ok && q.error && !error_is (q.error, ERROR_NOT_FOUND))
-		ok = FALSE, g_propagate_error (error, g_steal_pointer (&q.error));
-	else if (ok && !q.error) {
-		g_auto (UidSet) unknown = UID_SET_INIT;
-		uid_set_copy (&unknown, &q.all_uids);
-		uid_set_remove_set (&unknown, &bound);
-		*only_known_out = q.has_all_uids && uid_set_is_empty (&unknown) && sync_suspicion (run, f, &q, NULL) == SUSPICION_NONE;
-		gboolean same = TRUE;
-		if (q.uidvalidity_now != b->uidvalidity)
-			ok = has_only_known_anew (run, b, only_known_out, error);
-		else
-			ok = !*only_known_out || sync_verify_targets (run, f, &q.all_uids, NULL, &same, error);
-		*only_known_out = *only_known_out && same && !f->failed;
-	}
-	folder_query_done (&q);
 	return ok;
 }
 

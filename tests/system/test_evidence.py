@@ -825,3 +825,30 @@ def test_a_small_folder_with_a_strangers_mail_does_not_vouch_for_the_large_one(w
         before = world.home()
         assert world.sync(times=3) in (1, 4)
         assert world.home() == before and world.here() == ["m0", "m1", "secret"]
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("uids", [None, list(range(501, 513))])
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_removal_of_a_folder_outlasts_other_numbers_under_the_same_validity(more, uids, without):
+    """M2, the removal of a folder pending."""
+    inbox, work = mails(40), mails(12, 7, "w")
+    with World({"INBOX": inbox, "Work": work}, without) as world:
+        world.program.ok("folder", "delete", "--with-messages", "Work")
+        there = shuffled(work) + mails(more, 8, "precious")
+        world.server.stop()
+        shutil.rmtree(world.server.maildir)
+        world.put({"INBOX": shuffled(inbox)}, {"INBOX": 1000})
+        world.put({"Work": there}, {"Work": 1000}, uids and uids + list(range(513, 513 + more)))
+        world.server.start()
+        assert world.sync() == (0 if more else 4)
+        if not more:
+            assert "Work" not in world.program.folders()
+            world.program.ok("resolve", "--all", "mine")
+        assert world.sync(times=2) == 0
+        said = world.program.ok("log", "-n", "0").decode()
+        if more:
+            assert world.names("Work") == world.here("Work") == sorted(ident(m.octets) for m in there)
+        else:
+            assert "Work" not in world.home() and "Work" not in world.program.folders()
+            assert "never fetched" not in said and "new items at home" not in said
