@@ -313,6 +313,47 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 	return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
 }
 
+static int
+children_before_parents (gconstpointer a, gconstpointer b)
+{
+	return -strcmp ((*(Folder *const *) a)->path, (*(Folder *const *) b)->path);
+}
+
+/* All that was in it is in other folders now: it goes without the question that was asked before that was known. */
+static gboolean
+settle_absent (SyncRun *run, const Folder *f, const GPtrArray *holds, GError **error)
+{
+	g_autoptr (FolderBinding) b = store_folder_binding (run->store, f->id, error);
+	FolderStep step = {.kind = PLAN_REMOVE_HERE, .folder = f, .binding = b};
+	Tree t = {.run = run};
+	if (!b)
+		return FALSE;
+	for (guint i = 0; i < holds->len; i++) {
+		const Hold *h = holds->pdata[i];
+		run->result->held -= h->folder == f->id && strcmp (h->kind, "deletion-guard") == 0 && strcmp (h->side, "here") == 0;
+	}
+	g_hash_table_remove (run->absent, &f->id);
+	gboolean ok = sync_begin (run, error) && remove_here (&t, &step, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+gboolean
+sync_settle_absent (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) folders = run->absent ? store_folders (run->store, error) : NULL;
+	g_autoptr (GPtrArray) holds = folders ? store_holds (run->store, error) : NULL;
+	if (!holds)
+		return !run->absent;
+	g_ptr_array_sort (folders, children_before_parents);
+	for (guint i = 0; i < folders->len; i++) {
+		const Folder *f = folders->pdata[i];
+		if (f->total == 0 && sync_is_absent (run, f->id) && !has_absent_child (run, f->id) && !settle_absent (run, f, holds, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 static gboolean
 step_here (Tree *t, const FolderStep *step, GError **error)
 {
@@ -671,47 +712,6 @@ verify_guesses (SyncRun *run, const GArray *steps, GArray *refused, GError **err
 	return TRUE;
 }
 
-/* Two folders may have the same UIDVALIDITY by chance, so a guess that evidence does not bear out is no rename, and the plan is made
- * without it: the folder may have moved to another one. Each round refuses at least one of finitely many pairs. What is then still gone on
- * one side and new on the other is compared by contents, once. */
-GArray *
-sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bindings, gboolean rehearsal, GError **error)
-{
-	g_autoptr (GArray) refused = g_array_new (FALSE, FALSE, sizeof (FolderPair)), recognised = g_array_new (FALSE, FALSE, sizeof (FolderPair));
-	gboolean checked = rehearsal, compared = FALSE;
-	for (;;) {
-		g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes, refused, recognised);
-		guint before = refused->len, known = recognised->len;
-		if (!checked && !sync_check_mailbox (run, changes_trees (steps), error))
-			return NULL;
-		checked = TRUE;
-		if (!verify_guesses (run, steps, refused, error))
-			return NULL;
-		if (refused->len > before)
-			continue;
-		if (!compared && !sync_recognise_folders (run, bindings, steps, recognised, error))
-			return NULL;
-		compared = TRUE;
-		if (recognised->len == known)
-			return reconsider_restores (run, steps, error) ? g_steal_pointer (&steps) : NULL;
-	}
-}
-
-static void
-log_folder_counts (SyncRun *run)
-{
-	const SyncResult *r = run->result;
-	if (r->folders_added_here)
-		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) added to offline store", r->folders_added_here);
-	if (r->folders_changed_here)
-		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in offline store", r->folders_changed_here);
-	if (r->folders_removed_here)
-		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) removed from offline store", r->folders_removed_here);
-	if (r->folders_added_home)
-		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) added to online mailbox", r->folders_added_home);
-	if (r->folders_changed_home)
-		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in online mailbox", r->folders_changed_home);
-}
 /* The home numbers it anew since it was removed here: evidence says whether all that is there was here. An empty one may still be filled. */
 static gboolean
 has_only_known_anew (SyncRun *run, const FolderBinding *b, gboolean *only_known_out, GError **error)
@@ -809,6 +809,47 @@ reconsider_restores (SyncRun *run, GArray *steps, GError **error)
 	return TRUE;
 }
 
+/* Two folders may have the same UIDVALIDITY by chance, so a guess that evidence does not bear out is no rename, and the plan is made
+ * without it: the folder may have moved to another one. Each round refuses at least one of finitely many pairs. What is then still gone on
+ * one side and new on the other is compared by contents, once. */
+GArray *
+sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bindings, gboolean rehearsal, GError **error)
+{
+	g_autoptr (GArray) refused = g_array_new (FALSE, FALSE, sizeof (FolderPair)), recognised = g_array_new (FALSE, FALSE, sizeof (FolderPair));
+	gboolean checked = rehearsal, compared = FALSE;
+	for (;;) {
+		g_autoptr (GArray) steps = plan_folders (folders, bindings, run->remotes, refused, recognised);
+		guint before = refused->len, known = recognised->len;
+		if (!checked && !sync_check_mailbox (run, changes_trees (steps), error))
+			return NULL;
+		checked = TRUE;
+		if (!verify_guesses (run, steps, refused, error))
+			return NULL;
+		if (refused->len > before)
+			continue;
+		if (!compared && !sync_recognise_folders (run, bindings, steps, recognised, error))
+			return NULL;
+		compared = TRUE;
+		if (recognised->len == known)
+			return reconsider_restores (run, steps, error) ? g_steal_pointer (&steps) : NULL;
+	}
+}
+
+static void
+log_folder_counts (SyncRun *run)
+{
+	const SyncResult *r = run->result;
+	if (r->folders_added_here)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) added to offline store", r->folders_added_here);
+	if (r->folders_changed_here)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in offline store", r->folders_changed_here);
+	if (r->folders_removed_here)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) removed from offline store", r->folders_removed_here);
+	if (r->folders_added_home)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) added to online mailbox", r->folders_added_home);
+	if (r->folders_changed_home)
+		sync_log_detail (run, "%" G_GUINT64_FORMAT " folder(s) updated in online mailbox", r->folders_changed_home);
+}
 
 static void
 drop_unfit (SyncRun *run)

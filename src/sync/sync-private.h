@@ -110,6 +110,8 @@ gboolean sync_guard_count (SyncRun *run, const FolderRun *f, const char *side, g
 /* Takes back the questions about removals that are no more. */
 gboolean sync_guard_release (SyncRun *run, GError **error);
 gboolean sync_is_absent (const SyncRun *run, gint64 folder);
+/* Removes here the folders that are gone at home and were held, and of which the pull found everything in other folders. */
+gboolean sync_settle_absent (SyncRun *run, GError **error);
 
 /* Puts a report in words as a message into the local-only folder Sync Issues/@kind. Inside a transaction. */
 /* Such a message. */
@@ -163,10 +165,10 @@ gboolean sync_is_seen_other_mail (SyncRun *run, FolderRun *f);
  * @look_inside: folders are to be made, renamed or removed, so equal numbers (UIDVALIDITY, UIDNEXT) are not enough: a few known UIDs are
  * looked at, one flight for the first folder that stands. */
 gboolean sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error);
-/* Merges a state of the home into its placement, if it is bound (sync-pull.c). */
-gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError **error);
 /* The same for a rehearsal, which reads only: *other_out, and what was compared. */
 gboolean sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint *there_out, gboolean *other_out, GError **error);
+/* Merges a state of the home into its placement, if it is bound (sync-pull.c). */
+gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError **error);
 
 /* Places @message as the home has it, with the change that was under way here when the home moved it (remove + add). (sync-writer.c) */
 gboolean sync_place (Store *s, gint64 folder, gint64 message, const RemoteState *state, gint64 *placement_out, GError **error);

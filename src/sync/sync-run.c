@@ -216,7 +216,7 @@ all_steps (SyncRun *run, GError **error)
 {
 	sync_progress (run, SYNC_CONNECT, NULL, TRUE);
 	if (!run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) || !sync_load_folders (run, error) ||
-	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_prove_positions (run, error) ||
+	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_absent (run, error) || !sync_prove_positions (run, error) ||
 	    !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
 	if (sync_is_strange (run)) {

@@ -537,8 +537,9 @@ def test_mail_that_a_migration_put_into_other_folders_moves_here_too(how, withou
         for folder, lot in how(archive).items():
             there[folder] = there.get(folder, []) + lot
         world.replace({folder: shuffled(lot) for folder, lot in there.items()})
-        world.sync()
-        assert world.sync() == 0, world.program.ok("log", "-n", "2").decode()
+        assert world.sync() == 0, world.program.ok("log", "-n", "1").decode()
+        assert sorted(world.program.folders()) == sorted(world.home()) and world.program.json("resolve") == []
+        assert world.sync() == 0
         everywhere = collections.Counter(name for folder in world.home().values() for name, _ in folder.elements())
         assert everywhere == collections.Counter({ident(m.octets): 1 for m in inbox + archive if ident(m.octets) != "a70"})
         assert "a71" in world.names() and sorted(name for folder in world.home() for name in world.with_flag("draft", folder)) == ["a5", "a72"]
