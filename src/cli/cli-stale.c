@@ -122,7 +122,8 @@ stale_find_orphan (const char *folder, const char *address)
 gboolean
 stale_apply (Cli *cli, StalePolicy policy, GError **error)
 {
-	return remember_policy (cli->store, policy == STALE_REPORT ? "report" : NULL, error);
+	return (policy == STALE_REPORT || sync_drop_stale_logs (cli->store, error)) &&
+	       remember_policy (cli->store, policy == STALE_REPORT ? "report" : NULL, error);
 }
 
 gboolean

@@ -61,15 +61,76 @@ deleted_items (SyncRun *run, gint64 *folder_out, GError **error)
 	return TRUE;
 }
 
+#define FILED "stale-log" /* setting of a placement: the finding that the log there tells */
+
+/* What was found, whenever that was. */
+static char *
+finding_of (const SyncRun *run)
+{
+	g_autoptr (GString) text = g_string_new (NULL);
+	for (guint i = 0; i < run->unwritten->len; i++)
+		g_string_append_printf (text, "%s\n", g_array_index (run->unwritten, LogLine, i).text);
+	return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize) text->len);
+}
+
+/* A log that is there says it already; one without a connection has nothing to add to any. */
+static gboolean
+is_filed (SyncRun *run, const char *finding, gboolean *filed_out, GError **error)
+{
+	g_autoptr (GHashTable) filed = store_folder_settings (run->store, FILED, error);
+	GHashTableIter it;
+	gpointer placement, text;
+	*filed_out = FALSE;
+	if (!filed)
+		return FALSE;
+	g_hash_table_iter_init (&it, filed);
+	while (!*filed_out && g_hash_table_iter_next (&it, &placement, &text)) {
+		g_autoptr (Placement) p = store_placement (run->store, *(gint64 *) placement, NULL);
+		*filed_out = p && (!run->remotes || strcmp (text, finding) == 0);
+	}
+	return TRUE;
+}
+
 static gboolean
 file_log (SyncRun *run, GError **error)
 {
-	g_autofree char *text = log_text (run);
-	gint64 folder, message, now = sync_now ();
+	g_autofree char *text = log_text (run), *finding = finding_of (run);
+	gint64 folder, message, placement, now = sync_now ();
+	gboolean filed;
+	if (!is_filed (run, finding, &filed, error) || filed)
+		return filed;
 	g_autoptr (GBytes) octets = sync_report_octets ("Synchronization Log:", text, now);
 	g_autoptr (Prepared) p = prepare_bytes (octets, now, 0);
-	return deleted_items (run, &folder, error) && store_add_message (run->store, p, folder, &message, error) &&
-	       store_place (run->store, folder, message, 0, NULL, TRUE, 0, NULL, error);
+	if (!deleted_items (run, &folder, error) || !store_add_message (run->store, p, folder, &message, error) ||
+	    !store_place (run->store, folder, message, 0, NULL, TRUE, 0, &placement, error))
+		return FALSE;
+	g_autofree char *name = g_strdup_printf (FILED "-%" G_GINT64_FORMAT, placement);
+	return store_set_setting (run->store, name, finding, error);
+}
+
+static gboolean
+drop_log (Store *store, gint64 placement, GError **error)
+{
+	g_autofree char *name = g_strdup_printf (FILED "-%" G_GINT64_FORMAT, placement);
+	g_autoptr (Placement) p = store_placement (store, placement, NULL);
+	return (!p || store_remove (store, placement, "here", error)) && store_set_setting (store, name, NULL, error);
+}
+
+gboolean
+sync_drop_stale_logs (Store *store, GError **error)
+{
+	g_autoptr (GHashTable) filed = store_folder_settings (store, FILED, error);
+	GHashTableIter it;
+	gpointer placement;
+	if (!filed || g_hash_table_size (filed) == 0)
+		return filed != NULL;
+	gboolean ok = store_begin (store, error);
+	g_hash_table_iter_init (&it, filed);
+	while (ok && g_hash_table_iter_next (&it, &placement, NULL))
+		ok = drop_log (store, *(gint64 *) placement, error);
+	ok = ok && store_commit (store, error);
+	store_rollback (store);
+	return ok;
 }
 
 gboolean

@@ -56,8 +56,10 @@ typedef struct {
 gboolean sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error);
 
 /* The old system's way with a store that an earlier profile left behind: fails with ERROR_STALE_STORE, whose text is the old error, and
- * files its log in Deleted Items; also without a connection. */
+ * files its log in Deleted Items; also without a connection. One log a finding: while it is there no run that finds the same adds another. */
 gboolean sync_report_stale (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, GError **error);
+/* The store is adopted after all: those logs go from Deleted Items, unless the user put them elsewhere, and the home never gets them. */
+gboolean sync_drop_stale_logs (Store *store, GError **error);
 /* A line of the log as people read it (design section 8): "1:05:34 text", details indented. Local time. Owned by the caller. */
 char *sync_log_line (gint64 time, gboolean detail, const char *text);
 
