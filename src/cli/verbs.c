@@ -60,7 +60,7 @@ const Verb verbs[] = {
 	{"folder delete", "FOLDER", "Remove a folder", "Example:\n  outpost folder delete --with-messages Old", folder_delete_options, cmd_folder_delete, 0},
 	{"resolve", "[FOLDER both|server|mine]", "Show what is held and waits for your decision, decide, or undo a decision",
 	 "A run holds a folder that would lose an unusual share of its messages, and one whose messages are missing at the server, or are other\n"
-	 "mail there, since it changed. Nothing is removed on either side until you say (FOLDER, or the number that is shown):\n"
+	 "mail there. Nothing is removed on either side until you say (FOLDER, or the number that is shown):\n"
 	 "  both    what only one side has goes to the other\n"
 	 "  server  the offline store becomes what the server has\n"
 	 "  mine    the server becomes what the offline store has; not where the server has other mail, which may be another person's\n"

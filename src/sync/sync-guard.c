@@ -69,6 +69,8 @@ sync_guard_count (SyncRun *run, const FolderRun *f, const char *side, guint n, g
 	const Hold *h = hold_of (holds, f->binding->folder, side);
 	if (run->sums[here].messages == 0)
 		run->sums[here].messages = messages_on (run, side);
+	guint counted = here ? f->folder->total : f->binding->messages;
+	run->sums[here].messages += MAX (of, counted) - counted; /* it came since, or is not there yet */
 	if (decision_for (h, n) == HOLD_WAITS && !folder_holds (run, h, n, of))
 		run->sums[here].removals += n;
 	return TRUE;

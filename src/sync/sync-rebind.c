@@ -272,8 +272,8 @@ update_hold (SyncRun *run, FolderRun *f, GError **error)
 		f->hold_told = FALSE;
 		return store_set_setting (run->store, name, NULL, error) && release (run, f->binding->folder, "rebind", error);
 	}
-	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server since it changed: they may still "
-	                                           "arrive, and nothing was removed", n, f->folder->path);
+	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server: they may still arrive, and nothing "
+	                                           "was removed", n, f->folder->path);
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
 	run->result->held += !f->hold_told;
 	f->hold_told = TRUE;
@@ -414,7 +414,7 @@ static gboolean
 hold_other_mail (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
 {
 	g_autofree char *detail = g_strdup_printf ("folder '%s' has %u item(s) at the server and %u here, and next to nothing in common: it may be another "
-	                                           "folder; nothing was changed on either side", f->folder->path, g->there->len, g->here->len);
+	                                           "folder; nothing was changed on either side", f->folder->path, g->there->len, f->folder->total);
 	f->held = f->failed = f->hold_told = TRUE;
 	run->result->held++;
 	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);

@@ -853,3 +853,15 @@ def test_the_removal_of_a_folder_outlasts_other_numbers_under_the_same_validity(
         else:
             assert "Work" not in world.home() and "Work" not in world.program.folders()
             assert "never fetched" not in said and "new items at home" not in said
+
+
+def test_a_hold_counts_what_is_here_and_there():
+    with World({"INBOX": mails(20), "A": mails(10, 2, "a")}) as world:
+        world.edit("delete", ["a1"], folder="A")
+        world.add("new", "A")
+        world.edit("delete", ["a2"], folder="A")
+        world.replace({"INBOX": mails(12), "A": mails(7, 3, "o")})
+        assert world.sync() == 4
+        holds = {item["folder"]: item for item in world.program.json("resolve")}
+        assert "7 item(s) at the server and 9 here" in holds["A"]["detail"] and (holds["A"]["here"], holds["A"]["messages"]) == (9, 9)
+        assert "8 item(s) of folder 'INBOX' are here, but not at the server: they may still arrive" in holds["INBOX"]["detail"]
