@@ -26,7 +26,8 @@ gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GA
  * there meanwhile: it moves here, too, with what is pending for it. By the same evidence, and only where all that its folder awaits is found so,
  * none of it in a folder of copies. What was removed here is removed there only where three others of its folder went the same way. */
 gboolean sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error);
-/* Of @f, which has what all other folders have (role "all"), what is here already is placed and bound, and taken out of f->wanted. */
+/* Of @f, which has what other folders have (role "all"; or what they miss), what is here already is placed and bound, as a copy, and taken out of
+ * f->wanted; nothing of a folder that awaits, or is to be sent, something itself. */
 gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);
 /* Places and binds @arrivals in @f, and takes them out of f->wanted. Inside a transaction, after the removals. */
 gboolean sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError **error);

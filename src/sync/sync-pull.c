@@ -688,14 +688,14 @@ count_bodies (SyncRun *run, GPtrArray *folders)
 	}
 }
 
-/* What a folder of everything has is known by then from the others. */
+/* Of folders of everything, or of the others, what is here already. */
 static gboolean
-link_copies (SyncRun *run, GPtrArray *folders, GError **error)
+link_copies (SyncRun *run, GPtrArray *folders, gboolean of_everything, GError **error)
 {
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
 		guint64 before = uid_set_count (&f->wanted);
-		if (!sync_has_everything (f) || f->failed || before == 0)
+		if (sync_has_everything (f) != of_everything || f->failed || before == 0)
 			continue;
 		if (!sync_link_copies (run, f, error))
 			return FALSE;
@@ -710,6 +710,17 @@ link_copies (SyncRun *run, GPtrArray *folders, GError **error)
 	return TRUE;
 }
 
+/* Mail that is here is not where it was at home: what is new elsewhere may be it, in a way that does not tell which. */
+static gboolean
+link_scattered (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	gboolean any = run->absent && g_hash_table_size (run->absent) > 0;
+	for (guint i = 0; holds && i < holds->len; i++)
+		any |= strcmp (((Hold *) holds->pdata[i])->kind, "deletion-guard") != 0;
+	return holds && (!any || link_copies (run, folders, FALSE, error));
+}
+
 static gboolean
 pull_bodies (SyncRun *run, GPtrArray *folders, GError **error)
 {
@@ -717,7 +728,9 @@ pull_bodies (SyncRun *run, GPtrArray *folders, GError **error)
 	if (run->progress.folders_total == 0)
 		return TRUE;
 	sync_progress (run, SYNC_PULL, NULL, TRUE);
-	return fetch_wanted (run, folders, FALSE, error) && link_copies (run, folders, error) && fetch_wanted (run, folders, TRUE, error);
+	/* what a folder of everything has is known when the others have been fetched */
+	return link_scattered (run, folders, error) && fetch_wanted (run, folders, FALSE, error) && link_copies (run, folders, TRUE, error) &&
+	       fetch_wanted (run, folders, TRUE, error);
 }
 
 /* What is new at home may be what was pushed or is awaited: then it is not fetched. */
