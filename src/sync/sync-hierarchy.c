@@ -9,6 +9,7 @@ typedef struct {
 	SyncRun *run;
 	GHashTable *folder_of_name; /* wire name -> gint64 folder id (as pointer-sized copy), for parents */
 	GPtrArray *bindings;
+	const GArray *steps; /* the plan that is carried out; NULL: none */
 	GHashTable *left_out; /* wire names, borrowed, of folders that can't be had here */
 } Tree;
 
@@ -190,6 +191,22 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 	return TRUE;
 }
 
+/* Who has the name here until its own new one is carried out leaves it now. */
+static gboolean
+make_room (Tree *t, gint64 parent, const char *leaf, GError **error)
+{
+	gint64 owner = store_folder_child (t->run->store, parent, leaf);
+	for (guint i = 0; owner && t->steps && i < t->steps->len; i++) {
+		const FolderStep *step = &g_array_index (t->steps, FolderStep, i);
+		const Folder *f = step->folder;
+		if (step->kind != PLAN_RENAME_HERE || f->id != owner || (f->parent == folder_of_name (t, step->remote->parent) && strcmp (f->name, step->remote->leaf) == 0))
+			continue;
+		g_autofree char *free = free_name (t->run->store, f->parent, f->name);
+		return store_folder_rename (t->run->store, f->id, f->parent, free, error);
+	}
+	return TRUE;
+}
+
 static gboolean
 rename_here (Tree *t, const FolderStep *step, GError **error)
 {
@@ -200,6 +217,8 @@ rename_here (Tree *t, const FolderStep *step, GError **error)
 		name = g_strdup (r->leaf);
 	else {
 		GError *e = NULL;
+		if (!make_room (t, parent, r->leaf, error))
+			return FALSE;
 		name = free_name (t->run->store, parent, r->leaf);
 		if (store_folder_rename (t->run->store, step->folder->id, parent, name, &e)) {
 			t->run->result->folders_changed_here++;
@@ -925,7 +944,9 @@ carry_out (Tree *t, GPtrArray *folders, GError **error)
 	if (!steps)
 		return FALSE;
 	count_bound_names (t);
+	t->steps = steps;
 	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) && apply_home (t, steps, error);
+	t->steps = NULL;
 	store_rollback (t->run->store);
 	return ok;
 }
@@ -940,7 +961,7 @@ sync_hierarchy (SyncRun *run, GError **error)
 		return FALSE;
 	drop_unfit (run);
 	g_autoptr (GHashTable) left_out = g_hash_table_new (g_str_hash, g_str_equal);
-	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, left_out};
+	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, NULL, left_out};
 	gboolean ok = reload_bindings (&t, error) && settle_renamings (&t, error) && settle_places (&t, error);
 	g_autoptr (GPtrArray) folders = ok ? store_folders (run->store, error) : NULL;
 	ok = folders && carry_out (&t, folders, error);

@@ -736,6 +736,35 @@ folders_of_other_names_are_recognised_by_their_messages (void **state)
 		}
 }
 
+/* At a home with ids. */
+static void
+folders_that_exchange_their_names_keep_what_they_are (void **state)
+{
+	static const char *const folders[] = {"A", "B", "A/Deep"};
+	World *w = world_new (kinds[0], "INBOX");
+	for (guint i = 0; i < G_N_ELEMENTS (folders); i++)
+		home_create (w->home, folders[i]);
+	run (w);
+	gint64 before[G_N_ELEMENTS (folders)];
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
+		g_autoptr (Folder) f = store_folder_by_path (s, folders[i], NULL);
+		before[i] = f->id;
+	}
+	home_rename (w->home, "A", "T");
+	home_rename (w->home, "B", "A");
+	home_rename (w->home, "T", "B");
+	for (guint i = 0; i < 2; i++)
+		run (w);
+	static const char *const now[] = {"B", "A", "B/Deep"};
+	for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
+		g_autoptr (Folder) f = store_folder (s, before[i], NULL);
+		assert_string_equal (f->path, now[i]);
+	}
+	g_clear_pointer (&s, store_close);
+	world_free (w);
+}
+
 /* Two that could be it: asked, and nothing is removed or made. */
 static void
 a_folder_that_may_be_either_of_two_is_not_guessed (void **state)
@@ -811,6 +840,7 @@ main (void)
 		cmocka_unit_test (a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder),
 		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
 		cmocka_unit_test (folders_of_other_names_are_recognised_by_their_messages),
+		cmocka_unit_test (folders_that_exchange_their_names_keep_what_they_are),
 		cmocka_unit_test (a_folder_that_may_be_either_of_two_is_not_guessed),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
