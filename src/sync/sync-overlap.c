@@ -11,6 +11,7 @@
 #define PERCENT 80      /* of the sample that must be known: what arrived since is not */
 #define LEAST_PART 4    /* a new folder with less than this part of the lost one's messages is not that folder */
 #define LOOKS 100       /* new folders that a run looks into */
+#define ALMOST 90       /* percent of each of two folders that must be in the other's place: their names were exchanged */
 #define NEWEST 50       /* of SAMPLE, where what may be anywhere is looked for: there lies what was moved; the others are evenly spread */
 
 typedef struct {
@@ -327,4 +328,77 @@ sync_find_elsewhere (SyncRun *run, const GPtrArray *bindings, guint *known, guin
 		folder_query_done (q);
 	}
 	return ok;
+}
+
+/* ---- Folders that exchanged their names ---- */
+
+static guint
+percent (guint64 n, guint64 of)
+{
+	return of ? (guint) (n * 100 / of) : 0;
+}
+
+/* @there, in @r, is the mail of @l: almost all of the one is in the other, and each header of a sample is known. */
+static gboolean
+has_mail_of (SyncRun *run, const RemoteFolder *r, guint32 uidvalidity, const Lost *l, const GArray *there, gboolean *has_out, GError **error)
+{
+	g_auto (UidSet) like = UID_SET_INIT, sample = UID_SET_INIT;
+	g_autoptr (GArray) headers = NULL;
+	for (guint i = 0; i < there->len; i++)
+		if (is_of (l, r, &g_array_index (there, RemoteEvidence, i)))
+			uid_set_add (&like, g_array_index (there, RemoteEvidence, i).uid);
+	guint64 n = uid_set_count (&like);
+	*has_out = FALSE;
+	if (n < DIFFERENT_FROM || percent (n, there->len) < ALMOST || percent (MIN (n, l->sizes->len), l->sizes->len) < ALMOST)
+		return TRUE;
+	sample_of (&like, HEADERS, &sample);
+	if (!sync_look (run, r->name, uidvalidity, &sample, EVIDENCE_HEADER, &headers, error))
+		return FALSE;
+	*has_out = headers && headers->len == uid_set_count (&sample);
+	for (guint i = 0; headers && i < headers->len; i++)
+		*has_out &= is_of (l, r, &g_array_index (headers, RemoteEvidence, i));
+	return TRUE;
+}
+
+/* Each has one place, and each place one: else it is not among them. */
+static void
+drop_open (gint *to, guint n)
+{
+	gboolean dropped = TRUE;
+	while (dropped) {
+		dropped = FALSE;
+		for (guint i = 0; i < n; i++) {
+			gboolean closed = to[i] >= 0 && to[to[i]] >= 0;
+			for (guint k = 0; closed && k < n; k++)
+				closed = k == i || to[k] != to[i];
+			dropped |= !closed && to[i] >= 0;
+			to[i] = closed ? to[i] : -1;
+		}
+	}
+}
+
+gboolean
+sync_find_exchanged (SyncRun *run, const GPtrArray *bindings, const GPtrArray *gathered, gint *to, GError **error)
+{
+	g_autoptr (GArray) lost = g_array_new (FALSE, FALSE, sizeof (Lost));
+	g_array_set_clear_func (lost, lost_done);
+	for (guint i = 0; i < bindings->len; i++)
+		add_lost (lost, bindings->pdata[i]);
+	if (!read_lost (run, lost, error))
+		return FALSE;
+	for (guint i = 0; i < bindings->len; i++) {
+		guint found = 0;
+		to[i] = -1;
+		for (guint k = 0; k < bindings->len; k++) {
+			const Gathered *g = gathered->pdata[k];
+			const RemoteFolder *r = sync_listed (run, g->name);
+			gboolean has = FALSE;
+			if (k != i && r && !has_mail_of (run, r, g->query.uidvalidity_now, &g_array_index (lost, Lost, i), g->there, &has, error))
+				return FALSE;
+			found += has;
+			to[i] = !has ? to[i] : found == 1 ? (gint) k : -1;
+		}
+	}
+	drop_open (to, bindings->len);
+	return TRUE;
 }

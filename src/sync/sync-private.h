@@ -54,6 +54,7 @@ typedef struct {
 	LostFlags lost;       /* what the move lost, by folders with many flags */
 	gboolean vouched;     /* mail that is known is in it: the mailbox is ours */
 	gboolean doubted;     /* a folder's numbers were the old ones and wrong: those of the others prove nothing */
+	GPtrArray *strangers; /* Stranger (sync-rebind.c): folders with other mail that are still to be seen to; NULL: none */
 	GHashTable *gathered; /* folder id -> evidence that sync_check_mailbox read already; NULL */
 } SyncRun;
 
@@ -135,8 +136,12 @@ Suspicion sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, cons
 /* What was to be fetched of @f is here, and whether that is all is noted. Inside a transaction. */
 gboolean sync_mark_complete (SyncRun *run, FolderRun *f, GError **error);
 /* Finds out by evidence which message is which, and binds anew, in one transaction; what the home has not (yet) is awaited and put on
- * hold, nothing is removed. Afterwards f->wanted holds what is new at home. f->held and f->failed where the evidence is not enough. */
+ * hold, nothing is removed. Afterwards f->wanted holds what is new at home. f->held and f->failed where the evidence is not enough; other mail
+ * waits for sync_settle_strangers. */
 gboolean sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error);
+/* After the last of several: those that have other mail under their names may have exchanged them, and are called here as there then; or somebody
+ * emptied them; else they are held. */
+gboolean sync_settle_strangers (SyncRun *run, GError **error);
 /* Flags of @folder were found equal by their numbers only (sync-flags.c): the first later run that looks into it reads them all. Inside a
  * transaction. */
 gboolean sync_note_counted (SyncRun *run, gint64 folder, gboolean counted, GError **error);

@@ -783,6 +783,7 @@ answer_all (SyncRun *run, GArray *questions, GError **error)
 	g_autoptr (GPtrArray) in_order = order_to_apply (questions);
 	for (guint i = 0; ok && i < in_order->len; i++)
 		ok = apply_question (run, in_order->pdata[i], error);
+	ok = ok && sync_settle_strangers (run, error);
 	for (guint i = 0; ok && i < questions->len; i++)
 		ok = place_moved (run, &g_array_index (questions, Question, i), error);
 	ok = ok && commit_open (run, error);

@@ -7,7 +7,6 @@
  *   1. Nothing is written to the home, and nothing removed here, between the suspicion and the new bindings.
  *   2. A message here that the home does not have is never removed by re-binding: only the user's decision does that.
  *   3. Evidence that fits nothing (other mail under the same name) binds nothing. */
-#include "sync-gather.h"
 #include "sync-overlap.h"
 #include <stdio.h>
 #include <string.h>
@@ -478,36 +477,11 @@ is_emptied (SyncRun *run, const FolderRun *f, const Gathered *g, gboolean *empti
 	return ok;
 }
 
+/* What evidence found, taken for this folder's: it is bound anew. */
 static gboolean
-is_other_mail (SyncRun *run, const FolderRun *f, const Gathered *g, gboolean *other_out, GError **error)
+bind_anew (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why, GError **error)
 {
-	gboolean emptied = FALSE;
-	*other_out = may_be_other_mail (run, g);
-	if (!*other_out || !is_emptied (run, f, g, &emptied, error))
-		return !*other_out;
-	*other_out = !emptied;
-	run->vouched |= emptied;
-	return TRUE;
-}
-
-gboolean
-sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
-{
-	static const char *const reasons[] = {"", "the server's UIDVALIDITY changed", "the server's UIDNEXT went back",
-	                                      "the server's HIGHESTMODSEQ went back", "the server's MAILBOXID changed",
-	                                      "known UIDs stand for other messages now", "the server's UIDs can't be what they were"};
 	GError *e = NULL;
-	gboolean other;
-	sync_log (run, "Re-binding to folder '%s': %s", f->folder->path, reasons[why]);
-	g_autoptr (Gathered) g = sync_gathered (run, f->binding->folder, f->binding->remote_name, why < SUSPICION_MESSAGES, &e);
-	if (!g)
-		return tolerated (run, f, e, error);
-	if (why == SUSPICION_NUMBERS && numbers_are_as_they_were (g))
-		return compare_all (run, f, error);
-	if (!is_other_mail (run, f, g, &other, error))
-		return FALSE;
-	if (other)
-		return hold_other_mail (run, f, g, error);
 	run->vouched |= g->match->matched > 0;
 	if (!gathered_flags (run, f->binding->remote_name, g, &e))
 		return tolerated (run, f, e, error);
@@ -523,6 +497,171 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 	if (ok && older && f->updated_here > updated)
 		sync_log_detail (run, "the server is in an older state: flags of %" G_GUINT64_FORMAT " item(s) are those of then", f->updated_here - updated);
 	return ok;
+}
+
+typedef struct {
+	FolderRun *f;
+	Gathered *g;
+	Suspicion why;
+} Stranger;
+
+static void
+stranger_free (gpointer data)
+{
+	Stranger *s = data;
+	gathered_free (s->g);
+	g_free (s);
+}
+
+static void
+add_stranger (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why)
+{
+	Stranger s = {f, g, why};
+	if (!run->strangers)
+		run->strangers = g_ptr_array_new_with_free_func (stranger_free);
+	g_ptr_array_add (run->strangers, g_memdup2 (&s, sizeof s));
+}
+
+gboolean
+sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
+{
+	static const char *const reasons[] = {"", "the server's UIDVALIDITY changed", "the server's UIDNEXT went back",
+	                                      "the server's HIGHESTMODSEQ went back", "the server's MAILBOXID changed",
+	                                      "known UIDs stand for other messages now", "the server's UIDs can't be what they were"};
+	GError *e = NULL;
+	sync_log (run, "Re-binding to folder '%s': %s", f->folder->path, reasons[why]);
+	g_autoptr (Gathered) g = sync_gathered (run, f->binding->folder, f->binding->remote_name, why < SUSPICION_MESSAGES, &e);
+	if (!g)
+		return tolerated (run, f, e, error);
+	if (why == SUSPICION_NUMBERS && numbers_are_as_they_were (g))
+		return compare_all (run, f, error);
+	if (!may_be_other_mail (run, g))
+		return bind_anew (run, f, g, why, error);
+	add_stranger (run, f, g_steal_pointer (&g), why);
+	return TRUE;
+}
+
+/* ---- Folders that exchanged their names ---- */
+
+/* Its name here is the one that was last agreed, no other folder goes with it, and none says what it is for. */
+static gboolean
+may_be_renamed (SyncRun *run, const FolderRun *f)
+{
+	g_autoptr (GPtrArray) folders = store_folders (run->store, NULL);
+	gboolean plain = folders && !f->folder->role && g_ascii_strcasecmp (f->binding->remote_name, "INBOX") != 0 && !plan_renamed_here (f->binding, f->folder);
+	for (guint i = 0; plain && i < folders->len; i++)
+		plain = ((Folder *) folders->pdata[i])->parent != f->folder->id;
+	return plain;
+}
+
+static gboolean
+find_exchanged (SyncRun *run, const GPtrArray *strangers, gint *to, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = g_ptr_array_new (), gathered = g_ptr_array_new ();
+	gboolean plain = TRUE;
+	for (guint i = 0; i < strangers->len; i++) {
+		Stranger *s = strangers->pdata[i];
+		g_ptr_array_add (bindings, s->f->binding);
+		g_ptr_array_add (gathered, s->g);
+	}
+	if (!sync_find_exchanged (run, bindings, gathered, to, error))
+		return FALSE;
+	for (guint i = 0; i < strangers->len; i++)
+		plain &= to[i] < 0 || may_be_renamed (run, ((Stranger *) strangers->pdata[i])->f);
+	for (guint i = 0; i < strangers->len && !plain; i++)
+		to[i] = -1;
+	return TRUE;
+}
+
+/* A name that no folder has, for as long as the names go round. */
+static gboolean
+step_out (SyncRun *run, const FolderRun *f, GError **error)
+{
+	g_autofree char *name = NULL;
+	for (guint n = 1; !name || store_folder_child (run->store, f->folder->parent, name); n++) {
+		g_free (name);
+		name = g_strdup_printf ("%s (%u)", f->folder->name, n);
+	}
+	return store_folder_rename (run->store, f->folder->id, f->folder->parent, name, error);
+}
+
+/* @f, which stepped out, takes @place's name on both sides; what it knows of its mail stays. */
+static gboolean
+take_place (SyncRun *run, const FolderRun *f, const FolderBinding *place, GError **error)
+{
+	FolderBinding b = *f->binding;
+	b.remote_name = place->remote_name;
+	b.remote_id = place->remote_id;
+	b.delimiter = place->delimiter;
+	b.base_parent = place->base_parent;
+	b.base_name = place->base_name;
+	sync_log_detail (run, "folder '%s' is '%s' at home now: its items are there", f->folder->path, place->remote_name);
+	run->result->folders_changed_here++;
+	return store_folder_rename (run->store, f->folder->id, place->base_parent, place->base_name, error) && store_bind_folder (run->store, &b, error);
+}
+
+static gboolean
+reload (SyncRun *run, FolderRun *f, GError **error)
+{
+	Folder *folder = store_folder (run->store, f->folder->id, error);
+	FolderBinding *binding = folder ? store_folder_binding (run->store, f->folder->id, error) : NULL;
+	if (!binding) {
+		folder_free (folder);
+		return FALSE;
+	}
+	folder_free (f->folder);
+	folder_binding_free (f->binding);
+	f->folder = folder;
+	f->binding = binding;
+	f->remote = sync_listed (run, binding->remote_name);
+	return TRUE;
+}
+
+static gboolean
+exchange_names (SyncRun *run, const GPtrArray *strangers, const gint *to, GError **error)
+{
+	gboolean ok = sync_begin (run, error);
+	for (guint i = 0; ok && i < strangers->len; i++)
+		ok = to[i] < 0 || step_out (run, ((Stranger *) strangers->pdata[i])->f, error);
+	for (guint i = 0; ok && i < strangers->len; i++)
+		ok = to[i] < 0 || take_place (run, ((Stranger *) strangers->pdata[i])->f, ((Stranger *) strangers->pdata[to[i]])->f->binding, error);
+	ok = ok && sync_log_write (run, error) && sync_commit (run, error);
+	store_rollback (run->store);
+	for (guint i = 0; ok && i < strangers->len; i++)
+		ok = to[i] < 0 || reload (run, ((Stranger *) strangers->pdata[i])->f, error);
+	return ok;
+}
+
+/* Not exchanged: emptied by somebody, or held. */
+static gboolean
+settle_stranger (SyncRun *run, Stranger *s, GError **error)
+{
+	gboolean emptied;
+	if (!is_emptied (run, s->f, s->g, &emptied, error))
+		return FALSE;
+	run->vouched |= emptied;
+	return emptied ? bind_anew (run, s->f, s->g, s->why, error) : hold_other_mail (run, s->f, s->g, error);
+}
+
+gboolean
+sync_settle_strangers (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) strangers = g_steal_pointer (&run->strangers);
+	if (!strangers)
+		return TRUE;
+	g_autofree gint *to = g_new (gint, strangers->len);
+	if (!find_exchanged (run, strangers, to, error) || !exchange_names (run, strangers, to, error))
+		return FALSE;
+	for (guint i = 0; i < strangers->len; i++) {
+		Stranger *s = strangers->pdata[i];
+		if (!(to[i] < 0 ? settle_stranger (run, s, error) : sync_rebind (run, s->f, s->why, error)))
+			return FALSE;
+	}
+	g_autoptr (GPtrArray) again = g_steal_pointer (&run->strangers); /* what is there changed meanwhile */
+	for (guint i = 0; again && i < again->len; i++)
+		if (!settle_stranger (run, again->pdata[i], error))
+			return FALSE;
+	return TRUE;
 }
 
 /* ---- Messages that arrive later ---- */
@@ -652,7 +791,7 @@ sync_prove_positions (SyncRun *run, GError **error)
 		if (f->failed)
 			continue;
 		gboolean ok = same ? sync_begin (run, error) && note_positions (run, f->binding->folder, FALSE, error) && sync_commit (run, error)
-		                   : sync_rebind (run, f, SUSPICION_MESSAGES, error);
+		                   : sync_rebind (run, f, SUSPICION_MESSAGES, error) && sync_settle_strangers (run, error);
 		store_rollback (run->store);
 		if (!ok)
 			return FALSE;

@@ -249,6 +249,7 @@ sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *canc
 	}
 	sync_progress (&run, SYNC_DONE, NULL, TRUE);
 	g_free (run.lost.keywords);
+	g_clear_pointer (&run.strangers, g_ptr_array_unref);
 	g_clear_pointer (&run.gathered, g_hash_table_unref);
 	g_clear_pointer (&run.absent, g_hash_table_unref);
 	g_clear_pointer (&run.folders, g_ptr_array_unref);
