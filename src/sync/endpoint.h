@@ -110,6 +110,7 @@ void fetch_request_done (FetchRequest *r); /* frees `uids` too */
 typedef enum {
 	EVIDENCE_SIZE,   /* uid, size, date; flags and keywords */
 	EVIDENCE_HEADER, /* message_id and digest, too */
+	EVIDENCE_CHANGE, /* as EVIDENCE_SIZE, and modseq, for homes and folders that have it */
 } EvidenceLevel;
 typedef struct {
 	guint32 uid;

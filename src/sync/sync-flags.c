@@ -10,6 +10,9 @@
 #define RANGES 70        /* counts in all */
 #define RANGES_LEAST 4   /* of one flag */
 #define STRANGERS_LIMIT 1000
+#define LOST_FLAGS_FROM 3 /* so many messages must have lost a flag before it counts as lost by the move */
+#define CHANGES 50        /* of those that lost flags, and of the others, whose changes are looked at */
+#define OTHERS 10         /* so many others must be there to compare with, and fewer than one in so many of them changed as late */
 
 typedef struct {
 	guint flag;
@@ -293,4 +296,135 @@ gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **error)
 		return many;
 	words = words_of (g, strangers);
 	return words->len > WORDS_LIMIT || compare_words (run, name, g, words, to, error);
+}
+
+/* ---- Lost by the move, or taken off ---- */
+
+typedef struct {
+	GArray *had, *others; /* guint indices into g->here: who had any of what is lost, and who had none */
+	GHashTable *modseqs;  /* UID -> guint64 */
+} Changes;
+
+static gboolean
+had_word (const MatchHere *h, const char *word)
+{
+	g_auto (GStrv) words = g_strsplit (h->known.keywords ? h->known.keywords : "", " ", -1);
+	return g_strv_contains ((const char *const *) words, word);
+}
+
+static gboolean
+had_any (const MatchHere *h, const LostFlags *lost)
+{
+	g_autofree char *left = keywords_merge (lost->keywords, h->known.keywords, NULL);
+	return h->known.flags & lost->flags || !keywords_equal (left, h->known.keywords);
+}
+
+/* At most CHANGES of @all, evenly spread. */
+static void
+thin_out (GArray *all)
+{
+	guint n = all->len, kept = MIN (n, CHANGES);
+	for (guint i = 0; i < kept; i++)
+		g_array_index (all, guint, i) = g_array_index (all, guint, (guint) ((guint64) i * n / kept));
+	g_array_set_size (all, kept);
+}
+
+static guint32
+uid_of (const Gathered *g, guint here)
+{
+	return there_at (g, (guint) g_array_index (g->here, MatchHere, here).there)->uid;
+}
+
+static void
+part_by_loss (const Gathered *g, Changes *c)
+{
+	for (guint i = 0; i < g->here->len; i++) {
+		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
+		if (h->there >= 0 && !h->known.pending)
+			g_array_append_val (had_any (h, &g->lost) ? c->had : c->others, i);
+	}
+	thin_out (c->had);
+	thin_out (c->others);
+}
+
+static gboolean
+read_changes (SyncRun *run, const char *name, const Gathered *g, Changes *c, GError **error)
+{
+	g_auto (UidSet) uids = UID_SET_INIT;
+	g_autoptr (GArray) evidence = NULL;
+	for (guint i = 0; i < c->had->len; i++)
+		uid_set_add (&uids, uid_of (g, g_array_index (c->had, guint, i)));
+	for (guint i = 0; i < c->others->len; i++)
+		uid_set_add (&uids, uid_of (g, g_array_index (c->others, guint, i)));
+	if (!sync_look (run, name, g->query.uidvalidity_now, &uids, EVIDENCE_CHANGE, &evidence, error))
+		return FALSE;
+	for (guint i = 0; evidence && i < evidence->len; i++) {
+		const RemoteEvidence *e = &g_array_index (evidence, RemoteEvidence, i);
+		g_hash_table_insert (c->modseqs, GUINT_TO_POINTER (e->uid), g_memdup2 (&e->modseq, sizeof e->modseq));
+	}
+	return TRUE;
+}
+
+static guint64
+modseq_of (const Changes *c, const Gathered *g, guint here)
+{
+	const guint64 *modseq = g_hash_table_lookup (c->modseqs, GUINT_TO_POINTER (uid_of (g, here)));
+	return modseq ? *modseq : 0;
+}
+
+/* Whoever brings mail changes it when it comes: what lost @flag, or @word, and was changed after nearly all of the others, somebody changed. */
+static gboolean
+was_taken_off (const Changes *c, const Gathered *g, guint flag, const char *word)
+{
+	guint64 first = 0;
+	guint later = 0;
+	for (guint i = 0; i < c->had->len; i++) {
+		guint at = g_array_index (c->had, guint, i);
+		const MatchHere *h = &g_array_index (g->here, MatchHere, at);
+		if (!(word ? had_word (h, word) : (h->known.flags & flag) != 0))
+			continue;
+		guint64 modseq = modseq_of (c, g, at);
+		if (modseq == 0)
+			return FALSE;
+		first = first ? MIN (first, modseq) : modseq;
+	}
+	for (guint i = 0; i < c->others->len; i++)
+		later += modseq_of (c, g, g_array_index (c->others, guint, i)) >= first;
+	return first && c->others->len >= OTHERS && later * OTHERS < c->others->len;
+}
+
+static void
+drop_taken_off (const Changes *c, Gathered *g)
+{
+	guint flags = 0;
+	g_autoptr (GPtrArray) left = g_ptr_array_new ();
+	g_auto (GStrv) words = g_strsplit (g->lost.keywords ? g->lost.keywords : "", " ", -1);
+	for (guint flag = FLAG_SEEN; flag <= FLAG_DRAFT; flag <<= 1)
+		if (g->lost.flags & flag && !was_taken_off (c, g, flag, NULL))
+			flags |= flag;
+	for (guint i = 0; words[i]; i++)
+		if (*words[i] && !was_taken_off (c, g, 0, words[i]))
+			g_ptr_array_add (left, words[i]);
+	char *keywords = keywords_canonical ((const char *const *) left->pdata, left->len);
+	g->lost.any &= flags == g->lost.flags;
+	g->lost.any_keywords &= keywords_equal (keywords, g->lost.keywords);
+	g->lost.flags = flags;
+	g_free (g->lost.keywords);
+	g->lost.keywords = keywords;
+}
+
+gboolean
+gathered_lost (SyncRun *run, const char *name, Gathered *g, GError **error)
+{
+	g_autoptr (GArray) had = g_array_new (FALSE, FALSE, sizeof (guint)), others = g_array_new (FALSE, FALSE, sizeof (guint));
+	g_autoptr (GHashTable) modseqs = g_hash_table_new_full (NULL, NULL, NULL, g_free);
+	Changes c = {had, others, modseqs};
+	match_lost_flags (g->match, LOST_FLAGS_FROM, &run->lost, &g->lost);
+	if ((!g->lost.flags && !g->lost.keywords) || !g->query.highestmodseq_now || !(run->home->class->abilities (run->home) & ENDPOINT_MODSEQ))
+		return TRUE;
+	part_by_loss (g, &c);
+	if (!read_changes (run, name, g, &c, error))
+		return FALSE;
+	drop_taken_off (&c, g);
+	return TRUE;
 }

@@ -13,6 +13,7 @@ gathered_free (Gathered *g)
 		return;
 	folder_query_done (&g->query);
 	g_free (g->name);
+	g_free (g->lost.keywords);
 	match_free (g->match);
 	g_array_unref (g->here);
 	g_clear_pointer (&g->there, g_array_unref);

@@ -16,6 +16,7 @@ typedef struct {
 	gboolean by_position;   /* by samples: flags were not read */
 	gboolean flags_known;   /* they were, or gathered_flags found them out */
 	gboolean flags_counted; /* some of them by numbers only */
+	LostFlags lost;         /* of gathered_lost */
 } Gathered;
 void gathered_free (Gathered *g);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Gathered, gathered_free)
@@ -28,6 +29,8 @@ Gathered *sync_gathered (SyncRun *run, gint64 folder, const char *name, gboolean
 gboolean gathered_match (SyncRun *run, gint64 folder, const char *name, Gathered *g, const UidSet *uids, gboolean weak, GError **error);
 /* Which flags messages that were matched by position have, if the home can tell by searching: then g->flags_known. */
 gboolean gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **error);
+/* Fills g->lost with what the move has lost, less what somebody took off since, where the home's numbers of changes tell. */
+gboolean gathered_lost (SyncRun *run, const char *name, Gathered *g, GError **error);
 /* For store_each_known: adds to a GArray of MatchHere. */
 gboolean gathered_take_known (gpointer here, const KnownMessage *k);
 gboolean gathered_is_other_mail (const Gathered *g);

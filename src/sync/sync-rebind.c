@@ -13,7 +13,6 @@
 
 #define LOST_FLAGS_SETTING "flags-lost-%" G_GINT64_FORMAT /* of a folder that awaits messages: what those that came had lost */
 #define POSITIONS "by-position" /* setting of a folder that was bound by samples */
-#define LOST_FLAGS_FROM 3     /* so many messages must have lost a flag before it counts as lost by the move */
 
 /* ---- Suspicion ---- */
 
@@ -204,14 +203,12 @@ forget_all_lost (SyncRun *run, FolderRun *f, const Gathered *g, const LostFlags 
 
 /* A flag that no message at home has any more was lost on the way. */
 static gboolean
-restore_lost_flags (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+restore_lost_flags (SyncRun *run, FolderRun *f, Gathered *g, GError **error)
 {
-	LostFlags lost;
-	match_lost_flags (g->match, LOST_FLAGS_FROM, &run->lost, &lost);
-	gboolean ok = remember_lost_flags (run, f->binding->folder, &lost, error) &&
-	              ((!lost.flags && !lost.keywords) || forget_all_lost (run, f, g, &lost, error));
-	learn_lost_flags (&run->lost, &lost);
-	g_free (lost.keywords);
+	LostFlags *lost = &g->lost;
+	gboolean ok = remember_lost_flags (run, f->binding->folder, lost, error) &&
+	              ((!lost->flags && !lost->keywords) || forget_all_lost (run, f, g, lost, error));
+	learn_lost_flags (&run->lost, lost);
 	return ok;
 }
 
@@ -376,7 +373,7 @@ note_positions (SyncRun *run, gint64 folder, gboolean by_position, GError **erro
 }
 
 static gboolean
-write_bindings (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+write_bindings (SyncRun *run, FolderRun *f, Gathered *g, GError **error)
 {
 	FolderBinding *b = f->binding;
 	const FolderQuery *q = &g->query;
@@ -485,6 +482,8 @@ bind_anew (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why, GError **erro
 	run->vouched |= g->match->matched > 0;
 	if (!gathered_flags (run, f->binding->remote_name, g, &e))
 		return tolerated (run, f, e, error);
+	if (g->flags_known && has_moved (f->binding, g) && !gathered_lost (run, f->binding->remote_name, g, error))
+		return FALSE;
 	log_match (run, g);
 	run->result->relinked += g->match->matched;
 	gboolean doubt = why != SUSPICION_UIDVALIDITY && why != SUSPICION_ID, older = why == SUSPICION_UIDNEXT || why == SUSPICION_MODSEQ;
@@ -667,7 +666,7 @@ sync_settle_strangers (SyncRun *run, GError **error)
 /* ---- Messages that arrive later ---- */
 
 static gboolean
-bind_arrivals (SyncRun *run, FolderRun *f, const Gathered *g, GError **error)
+bind_arrivals (SyncRun *run, FolderRun *f, Gathered *g, GError **error)
 {
 	g_auto (UidSet) bound = UID_SET_INIT;
 	for (guint i = 0; i < g->here->len; i++) {
@@ -712,6 +711,9 @@ sync_match_awaited (SyncRun *run, FolderRun *f, GError **error)
 	gboolean awaited = g_array_index (g->here, MatchHere, 0).known.awaited;
 	if (!gathered_match (run, f->binding->folder, f->binding->remote_name, g, &f->wanted, awaited, &e))
 		return tolerated (run, f, e, error);
+	g->query.highestmodseq_now = f->remote ? f->remote->highestmodseq : 0;
+	if (!gathered_lost (run, f->binding->remote_name, g, error))
+		return FALSE;
 	gboolean ok = sync_begin (run, error) && bind_arrivals (run, f, g, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;

@@ -917,3 +917,29 @@ def test_identical_mail_that_a_migration_split_over_folders_is_not_fetched_again
         assert world.sync(times=2) == 0
         for folder in world.home():
             world.assert_in_step(folder)
+
+
+@pytest.mark.parametrize("how", ["all at once", "one by one", "flags afterwards"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_flags_that_somebody_took_off_at_the_new_home_stay_off(taken, how):
+    """M1; the server's numbers of changes tell it from a loss by the move, be the mail put there by files, or flag by flag through IMAP. Not @taken: it is
+    the move that lost them."""
+    before = [m._replace(flags=m.flags & {"\\Flagged", "\\Seen"}) for m in mails(80)]
+    lost = [m._replace(flags=m.flags - {"\\Flagged"}) for m in before]
+    with World({"INBOX": before}) as world:
+        there = shuffled(before if taken else lost)
+        world.replace({"INBOX": there if how == "all at once" else []})
+        with world.client() as client:
+            client.command("SELECT INBOX (CONDSTORE)")  # from then on Dovecot counts changes of each message
+            for m in there if how != "all at once" else []:
+                append(client, "INBOX", [m if how == "one by one" else m._replace(flags=frozenset())])
+            client.select("INBOX")
+            for i, m in enumerate(there if how == "flags afterwards" else [], 1):
+                if m.flags:
+                    client.command(f"UID STORE {i} +FLAGS ({' '.join(m.flags)})")
+            for i, m in enumerate(there if taken else [], 1):
+                if "\\Flagged" in m.flags:
+                    client.command(f"UID STORE {i} -FLAGS (\\Flagged)")
+        assert world.sync(times=2) == 0
+        assert world.with_flag("flagged") == ([] if taken else sorted(f"m{i}" for i in range(0, 80, 5)))
+        world.assert_in_step()

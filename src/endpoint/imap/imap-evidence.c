@@ -110,8 +110,8 @@ evidence_send (ImapSession *s, EvidenceCall *call, const char *set, GError **err
 {
 	/* the fields of message_evidence_digest */
 	static const char fields[] = " BODY.PEEK[HEADER.FIELDS (FROM TO DATE SUBJECT MESSAGE-ID)]";
-	g_autofree char *text = g_strdup_printf ("UID FETCH %s (UID FLAGS INTERNALDATE RFC822.SIZE%s)", set,
-	                                         call->level == EVIDENCE_HEADER ? fields : "");
+	const char *more = call->level == EVIDENCE_HEADER ? fields : call->level == EVIDENCE_CHANGE ? " MODSEQ" : "";
+	g_autofree char *text = g_strdup_printf ("UID FETCH %s (UID FLAGS INTERNALDATE RFC822.SIZE%s)", set, more);
 	imap_session_send (s, text, evidence_hear, evidence_answered, call);
 	return imap_session_settle (s, COMMANDS_IN_FLIGHT, error);
 }
