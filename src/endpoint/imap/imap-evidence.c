@@ -9,6 +9,7 @@
 #define NAMED_LIMIT 20000000
 #define DEFLATE_MESSAGES 200
 #define NUMBERS_CHECKED 3
+#define NUMBERS_PAY 5000 /* so many UIDs that are asked for may be nearly all there are */
 #define ID_LIMIT 998 /* as in the store, so that both sides cut alike */
 
 typedef struct {
@@ -136,26 +137,27 @@ evidence_forget_numbers (EvidenceCall *call)
 	call->renumbered = FALSE;
 }
 
-/* Evidence of all messages by their numbers: the UIDs, which cost a quarter of it, were told before in ranges. No number changes while no
- * command runs, nor within a FETCH (RFC 9051 7.5.1); three UIDs asked for at the end show that none has. */
+/* Evidence of all messages by their numbers: the UIDs, which cost a sixth of it, were told before in ranges. No number changes while no
+ * command runs, nor within a FETCH (RFC 9051 7.5.1); three UIDs asked for at the end show that none has. Deflated it is shortest in this order. */
 static gboolean
 evidence_ask_numbered (ImapSession *s, EvidenceCall *call, gboolean *answered_out, GError **error)
 {
 	*answered_out = FALSE;
 	evidence_forget_numbers (call);
-	if (call->uids || call->from > 1 || call->level != EVIDENCE_SIZE || !imap_session_can (s, "ESEARCH"))
+	guint64 asked = call->uids ? uid_set_count (call->uids) : 0;
+	if ((call->uids && asked < NUMBERS_PAY) || call->from > 1 || call->level != EVIDENCE_SIZE || !imap_session_can (s, "ESEARCH"))
 		return TRUE;
 	imap_session_send (s, "UID SEARCH RETURN (ALL) ALL", numbers_hear, NULL, call);
 	if (!imap_session_settle (s, 0, error))
 		return FALSE;
 	guint64 n = uid_set_count (&call->all);
-	if (call->renumbered || n <= DEFLATE_MESSAGES || n > NAMED_LIMIT)
+	if (call->renumbered || n <= DEFLATE_MESSAGES || n > NAMED_LIMIT || (call->uids && asked * 10 < n * 9))
 		return TRUE;
 	UidIter it = {0};
 	call->numbers = g_new (guint32, n);
 	while (uid_set_next (&call->all, &it, &call->numbers[call->n_numbers]))
 		call->n_numbers++;
-	g_autofree char *text = g_strdup_printf ("FETCH 1:%u (FLAGS INTERNALDATE RFC822.SIZE)", call->n_numbers);
+	g_autofree char *text = g_strdup_printf ("FETCH 1:%u (INTERNALDATE RFC822.SIZE FLAGS)", call->n_numbers);
 	g_autofree char *check = g_strdup_printf ("FETCH 1,%u,%u (UID)", call->n_numbers / 2, call->n_numbers);
 	imap_session_send (s, text, evidence_hear, evidence_answered, call);
 	imap_session_send (s, check, evidence_hear, NULL, call);
