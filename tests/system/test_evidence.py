@@ -943,3 +943,70 @@ def test_flags_that_somebody_took_off_at_the_new_home_stay_off(taken, how):
         assert world.sync(times=2) == 0
         assert world.with_flag("flagged") == ([] if taken else sorted(f"m{i}" for i in range(0, 80, 5)))
         world.assert_in_step()
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_mailbox_whose_few_messages_were_removed_elsewhere_is_no_strangers(count, without):
+    """And somebody made a folder meanwhile: what is not there any more says nothing against it."""
+    with World({"INBOX": mails(count)}, without) as world:
+        world.add("letter")
+        with world.client() as client:
+            client.select("INBOX")
+            client.command("UID STORE 1:* +FLAGS (\\Deleted)")
+            client.command("EXPUNGE")
+            append(client, "INBOX", mails(2, 9, "n"))
+            client.create("Made")
+        code = world.sync()
+        assert code == (0 if count == 1 else 4)  # the guard asks
+        assert {"letter", "n0", "n1"} <= set(world.names())
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("names", [("Archive", "Sent"), ("A", "B"), ("A", "INBOX")])
+def test_folders_that_exchanged_their_names_and_are_more_than_names_get_each_others_mail(names, without):
+    """One has a role, or a folder below it, or is INBOX: the mail moves, unfetched, with what is pending for it."""
+    one, other = names
+    lots = {one: mails(30, 2, "a"), other: mails(33, 3, "b"), "A/Below": mails(6, 4, "c")}
+    if "INBOX" not in lots:
+        lots["INBOX"] = mails(20)
+    with World(lots, without) as world:
+        world.edit("flag", ["a7"], "draft", folder=one)
+        world.edit("delete", ["b7"], folder=other)
+        count = sum(len(lot) for lot in lots.values())
+        world.replace({**lots, one: shuffled(lots[other]), other: shuffled(lots[one])})
+        assert world.sync(times=2) == 0, world.program.ok("log", "-n", "2").decode()
+        assert world.with_flag("draft", other) == ["a7"] and "b7" not in world.names(one)
+        assert fetched(world) == count
+        for folder in world.home():
+            world.assert_in_step(folder)
+
+
+@pytest.mark.parametrize("how", ["exchanged", "tidied", "removed", "split"])
+def test_a_run_that_is_stopped_anywhere_in_it_is_gone_on_with(how):
+    a, b, inbox = mails(20, 2, "a"), mails(22, 3, "b"), mails(12)
+    there = {"exchanged": {"INBOX": inbox, "A": shuffled(b), "B": shuffled(a)}, "tidied": {"INBOX": [], "A": a, "B": b, "Old": shuffled(inbox)},
+             "removed": {"INBOX": inbox, "A": shuffled(a), "B": b}, "split": {"INBOX": inbox, "A1": a[:9], "A2": a[9:], "B": b}}[how]
+    step, died = 1, True
+    while died:
+        with World({"INBOX": inbox, "A": a, "B": b}) as world:
+            world.edit("move", ["b5"], "INBOX", folder="B")
+            if how == "removed":
+                world.program.ok("folder", "delete", "--with-messages", "A")
+            else:
+                world.edit("flag", ["a5"], "draft", folder="A")
+            world.replace(there, 1000 if how == "removed" else 3000)
+            died = world.program.run("sync", env={"OUTPOST_DIE_AT": str(step)})[0] == 137
+            code = world.sync(times=2)
+            if how == "removed":
+                assert code == 4
+                world.program.ok("resolve", "--all", "mine")
+            assert world.sync(times=2) == 0, f"{how}, step {step}: " + world.program.ok("log", "-n", "0").decode()
+            home = world.home()
+            everywhere = collections.Counter(name for folder in home.values() for name, _ in folder.elements())
+            assert everywhere == collections.Counter(ident(m.octets) for m in inbox + b + (a if how != "removed" else [])), f"{how}, step {step}"
+            assert fetched(world) == 54 and "b5" in world.names(), f"{how}, step {step}"
+            assert how == "removed" or [name for folder in home for name in world.with_flag("draft", folder)] == ["a5"]
+            for folder in home:
+                world.assert_in_step(folder)
+        step += 3
