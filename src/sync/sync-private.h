@@ -166,6 +166,12 @@ gboolean sync_is_strange (SyncRun *run);
 gboolean sync_tell_rebinds (SyncRun *run, GError **error);
 /* @f is held as other mail, and the home lists it as it was when it was looked through: this run lets it be. */
 gboolean sync_is_seen_other_mail (SyncRun *run, FolderRun *f);
+/* None of @evidence (RemoteEvidence) of known UIDs is another message than the one here. */
+gboolean sync_canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence);
+/* Of @holds, *hold_out is the one that waits of @folder as other mail, and for which @r was looked through as it still is; else NULL, and FALSE. */
+gboolean sync_find_seen (SyncRun *run, gint64 folder, const RemoteFolder *r, GPtrArray *holds, const Hold **hold_out);
+
+/* ---- Whose mailbox it is (sync-mailbox.c) ---- */
 /* CONFLICT if every folder of the home has other mail than ours: the account holds a different mailbox. Before anything is changed.
  * @look_inside: folders are to be made, renamed or removed, so equal numbers (UIDVALIDITY, UIDNEXT) are not enough: a few known UIDs are
  * looked at, one flight for the first folder that stands. */

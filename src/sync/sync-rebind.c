@@ -8,7 +8,6 @@
  *   2. A message here that the home does not have is never removed by re-binding: only the user's decision does that.
  *   3. Evidence that fits nothing (other mail under the same name) binds nothing. */
 #include "sync-overlap.h"
-#include <stdio.h>
 #include <string.h>
 
 #define LOST_FLAGS_SETTING "flags-lost-%" G_GINT64_FORMAT /* of a folder that awaits messages: what those that came had lost */
@@ -26,8 +25,8 @@ learn (SyncRun *run, const KnownMessage *k, const RemoteEvidence *e)
 	return ok;
 }
 
-static gboolean
-canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
+gboolean
+sync_canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence)
 {
 	for (guint i = 0; evidence && i < evidence->len; i++) {
 		const RemoteEvidence *e = &g_array_index (evidence, RemoteEvidence, i);
@@ -109,7 +108,7 @@ sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *
 	const char *id = q->id_now ? q->id_now : f->remote ? f->remote->id : NULL;
 	if (b->remote_id && id && strcmp (b->remote_id, id) != 0)
 		return SUSPICION_ID;
-	if (!canaries_sing (run, f, q->canary_evidence))
+	if (!sync_canaries_sing (run, f, q->canary_evidence))
 		return SUSPICION_MESSAGES;
 	if (canaries_are_missing (run, f, q) || numbers_are_odd (f, q, bound))
 		return SUSPICION_NUMBERS;
@@ -301,9 +300,8 @@ listed_state (const RemoteFolder *r)
 	return r && r->has_status ? g_strdup_printf ("%u %u %u", r->uidvalidity, r->uidnext, r->messages) : NULL;
 }
 
-/* @r is still the other mail that was looked through when the hold was made, and the hold waits: *hold_out is that hold, else NULL. */
-static gboolean
-find_seen (SyncRun *run, gint64 folder, const RemoteFolder *r, GPtrArray *holds, const Hold **hold_out)
+gboolean
+sync_find_seen (SyncRun *run, gint64 folder, const RemoteFolder *r, GPtrArray *holds, const Hold **hold_out)
 {
 	Hold *h = find_hold (holds, folder, "identity");
 	*hold_out = NULL;
@@ -320,7 +318,7 @@ sync_is_seen_other_mail (SyncRun *run, FolderRun *f)
 {
 	g_autoptr (GPtrArray) holds = store_holds (run->store, NULL);
 	const Hold *h;
-	if (!holds || !find_seen (run, f->binding->folder, f->remote, holds, &h))
+	if (!holds || !sync_find_seen (run, f->binding->folder, f->remote, holds, &h))
 		return FALSE;
 	f->held = f->failed = TRUE; /* sync_tell_rebinds counts it */
 	return TRUE;
@@ -451,13 +449,25 @@ compare_all (SyncRun *run, FolderRun *f, GError **error)
 	return ok;
 }
 
+/* Mail that is known was found in this run, or a folder of more than a few messages is listed just as it was. */
+static gboolean
+is_vouched (const SyncRun *run)
+{
+	gboolean vouched = run->vouched;
+	for (guint i = 0; i < run->folders->len && !vouched; i++) {
+		const FolderRun *f = run->folders->pdata[i];
+		vouched = !f->failed && f->remote && f->binding->messages >= DIFFERENT_FROM && !plan_needs_query (f->binding, f->remote);
+	}
+	return vouched;
+}
+
 /* Nothing that is known of the folder was found in it. Of a few messages that proves nothing, unless the mailbox itself may be another one. */
 static gboolean
 may_be_other_mail (const SyncRun *run, const Gathered *g)
 {
 	guint here, known;
 	gathered_count_known (g, &here, &known);
-	return gathered_is_other_mail (g) || (!run->vouched && here > 0 && known == 0 && g->there->len > 0);
+	return gathered_is_other_mail (g) || (here > 0 && known == 0 && g->there->len > 0 && !is_vouched (run));
 }
 
 /* Most of what the folder had is in other folders of the home: it was put there, and what is in it now came since. */
@@ -619,6 +629,11 @@ reload (SyncRun *run, FolderRun *f, GError **error)
 static gboolean
 exchange_names (SyncRun *run, const GPtrArray *strangers, const gint *to, GError **error)
 {
+	gboolean any = FALSE;
+	for (guint i = 0; i < strangers->len; i++)
+		any |= to[i] >= 0;
+	if (!any)
+		return TRUE;
 	gboolean ok = sync_begin (run, error);
 	for (guint i = 0; ok && i < strangers->len; i++)
 		ok = to[i] < 0 || step_out (run, ((Stranger *) strangers->pdata[i])->f, error);
@@ -759,7 +774,7 @@ look_at (SyncRun *run, FolderRun *f, const UidSet *uids, EvidenceLevel level, gb
 		g_error_free (e);
 		return TRUE;
 	}
-	*same_out = canaries_sing (run, f, evidence);
+	*same_out = sync_canaries_sing (run, f, evidence);
 	return TRUE;
 }
 
@@ -943,250 +958,4 @@ gboolean
 sync_tell_rebinds (SyncRun *run, GError **error)
 {
 	return each_rebinding (run, tell_folder, error);
-}
-
-/* ---- The whole mailbox ---- */
-
-static int
-largest_first (gconstpointer a, gconstpointer b)
-{
-	guint x = (*(FolderBinding *const *) a)->messages, y = (*(FolderBinding *const *) b)->messages;
-	return (x < y) - (x > y);
-}
-
-#define COMPARED_FOLDERS 3
-
-typedef enum { FOLDER_FAMILIAR, FOLDER_STRANGE, FOLDER_UNTOLD } FolderLook;
-
-/* Do known UIDs of a folder whose numbers are as they were stand for what they stood for? What can't be looked at is no evidence; of a few that
- * are not there any more it is none against it, either. */
-static gboolean
-look_into (SyncRun *run, const FolderBinding *b, FolderLook *look_out, GError **error)
-{
-	g_auto (UidSet) canaries = UID_SET_INIT;
-	g_autoptr (GArray) evidence = NULL;
-	FolderRun probe = {.binding = (FolderBinding *) b};
-	*look_out = b->messages < DIFFERENT_FROM ? FOLDER_UNTOLD : FOLDER_STRANGE;
-	if (!store_canaries (run->store, b->folder, &canaries, error) ||
-	    !sync_look (run, b->remote_name, b->uidvalidity, &canaries, EVIDENCE_SIZE, &evidence, error))
-		return FALSE;
-	if (evidence && evidence->len > 0)
-		*look_out = canaries_sing (run, &probe, evidence) ? FOLDER_FAMILIAR : FOLDER_STRANGE;
-	return TRUE;
-}
-
-/* Bound folders with mail whose home's state has nothing of what it was; none when one has: then it is the mailbox we know.
- * @look_inside: the numbers alone are not believed. NULL: failed. */
-static GPtrArray *
-all_strange (SyncRun *run, const GPtrArray *bindings, gboolean look_inside, GError **error)
-{
-	g_autoptr (GPtrArray) strange = g_ptr_array_new ();
-	guint looked = 0;
-	for (guint i = 0; i < bindings->len; i++) {
-		FolderBinding *b = bindings->pdata[i];
-		const RemoteFolder *r = sync_listed (run, b->remote_name);
-		if (b->folder_gone || !b->uidvalidity || b->messages == 0 || !r || !r->has_status || r->messages == 0)
-			continue;
-		FolderLook look = r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext ? FOLDER_FAMILIAR : FOLDER_STRANGE;
-		if (look == FOLDER_FAMILIAR && look_inside && looked++ < COMPARED_FOLDERS && !look_into (run, b, &look, error))
-			return NULL;
-		if (look == FOLDER_FAMILIAR) {
-			g_ptr_array_set_size (strange, 0);
-			break;
-		}
-		if (look == FOLDER_STRANGE)
-			g_ptr_array_add (strange, b);
-	}
-	g_ptr_array_sort (strange, largest_first);
-	return g_steal_pointer (&strange);
-}
-
-/* Other mail under an old name that the user has accepted is no reason to refuse the mailbox. */
-static gboolean
-is_accepted (SyncRun *run)
-{
-	g_autoptr (GPtrArray) holds = store_holds (run->store, NULL);
-	for (guint i = 0; holds && i < holds->len; i++) {
-		const Hold *h = holds->pdata[i];
-		if (strcmp (h->kind, "identity") == 0 && h->decision != HOLD_WAITS)
-			return TRUE;
-	}
-	return FALSE;
-}
-
-#define REFUSED "refused-mailbox" /* setting: the digest of the listing, and how many messages were compared */
-
-/* The home's folders as listed, by which a mailbox that was refused is known again. */
-static char *
-listing_digest (SyncRun *run)
-{
-	g_autoptr (GString) text = g_string_new (NULL);
-	for (guint i = 0; i < run->remotes->len; i++) {
-		const RemoteFolder *r = run->remotes->pdata[i];
-		g_string_append_printf (text, "%s %d %u %u %u\n", r->name, r->has_status, r->uidvalidity, r->uidnext, r->messages);
-	}
-	return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text->str, (gssize) text->len);
-}
-
-static gboolean
-refuse (guint here, guint there, GError **error)
-{
-	return error_fail (error, ERROR_CONFLICT,
-	                   "the account holds a different mailbox: of %u messages here and %u there next to none are the same; nothing was touched on "
-	                   "either side. Is the profile's server right (outpost profile show)? If it is the same mailbox nevertheless, "
-	                   "'outpost sync --accept-mailbox' goes on; for a new one, log on with another --profile",
-	                   here, there);
-}
-
-/* It is remembered, so that the next run does not compare it all again. */
-static gboolean
-refuse_and_note (SyncRun *run, guint here, guint there, GError **error)
-{
-	g_autofree char *digest = listing_digest (run), *text = g_strdup_printf ("%s %u %u", digest, here, there);
-	gboolean ok = sync_begin (run, error) && store_set_setting (run->store, REFUSED, text, error) && sync_commit (run, error);
-	store_rollback (run->store);
-	return ok && refuse (here, there, error);
-}
-
-#define ACCEPTED "accepted-mailbox" /* setting: the INBOX's UIDVALIDITY then */
-
-/* The person said that it is the same mailbox; it is so as long as INBOX is the same. */
-static gboolean
-was_accepted (SyncRun *run)
-{
-	g_autofree char *accepted = store_setting (run->store, ACCEPTED);
-	const RemoteFolder *inbox = sync_listed (run, "INBOX");
-	return accepted && inbox && inbox->has_status && g_ascii_strtoull (accepted, NULL, 10) == inbox->uidvalidity;
-}
-
-static gboolean
-note_accepted (SyncRun *run, GError **error)
-{
-	const RemoteFolder *inbox = sync_listed (run, "INBOX");
-	g_autofree char *text = inbox && inbox->has_status ? g_strdup_printf ("%u", inbox->uidvalidity) : NULL;
-	gboolean ok = was_accepted (run) || (sync_begin (run, error) && store_set_setting (run->store, ACCEPTED, text, error) && sync_commit (run, error));
-	store_rollback (run->store);
-	return ok;
-}
-
-static gboolean
-was_refused (SyncRun *run, guint *here_out, guint *there_out)
-{
-	g_autofree char *seen = store_setting (run->store, REFUSED), *digest = seen ? listing_digest (run) : NULL;
-	return seen && g_str_has_prefix (seen, digest) && sscanf (seen + strlen (digest), " %u %u", here_out, there_out) == 2 && !is_accepted (run);
-}
-
-/* A mailbox of a few messages, whose numbers any other one may have, that changed at home, or to which something is to be sent. */
-static gboolean
-is_small_and_used (SyncRun *run, const GPtrArray *bindings)
-{
-	guint64 appends = 0, flags = 0, removals = 0;
-	gboolean changed = FALSE;
-	for (guint i = 0; i < bindings->len; i++) {
-		const FolderBinding *b = bindings->pdata[i];
-		const RemoteFolder *r = sync_listed (run, b->remote_name);
-		if (b->messages >= DIFFERENT_FROM)
-			return FALSE;
-		changed |= b->messages > 0 && r && plan_needs_query (b, r);
-	}
-	return changed || !store_count_unpushed (run->store, &appends, &flags, &removals, NULL) || appends + flags + removals > 0;
-}
-
-typedef struct {
-	guint here, there, known;
-} Common;
-
-/* The largest of @strange in full, one by one, until enough is known. FALSE: what reaches the whole mailbox. */
-static gboolean
-compare_folders (SyncRun *run, const GPtrArray *strange, Common *common, GPtrArray *compared, GError **error)
-{
-	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
-	if (!holds)
-		return FALSE;
-	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) gathered_free);
-	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && (i == 0 || is_too_little (common->known, common->here, common->there)); i++) {
-		FolderBinding *b = strange->pdata[i];
-		GError *e = NULL;
-		const RemoteFolder *r = sync_listed (run, b->remote_name);
-		const Hold *seen;
-		if (find_seen (run, b->folder, r, holds, &seen)) {
-			common->here += seen->messages;
-			common->there += r->messages;
-			g_ptr_array_add (compared, b);
-			continue;
-		}
-		Gathered *g = sync_gather (run, b->folder, b->remote_name, TRUE, &e);
-		if (!g) {
-			if (error_reach (e->code) != REACH_MAILBOX) {
-				g_error_free (e);
-				continue;
-			}
-			g_propagate_error (error, e);
-			return FALSE;
-		}
-		guint here_known, known_there;
-		gathered_count_known (g, &here_known, &known_there);
-		common->here += here_known;
-		common->there += g->there->len;
-		common->known += known_there;
-		g_ptr_array_add (compared, b);
-		g_hash_table_insert (run->gathered, g_memdup2 (&b->folder, sizeof b->folder), g);
-	}
-	return TRUE;
-}
-
-/* What is not where it was may have been put into other folders; single ones are anybody's. */
-static gboolean
-compare_elsewhere (SyncRun *run, const GPtrArray *compared, Common *common, GError **error)
-{
-	g_autofree guint *known = g_new0 (guint, compared->len + 1);
-	guint64 there, found = 0;
-	if (!sync_find_elsewhere (run, compared, known, &there, error))
-		return FALSE;
-	for (guint i = 0; i < compared->len; i++)
-		found += known[i];
-	if (found < MIN (common->here, DIFFERENT_FROM))
-		return TRUE;
-	common->known += (guint) found;
-	common->there = (guint) MIN (there, G_MAXUINT);
-	return TRUE;
-}
-
-gboolean
-sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint *there_out, gboolean *other_out, GError **error)
-{
-	Common c = {0};
-	*other_out = FALSE;
-	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error), compared = g_ptr_array_new ();
-	if (!bindings)
-		return FALSE;
-	look_inside = (look_inside && !is_accepted (run)) || is_small_and_used (run, bindings);
-	g_autoptr (GPtrArray) strange = all_strange (run, bindings, look_inside, error);
-	if (!strange || strange->len == 0)
-		return strange != NULL;
-	if (!compare_folders (run, strange, &c, compared, error))
-		return FALSE;
-	if (!is_too_little (c.known, c.here, c.there) || c.here == 0)
-		return TRUE;
-	if (!compare_elsewhere (run, compared, &c, error))
-		return FALSE;
-	*here_out = c.here;
-	*there_out = c.there;
-	*other_out = is_too_little (c.known, c.here, c.there) && c.there > 0;
-	return TRUE;
-}
-
-gboolean
-sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
-{
-	guint here = 0, there = 0;
-	gboolean other;
-	run->vouched = run->options->accept_mailbox || was_accepted (run);
-	if (run->options->accept_mailbox)
-		return note_accepted (run, error);
-	if (run->vouched)
-		return TRUE;
-	if (was_refused (run, &here, &there))
-		return refuse (here, there, error);
-	return sync_compare_mailbox (run, look_inside, &here, &there, &other, error) && (!other || refuse_and_note (run, here, there, error));
 }

@@ -1010,3 +1010,14 @@ def test_a_run_that_is_stopped_anywhere_in_it_is_gone_on_with(how):
             for folder in home:
                 world.assert_in_step(folder)
         step += 3
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_a_small_folder_that_was_made_anew_is_no_other_mail_in_a_mailbox_that_is_known(without):
+    with World({"INBOX": mails(20), "Drafts": mails(1, 2, "d")}, without) as world:
+        with world.client() as client:
+            client.command("DELETE Drafts")
+            client.create("Drafts")
+            append(client, "Drafts", mails(2, 3, "e"))
+        assert world.sync() == 4 and world.here("Drafts") == ["d0", "e0", "e1"]
+        assert [item["kind"] for item in world.program.json("resolve")] == ["rebind"]
