@@ -710,15 +710,33 @@ link_copies (SyncRun *run, GPtrArray *folders, gboolean of_everything, GError **
 	return TRUE;
 }
 
-/* Mail that is here is not where it was at home: what is new elsewhere may be it, in a way that does not tell which. */
+static gboolean
+is_mail_missing (SyncRun *run, gboolean *missing_out, GError **error)
+{
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	*missing_out = run->absent && g_hash_table_size (run->absent) > 0;
+	for (guint i = 0; holds && i < holds->len; i++)
+		*missing_out |= strcmp (((Hold *) holds->pdata[i])->kind, "deletion-guard") != 0;
+	return holds != NULL;
+}
+
+/* Mail that is here is not where it was at home: what is in a folder that is new, or another one by now, may be it, in a way that does not tell
+ * which. In others what looks like a message from before may be a new version of it. */
 static gboolean
 link_scattered (SyncRun *run, GPtrArray *folders, GError **error)
 {
-	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
-	gboolean any = run->absent && g_hash_table_size (run->absent) > 0;
-	for (guint i = 0; holds && i < holds->len; i++)
-		any |= strcmp (((Hold *) holds->pdata[i])->kind, "deletion-guard") != 0;
-	return holds && (!any || link_copies (run, folders, FALSE, error));
+	g_autoptr (GPtrArray) list = g_ptr_array_new ();
+	gboolean missing, bound = FALSE;
+	if (!is_mail_missing (run, &missing, error))
+		return FALSE;
+	for (guint i = 0; missing && i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		if (!f->rebound && !store_has_bound (run->store, f->binding->folder, &bound, error))
+			return FALSE;
+		if (f->rebound || !bound)
+			g_ptr_array_add (list, f);
+	}
+	return link_copies (run, list, FALSE, error);
 }
 
 static gboolean

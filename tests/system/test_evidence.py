@@ -1021,3 +1021,18 @@ def test_a_small_folder_that_was_made_anew_is_no_other_mail_in_a_mailbox_that_is
             append(client, "Drafts", mails(2, 3, "e"))
         assert world.sync() == 4 and world.here("Drafts") == ["d0", "e0", "e1"]
         assert [item["kind"] for item in world.program.json("resolve")] == ["rebind"]
+
+
+def test_a_new_version_is_fetched_also_while_other_mail_is_awaited():
+    old, new = mail("one", 400), mail("one", 400)
+    new = new._replace(octets=new.octets.replace(b"xxx", b"yyy"))
+    with World({"INBOX": mails(9), "Drafts": mails(9, 2, "d") + [old]}) as world:
+        world.replace({"INBOX": mails(9)[:5], "Drafts": mails(9, 2, "d") + [old]})
+        assert world.sync() == 4
+        with world.client() as client:
+            append(client, "Drafts", [new])
+            client.select("Drafts")
+            client.command("UID STORE 10 +FLAGS (\\Deleted)")
+            client.command("EXPUNGE")
+        assert world.sync(times=2) == 4
+        assert world.program.save(world.number("one", "Drafts")) == new.octets
