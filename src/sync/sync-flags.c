@@ -11,7 +11,7 @@
 #define RANGES_LEAST 4   /* of one flag */
 #define STRANGERS_LIMIT 1000
 #define LOST_FLAGS_FROM 3 /* so many messages must have lost a flag before it counts as lost by the move */
-#define CHANGES 50        /* of those that lost flags, and of the others, whose changes are looked at */
+#define CHANGES 50        /* of those that lost flags, and of either kind of the others, whose changes are looked at */
 #define OTHERS 10         /* so many others must be there to compare with, and fewer than one in so many of them changed as late */
 
 typedef struct {
@@ -301,7 +301,7 @@ gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **error)
 /* ---- Lost by the move, or taken off ---- */
 
 typedef struct {
-	GArray *had, *others; /* guint indices into g->here: who had any of what is lost, and who had none */
+	GArray *had, *others[2]; /* guint indices into g->here: who had any of what is lost, and who had none; [TRUE]: of those that have flags */
 	GHashTable *modseqs;  /* UID -> guint64 */
 } Changes;
 
@@ -335,16 +335,25 @@ uid_of (const Gathered *g, guint here)
 	return there_at (g, (guint) g_array_index (g->here, MatchHere, here).there)->uid;
 }
 
+/* A tool may have set those by a command of its own, which is a change, too. */
+static gboolean
+has_flags (const Gathered *g, guint here)
+{
+	const RemoteEvidence *e = there_at (g, (guint) g_array_index (g->here, MatchHere, here).there);
+	return e->flags || (e->keywords && *e->keywords);
+}
+
 static void
 part_by_loss (const Gathered *g, Changes *c)
 {
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
 		if (h->there >= 0 && !h->known.pending)
-			g_array_append_val (had_any (h, &g->lost) ? c->had : c->others, i);
+			g_array_append_val (had_any (h, &g->lost) ? c->had : c->others[has_flags (g, i)], i);
 	}
 	thin_out (c->had);
-	thin_out (c->others);
+	thin_out (c->others[FALSE]);
+	thin_out (c->others[TRUE]);
 }
 
 static gboolean
@@ -354,8 +363,9 @@ read_changes (SyncRun *run, const char *name, const Gathered *g, Changes *c, GEr
 	g_autoptr (GArray) evidence = NULL;
 	for (guint i = 0; i < c->had->len; i++)
 		uid_set_add (&uids, uid_of (g, g_array_index (c->had, guint, i)));
-	for (guint i = 0; i < c->others->len; i++)
-		uid_set_add (&uids, uid_of (g, g_array_index (c->others, guint, i)));
+	for (guint k = 0; k < 2; k++)
+		for (guint i = 0; i < c->others[k]->len; i++)
+			uid_set_add (&uids, uid_of (g, g_array_index (c->others[k], guint, i)));
 	if (!sync_look (run, name, g->query.uidvalidity_now, &uids, EVIDENCE_CHANGE, &evidence, error))
 		return FALSE;
 	for (guint i = 0; evidence && i < evidence->len; i++) {
@@ -372,25 +382,34 @@ modseq_of (const Changes *c, const Gathered *g, guint here)
 	return modseq ? *modseq : 0;
 }
 
-/* Whoever brings mail changes it when it comes: what lost @flag, or @word, and was changed after nearly all of the others, somebody changed. */
+/* Few of @others changed at @first or later. */
+static gboolean
+is_later (const Changes *c, const Gathered *g, const GArray *others, guint64 first)
+{
+	guint later = 0;
+	for (guint i = 0; i < others->len; i++)
+		later += modseq_of (c, g, g_array_index (others, guint, i)) >= first;
+	return others->len >= OTHERS && later * OTHERS < others->len;
+}
+
+/* Whoever brings mail changes it when it comes: what lost @flag, or @word, and was changed after nearly all of the others, of those that have
+ * flags, or have none, as it, somebody changed. */
 static gboolean
 was_taken_off (const Changes *c, const Gathered *g, guint flag, const char *word)
 {
-	guint64 first = 0;
-	guint later = 0;
+	guint64 first[2] = {0};
 	for (guint i = 0; i < c->had->len; i++) {
 		guint at = g_array_index (c->had, guint, i);
 		const MatchHere *h = &g_array_index (g->here, MatchHere, at);
 		if (!(word ? had_word (h, word) : (h->known.flags & flag) != 0))
 			continue;
-		guint64 modseq = modseq_of (c, g, at);
+		guint64 modseq = modseq_of (c, g, at), *lowest = &first[has_flags (g, at)];
 		if (modseq == 0)
 			return FALSE;
-		first = first ? MIN (first, modseq) : modseq;
+		*lowest = *lowest ? MIN (*lowest, modseq) : modseq;
 	}
-	for (guint i = 0; i < c->others->len; i++)
-		later += modseq_of (c, g, g_array_index (c->others, guint, i)) >= first;
-	return first && c->others->len >= OTHERS && later * OTHERS < c->others->len;
+	return (first[FALSE] || first[TRUE]) && (!first[FALSE] || is_later (c, g, c->others[FALSE], first[FALSE])) &&
+	       (!first[TRUE] || is_later (c, g, c->others[TRUE], first[TRUE]));
 }
 
 static void
@@ -416,9 +435,10 @@ drop_taken_off (const Changes *c, Gathered *g)
 gboolean
 gathered_lost (SyncRun *run, const char *name, Gathered *g, GError **error)
 {
-	g_autoptr (GArray) had = g_array_new (FALSE, FALSE, sizeof (guint)), others = g_array_new (FALSE, FALSE, sizeof (guint));
+	g_autoptr (GArray) had = g_array_new (FALSE, FALSE, sizeof (guint)), plain = g_array_new (FALSE, FALSE, sizeof (guint));
+	g_autoptr (GArray) flagged = g_array_new (FALSE, FALSE, sizeof (guint));
 	g_autoptr (GHashTable) modseqs = g_hash_table_new_full (NULL, NULL, NULL, g_free);
-	Changes c = {had, others, modseqs};
+	Changes c = {had, {plain, flagged}, modseqs};
 	match_lost_flags (g->match, LOST_FLAGS_FROM, &run->lost, &g->lost);
 	if ((!g->lost.flags && !g->lost.keywords) || !g->query.highestmodseq_now || !(run->home->class->abilities (run->home) & ENDPOINT_MODSEQ))
 		return TRUE;

@@ -945,6 +945,23 @@ def test_flags_that_somebody_took_off_at_the_new_home_stay_off(taken, how):
         world.assert_in_step()
 
 
+def test_a_tool_that_sets_other_flags_in_the_end_has_taken_none_off():
+    """What has a keyword has been read, and hardly anything else."""
+    before = [mail(f"m{i}", 300 + i, START + i * 50, ("\\Seen", "$Work") if i % 5 == 0 else ()) for i in range(60)]
+    with World({"INBOX": before}) as world:
+        there = shuffled(before)
+        world.replace({"INBOX": []})
+        with world.client() as client:
+            client.command("SELECT INBOX (CONDSTORE)")
+            append(client, "INBOX", [m._replace(flags=frozenset()) for m in there])
+            client.select("INBOX")
+            for i, m in enumerate(there, 1):
+                if m.flags:
+                    client.command(f"UID STORE {i} +FLAGS (\\Seen)")
+        assert world.sync(times=2) == 0
+        assert world.with_flag("$Work") == sorted(f"m{i}" for i in range(0, 60, 5)) == world.with_flag("seen")
+
+
 @pytest.mark.parametrize("without", [(), BARE])
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_mailbox_whose_few_messages_were_removed_elsewhere_is_no_strangers(count, without):
