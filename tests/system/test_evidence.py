@@ -1053,3 +1053,21 @@ def test_a_new_version_is_fetched_also_while_other_mail_is_awaited():
             client.command("EXPUNGE")
         assert world.sync(times=2) == 4
         assert world.program.save(world.number("one", "Drafts")) == new.octets
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("counts", [(30, 33), (3, 2), (30, 2)])
+def test_folders_that_somebody_gave_each_others_names_are_followed(counts, without):
+    """At the same server, without MAILBOXID; a few messages are no evidence of a folder: they move, and a removal among them is not carried along."""
+    lots = {name: mails(count, 2 + i, name.lower()) for i, (name, count) in enumerate(zip("AB", counts))}
+    with World({"INBOX": mails(20), **lots}, without) as world:
+        world.edit("flag", ["a1"], "draft", folder="A")
+        world.edit("delete", ["b1"], folder="B")
+        with world.client() as client:
+            for old, new in (("A", "T"), ("B", "A"), ("T", "B")):
+                client.command(f"RENAME {old} {new}")
+        assert world.sync(times=2) in (0, 4), world.program.ok("log", "-n", "2").decode()
+        assert world.sync(times=2) == 0 and fetched(world) == 20 + sum(counts)
+        assert world.with_flag("draft", "B") == ["a1"] and ("b1" in world.names("A")) == (counts[1] == 2)
+        for folder in world.home():
+            world.assert_in_step(folder)
