@@ -111,6 +111,13 @@ def fetched(world):
         int(n) for n in re.findall(r"(\d+) of them were here already", said))
 
 
+def would_refuse(world):
+    """What a rehearsal says, which is what a run does."""
+    code, out, error = world.program.run("rebind", "--dry-run")
+    assert code == 0
+    return "would refuse" in out.decode() + error
+
+
 @pytest.mark.parametrize("validity", [1000, 3000])
 @pytest.mark.parametrize("without", [(), BARE])
 def test_messages_of_one_second_and_size_are_told_apart_before_one_is_changed(without, validity):
@@ -827,6 +834,7 @@ def test_mail_that_was_tidied_into_other_folders_is_no_other_mailbox(left, witho
         world.edit("delete", ["m5", "m6"])
         world.add("letter")
         world.replace({"INBOX": mails(left, 9, "new"), "Old/2020": shuffled(inbox[:40]), "Old/2021": shuffled(inbox[40:])})
+        assert not would_refuse(world)
         assert world.sync() == 0, world.program.ok("log", "-n", "1").decode()
         assert world.sync() == 0
         assert world.names() == sorted([f"new{i}" for i in range(left)] + ["letter"])
@@ -848,6 +856,7 @@ def test_a_stranger_with_the_same_numbers_is_told_from_a_mailbox_with_next_to_no
         world.add("secret")
         world.replace({"INBOX": mails(there or count, 9, "s")}, 1000)
         before = world.home()
+        assert would_refuse(world)
         assert world.sync(times=2) == 1
         assert world.home() == before and world.here() == sorted([f"m{i}" for i in range(count)] + ["secret"])
 
