@@ -167,6 +167,23 @@ what_the_home_moved_is_neither_fetched_nor_asked_about (void **state)
 }
 
 static void
+what_the_home_moved_to_a_folder_that_it_made_is_not_fetched (void **state)
+{
+	for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		World *w = world_new (kinds[k], "Archive", 20);
+		run (w);
+		w->other = home_create (w->home, "2025");
+		for (guint i = 3; i < 9; i++)
+			move (w, i);
+		SyncResult r = run (w);
+		assert_int_equal (w->home->fetched, 20);
+		assert_int_equal (r.added_here, 6);
+		settled (w);
+		world_free (w);
+	}
+}
+
+static void
 a_change_made_here_goes_along (void **state)
 {
 	for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++) {
@@ -272,6 +289,7 @@ main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (what_the_home_moved_is_neither_fetched_nor_asked_about),
+		cmocka_unit_test (what_the_home_moved_to_a_folder_that_it_made_is_not_fetched),
 		cmocka_unit_test (a_change_made_here_goes_along),
 		cmocka_unit_test (what_only_looks_the_same_is_fetched),
 		cmocka_unit_test (the_guard_is_about_what_is_nowhere),
