@@ -177,7 +177,8 @@ CREATE INDEX placement_binding_gone ON placement_binding (folder) WHERE gone = 1
 CREATE TABLE pending (
 	placement INTEGER PRIMARY KEY,
 	folder INTEGER NOT NULL,
-	origin INTEGER,                       -- placement_binding.placement it was moved or copied from, or NULL
+	origin INTEGER,                       -- placement_binding.placement it was moved or copied from, or NULL; below zero: it was restored, and
+	                                      -- nothing is known to bind it
 	moved INTEGER NOT NULL DEFAULT 0,     -- 1: the origin is gone here (a move)
 	watermark INTEGER NOT NULL DEFAULT 0, -- the target's UIDNEXT before a push was first sent; 0: never sent
 	watermark_validity INTEGER NOT NULL DEFAULT 0,

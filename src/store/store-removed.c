@@ -47,6 +47,17 @@ folder_to_restore (Store *s, gint64 folder, const char *path, gint64 *folder_out
 	return f != NULL;
 }
 
+/* A placement of @message whose removal the home has not heard of, in @folder if there is one; 0: none. */
+static gint64
+unsent_removal (Store *s, gint64 folder, gint64 message, gint64 *folder_out)
+{
+	gint64 gone = db_number (s->db, "SELECT placement FROM placement_binding WHERE message = ?2 AND gone = 1 AND sent = 0 AND remote_uid > 0"
+	                                " AND (folder = ?1 OR (placement > 0 AND settled = 0)) AND placement NOT IN (SELECT origin FROM pending WHERE origin IS NOT NULL)"
+	                                " ORDER BY folder != ?1 LIMIT 1", 0, "ii", folder, message);
+	*folder_out = gone ? db_number (s->db, "SELECT folder FROM placement_binding WHERE placement = ?1", 0, "i", gone) : 0;
+	return gone;
+}
+
 gboolean
 store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error)
 {
@@ -63,16 +74,18 @@ store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error)
 	db_reset (q);
 	if (!folder_to_restore (s, old, path, &folder, error))
 		return FALSE;
-	/* a removal that the home has not heard of is taken back: the message is still there, and must not be sent again */
-	gint64 gone = db_number (s->db, "SELECT placement FROM placement_binding WHERE folder = ?1 AND message = ?2 AND gone = 1 AND sent = 0 AND remote_uid > 0"
-	                                " AND placement NOT IN (SELECT origin FROM pending WHERE origin IS NOT NULL) LIMIT 1", 0, "ii", folder, message);
+	/* a removal that the home has not heard of is taken back: the message is still there, and must not be sent again; from another folder it moves.
+	 * Without one it may still be there, moved by somebody: then it goes on from where it is. */
+	gint64 gone_folder, gone = unsent_removal (s, folder, message, &gone_folder);
+	gboolean back = gone && gone_folder == folder;
 	gint64 placement;
-	if (!store_place (s, folder, message, flags, keywords, gone == 0, 0, &placement, error))
+	if (!store_place (s, folder, message, flags, keywords, !back, gone, &placement, error))
 		return FALSE;
 	if (placement_out)
 		*placement_out = placement;
-	return (!gone || db_run (s->db, "UPDATE placement_binding SET placement = ?2, gone = 0, message = NULL, settled = 0 WHERE placement = ?1", error, "ii", gone,
+	return (!back || db_run (s->db, "UPDATE placement_binding SET placement = ?2, gone = 0, message = NULL, settled = 0 WHERE placement = ?1", error, "ii", gone,
 	                         placement)) &&
+	       (back || db_run (s->db, "UPDATE pending SET moved = 1, origin = IFNULL (origin, -placement) WHERE placement = ?1", error, "i", placement)) &&
 	       db_run (s->db, "DELETE FROM removed WHERE id = ?1", error, "i", removed);
 }
 
