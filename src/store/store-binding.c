@@ -519,6 +519,42 @@ store_pending_failed (Store *s, gint64 placement, GError **error)
 }
 
 gboolean
+store_each_moved_from (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error)
+{
+	/* not what was sent where it was moved from: whether the home has it there is found out first */
+	static const char sql[] = "SELECT n.origin, m.id, m.content, IFNULL (b.remote_received, m.received), IFNULL (b.remote_size, m.size), m.digest,"
+	                          " m.message_id, IFNULL (b.remote_uid, 0), IFNULL (p.flags, 0), p.keywords, 1, 0, 0 FROM pending n LEFT JOIN placement p"
+	                          " ON p.id = n.placement JOIN message m ON m.id = IFNULL (p.message, n.message) LEFT JOIN placement_binding b ON b.placement = n.origin WHERE n.moved = 1"
+	                          " AND n.origin IS NOT NULL AND IFNULL (b.folder, 0) = ?1 AND IFNULL (b.remote_uid, 0) >= 0"
+	                          " AND NOT EXISTS (SELECT 1 FROM pending o WHERE o.placement = n.origin) ORDER BY n.placement";
+	gboolean go_on = TRUE;
+	return each_known (s, db_query (s->db, sql, "i", folder), fn, data, &go_on, error);
+}
+
+GArray *
+store_folders_moved_from (Store *s, GError **error)
+{
+	g_autoptr (GArray) folders = g_array_new (FALSE, FALSE, sizeof (gint64));
+	DbQuery *q = db_query (s->db, "SELECT DISTINCT b.folder FROM pending n JOIN placement_binding b ON b.placement = n.origin WHERE b.remote_uid > 0", "");
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0) {
+		gint64 id = db_int (q, 0);
+		g_array_append_val (folders, id);
+	}
+	return r == 0 ? g_steal_pointer (&folders) : NULL;
+}
+
+gboolean
+store_bind_astray (Store *s, const PlacementBinding *b, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, "INSERT INTO placement_binding (placement, folder, remote_uid, flags, modseq, message, gone) SELECT ?1, ?2, ?3, IFNULL (p.flags, ?4)"
+	                      " & ?4, 0, IFNULL (p.message, n.message), 1 FROM pending n LEFT JOIN placement p ON p.id = n.placement WHERE n.origin = ?1 AND"
+	                      " n.moved = 1 LIMIT 1", error, "iiii",
+	               b->placement, b->folder, (gint64) b->remote_uid, (gint64) b->flags);
+}
+
+gboolean
 store_moved_placement (Store *s, gint64 origin, gint64 *placement_out, GError **error)
 {
 	DbQuery *q = db_query (s->db, "SELECT placement FROM pending WHERE origin = ?1 AND moved = 1", "i", origin);

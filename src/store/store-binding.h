@@ -130,6 +130,14 @@ gboolean store_take_lost_change (Store *s, gint64 message, LostChange *change_ou
 
 /* The removal of @message that was last noted was part of a move: it is not to be restored. */
 gboolean store_forget_removed (Store *s, gint64 message, GError **error);
+/* Messages that were moved here from @folder, the home not having heard of that; @folder 0: from a place that the home no longer has them in.
+ * Of each the placement is the one that it was moved from, and it is gone. */
+gboolean store_each_moved_from (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error);
+/* Folders (gint64) that the home is to copy or move something from. */
+GArray *store_folders_moved_from (Store *s, GError **error);
+/* The home has what was moved here from @b->placement, which nothing binds any more, as @b tells: that move goes on from there. Flags that both
+ * sides have are the base. */
+gboolean store_bind_astray (Store *s, const PlacementBinding *b, GError **error);
 /* Where the placement that @origin binds was moved to here and not yet at home; 0 if it was not. */
 gboolean store_moved_placement (Store *s, gint64 origin, gint64 *placement_out, GError **error);
 /* A placement without binding that the home is to get (again). */

@@ -1038,10 +1038,14 @@ sync_push_folder_removals (SyncRun *run, GError **error)
 	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
 	if (!bindings)
 		return FALSE;
+	g_autoptr (GArray) moved_from = run->partial ? store_folders_moved_from (run->store, error) : g_array_new (FALSE, FALSE, sizeof (gint64));
+	if (!moved_from)
+		return FALSE;
 	g_ptr_array_sort (bindings, children_first);
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
-		if (b->folder_gone && !remove_folder_home (run, b, error))
+		gboolean needed = sync_contains_id (moved_from, b->folder); /* for what a run of all folders moves from there */
+		if (b->folder_gone && !needed && !remove_folder_home (run, b, error))
 			return FALSE;
 	}
 	return TRUE;

@@ -119,6 +119,38 @@ is_matched (gpointer data, const MatchHere *h)
 	return h->there >= 0;
 }
 
+static gboolean
+take_if_awaited_here (gpointer here, const KnownMessage *k)
+{
+	return !k->awaited || k->gone || gathered_take_known (here, k);
+}
+
+static gboolean
+is_in (gpointer placements, const MatchHere *h)
+{
+	return g_hash_table_contains (placements, &h->known.placement);
+}
+
+/* What @f awaits comes first. */
+static gboolean
+find_beside_awaited (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals, GError **error)
+{
+	g_autoptr (GArray) all = match_here_new (), awaited = match_here_new ();
+	g_autoptr (GHashTable) own = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	if (!store_each_known (run->store, f->binding->folder, take_if_awaited_here, all, error))
+		return FALSE;
+	for (guint i = 0; i < all->len; i++)
+		g_hash_table_add (own, g_memdup2 (&g_array_index (all, MatchHere, i).known.placement, sizeof (gint64)));
+	match_here_part (here, is_any, NULL, all);
+	gboolean ok = find_among_new (run, f, all, arrivals, error);
+	for (guint i = arrivals->len; i > 0; i--)
+		if (g_hash_table_contains (own, &g_array_index (arrivals, Arrival, i - 1).placement))
+			g_array_remove_index (arrivals, i - 1);
+	match_here_part (all, is_in, own, awaited);
+	match_here_part (all, is_any, NULL, here);
+	return ok;
+}
+
 gboolean
 sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *here, GArray *arrivals, GError **error)
 {
@@ -126,9 +158,9 @@ sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *her
 	g_autoptr (GArray) aside = match_here_new (), matched = match_here_new ();
 	if (uid_set_is_empty (&f->wanted) || here->len == 0)
 		return TRUE;
-	if (!awaits_any (run, f, &awaits, error) || (!awaits && !put_aside (run, f, here, aside, error)))
+	if (!awaits_any (run, f, &awaits, error) || (!(awaits && also_awaiting) && !put_aside (run, f, here, aside, error)))
 		return FALSE;
-	gboolean ok = (awaits && !also_awaiting) || find_among_new (run, f, here, arrivals, error);
+	gboolean ok = also_awaiting ? find_among_new (run, f, here, arrivals, error) : find_beside_awaited (run, f, here, arrivals, error);
 	if (!also_awaiting && arrivals->len)
 		match_here_part (here, is_matched, NULL, matched);
 	match_here_part (aside, is_any, NULL, here);
@@ -437,11 +469,13 @@ follow (SyncRun *run, FolderRun *f, const Arrival *a, GError **error)
 	gboolean found;
 	if (!store_binding_of (run->store, a->placement, &b, &found, error))
 		return FALSE;
+	if (!found)
+		b = (PlacementBinding){.placement = a->placement, .flags = a->state.flags};
 	b.folder = f->binding->folder;
 	b.remote_uid = a->uid;
 	b.modseq = 0;
-	gboolean ok = !found || (store_bind_placement (run->store, &b, error) && store_rebind (run->store, a->placement, a->uid, a->size, a->received, error) &&
-	                         sync_apply_state (run, f, &a->state, error));
+	gboolean ok = (found ? store_bind_placement : store_bind_astray) (run->store, &b, error) &&
+	              store_rebind (run->store, a->placement, a->uid, a->size, a->received, error) && sync_apply_state (run, f, &a->state, error);
 	placement_binding_done (&b);
 	return ok;
 }

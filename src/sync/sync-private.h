@@ -18,6 +18,9 @@ typedef struct {
 	gboolean unkept_told;  /* in this run */
 	char *keywords_kept;   /* owned */
 	gboolean again; /* its states are still to be asked for */
+	gboolean states_only; /* none of this run's; but something was moved or copied from there, so it is asked along, without bodies. folder->id 0: it is
+	                       * gone here */
+	gboolean put_off;     /* some of what is new there waits until a folder that could not be read tells whether it moved from it */
 	gboolean awaiting; /* how many are awaited has changed */
 	gboolean guarded;   /* the deletion guard held removals at home that are not yet applied here */
 	gboolean failure_noted; /* that the home did not give all of it, in this run */
@@ -47,6 +50,7 @@ typedef struct {
 	SyncProgress progress;
 	GPtrArray *remotes; /* RemoteFolder */
 	GPtrArray *folders; /* FolderRun */
+	gboolean partial;   /* there are folders that it is not to look into */
 	GHashTable *absent; /* ids of folders that are gone at home, and held: not to be asked, nothing to be made below them; NULL: none */
 	struct {
 		guint64 removals, messages;
@@ -59,6 +63,7 @@ typedef struct {
 } SyncRun;
 
 gint64 sync_now (void);
+gboolean sync_contains_id (const GArray *ids, gint64 id); /* of gint64 */
 
 /* Log: lines are kept until the next transaction (sync_log_write, inside one) so that a no-op costs one commit. */
 void sync_log (SyncRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3);
@@ -79,9 +84,9 @@ gboolean sync_hierarchy (SyncRun *run, GError **error);
 GArray *sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bindings, gboolean rehearsal, GError **error);
 /* The home's folder of that name on the wire, as listed; NULL: it is not. */
 const RemoteFolder *sync_listed (SyncRun *run, const char *name);
-/* Fills run->folders from the store and the listing. */
 FolderRun *sync_folder_run (SyncRun *run, gint64 folder); /* NULL: not one of this run's */
 gboolean sync_has_everything (const FolderRun *f); /* what all other folders have, too: Gmail's All Mail */
+/* Fills run->folders from the store and the listing. */
 gboolean sync_load_folders (SyncRun *run, GError **error);
 /* Brings home's changes of the given FolderRuns here. */
 gboolean sync_pull (SyncRun *run, GPtrArray *folders, GError **error);

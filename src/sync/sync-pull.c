@@ -300,7 +300,7 @@ apply_answers (SyncRun *run, const Question *q, GError **error)
 	b->highestmodseq = last->highestmodseq_now;
 	if (last->id_now && !b->remote_id)
 		b->remote_id = g_strdup (last->id_now);
-	b->complete = !f->held && uid_set_is_empty (&f->wanted);
+	b->complete = !f->held && !f->put_off && uid_set_is_empty (&f->wanted);
 	f->hinted_total = last->messages_now;
 	if (changes && !changes->highestmodseq && sync_was_counted (run, b->folder) && !sync_note_counted (run, b->folder, FALSE, error))
 		return FALSE;
@@ -332,7 +332,8 @@ is_sound (const Question *q)
 static gboolean
 weigh (SyncRun *run, Question *q, GError **error)
 {
-	if (error_of (q))
+	q->f->failed |= error_of (q) != NULL;
+	if (q->f->failed)
 		return TRUE;
 	if (!store_bound_uids (run->store, q->f->binding->folder, &q->bound, error))
 		return FALSE;
@@ -407,6 +408,8 @@ note_moved (const GArray *arrivals, GHashTable *from)
 		const Arrival *a = &g_array_index (arrivals, Arrival, i);
 		Question *q = g_hash_table_lookup (from, &a->placement);
 		g_auto (UidSet) uid = UID_SET_INIT;
+		if (!q)
+			continue; /* it went before this run */
 		uid_set_add (&uid, a->old_uid);
 		uid_set_remove_set (&q->gone, &uid);
 		uid_set_add_set (a->moved_on ? &q->followed : &q->moved, &uid);
@@ -475,6 +478,18 @@ is_of_folder (gpointer folder, const MatchHere *h)
 	return h->folder == *(gint64 *) folder;
 }
 
+static gboolean
+is_to_stay (gpointer data, const MatchHere *h)
+{
+	return !h->known.gone;
+}
+
+static gboolean
+is_any (gpointer data, const MatchHere *h)
+{
+	return TRUE;
+}
+
 /* Within one folder a message that looks like one that went is that one, put back, or a new version of it: it is no loss, and it is fetched. */
 static gboolean
 find_versions (SyncRun *run, const Question *q, GArray *own, GHashTable *from, GError **error)
@@ -489,26 +504,77 @@ find_versions (SyncRun *run, const Question *q, GArray *own, GHashTable *from, G
 	return TRUE;
 }
 
+/* What was moved here, and went at home before this run, or with its folder. */
+static gboolean
+add_astray (SyncRun *run, GArray *here, GError **error)
+{
+	GHashTableIter it;
+	gpointer folder;
+	if (!store_each_moved_from (run->store, 0, gathered_take_known, here, error))
+		return FALSE;
+	if (!run->absent)
+		return TRUE;
+	g_hash_table_iter_init (&it, run->absent);
+	while (g_hash_table_iter_next (&it, &folder, NULL))
+		if (!store_each_moved_from (run->store, *(gint64 *) folder, gathered_take_known, here, error))
+			return FALSE;
+	return TRUE;
+}
+
+/* What was moved here from folders that can't be read. */
+static gboolean
+add_unread (SyncRun *run, GArray *unread, GError **error)
+{
+	for (guint i = 0; i < run->folders->len; i++) {
+		const FolderRun *f = run->folders->pdata[i];
+		if (f->failed && !store_each_moved_from (run->store, f->binding->folder, gathered_take_known, unread, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* What is new in @f, and looks like what was moved here from a folder that could not be read, is left for the run that can: it may have moved. */
+static gboolean
+put_off (SyncRun *run, FolderRun *f, GArray *unread, GError **error)
+{
+	g_autoptr (GArray) arrivals = arrivals_new ();
+	g_auto (UidSet) later = UID_SET_INIT;
+	if (!sync_find_moved (run, f, FALSE, unread, arrivals, error))
+		return FALSE;
+	for (guint i = 0; i < arrivals->len; i++)
+		uid_set_add (&later, g_array_index (arrivals, Arrival, i).uid);
+	uid_set_remove_set (&f->wanted, &later);
+	f->put_off = arrivals->len > 0;
+	return TRUE;
+}
+
 static gboolean
 find_moved (SyncRun *run, GArray *questions, GError **error)
 {
-	g_autoptr (GArray) here = match_here_new ();
+	g_autoptr (GArray) here = match_here_new (), unread = match_here_new ();
 	g_autoptr (GHashTable) from = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
 	for (guint i = 0; i < questions->len; i++) {
 		Question *q = &g_array_index (questions, Question, i);
 		if (is_sound (q) && !add_gone (run, q, FALSE, here, from, error))
 			return FALSE;
 	}
-	for (guint i = 0; i < questions->len && here->len; i++) {
+	if (!add_astray (run, here, error) || !add_unread (run, unread, error))
+		return FALSE;
+	for (guint i = 0; i < questions->len && here->len + unread->len; i++) {
 		Question *q = &g_array_index (questions, Question, i);
 		if (!is_sound (q))
 			continue;
 		q->arrivals = arrivals_new ();
-		g_autoptr (GArray) own = match_here_new ();
+		if (!put_off (run, q->f, unread, error))
+			return FALSE;
+		g_autoptr (GArray) own = match_here_new (), unfit = match_here_new ();
 		match_here_part (here, is_of_folder, &q->f->binding->folder, own);
+		if (!q->f->folder->id)
+			match_here_part (here, is_to_stay, NULL, unfit); /* it is gone here: nothing is placed in it */
 		if (!sync_find_moved (run, q->f, FALSE, here, q->arrivals, error) || !find_versions (run, q, own, from, error))
 			return FALSE;
-		match_here_part (own, is_of_folder, &q->f->binding->folder, here);
+		match_here_part (own, is_any, NULL, here);
+		match_here_part (unfit, is_any, NULL, here);
 		note_moved (q->arrivals, from);
 	}
 	return TRUE;
@@ -521,7 +587,7 @@ sync_mark_complete (SyncRun *run, FolderRun *f, GError **error)
 	if (!store_bound_uids (run->store, f->binding->folder, &bound, error))
 		return FALSE;
 	/* A count that doesn't agree means a removal we were not told of: whole sets are compared next time. */
-	f->binding->complete = !f->held && uid_set_count (&bound) == f->binding->messages;
+	f->binding->complete = !f->held && !f->put_off && uid_set_count (&bound) == f->binding->messages;
 	return store_bind_folder (run->store, f->binding, error);
 }
 
@@ -547,6 +613,10 @@ apply_question (SyncRun *run, const Question *q, GError **error)
 {
 	if (error_of (q))
 		return sync_folder_failed (run, q->f, error_of (q)->message);
+	if (q->why != SUSPICION_NONE && !q->f->folder->id) {
+		q->f->failed = TRUE; /* gone here, and another one there by now: that is seen to when it is to be removed there */
+		return TRUE;
+	}
 	if (q->why != SUSPICION_NONE)
 		return commit_open (run, error) && sync_rebind (run, q->f, q->why, error);
 	return (store_in_transaction (run->store) || sync_begin (run, error)) && apply_answers (run, q, error);
@@ -657,7 +727,7 @@ fetch_wanted (SyncRun *run, GPtrArray *folders, gboolean of_everything, GError *
 	g_autoptr (GPtrArray) fetching = g_ptr_array_new ();
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
-		if (sync_has_everything (f) == of_everything && !f->failed && !uid_set_is_empty (&f->wanted))
+		if (sync_has_everything (f) == of_everything && !f->failed && !f->states_only && !uid_set_is_empty (&f->wanted))
 			g_ptr_array_add (fetching, f);
 	}
 	if (fetching->len == 0)
@@ -683,7 +753,7 @@ count_bodies (SyncRun *run, GPtrArray *folders)
 	run->progress.folders_total = 0;
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
-		if (f->failed || uid_set_is_empty (&f->wanted))
+		if (f->failed || f->states_only || uid_set_is_empty (&f->wanted))
 			continue;
 		run->progress.folders_total++;
 		run->progress.messages_total += uid_set_count (&f->wanted);
@@ -697,7 +767,7 @@ link_copies (SyncRun *run, GPtrArray *folders, gboolean of_everything, GError **
 	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
 		guint64 before = uid_set_count (&f->wanted);
-		if (sync_has_everything (f) != of_everything || f->failed || before == 0)
+		if (sync_has_everything (f) != of_everything || f->failed || f->states_only || before == 0)
 			continue;
 		if (!sync_link_copies (run, f, error))
 			return FALSE;

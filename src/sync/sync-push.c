@@ -89,7 +89,7 @@ match_sent (SyncRun *run, FolderRun *f, GPtrArray *sent, GArray *evidence, UidSe
 		if (!m)
 			return FALSE;
 		g_ptr_array_add (messages, m);
-		pushed[i] = (PushedMessage){p->placement, m->size, m->received, m->message_id, m->digest, p->origin != 0};
+		pushed[i] = (PushedMessage){p->placement, m->size, m->received, m->message_id, m->digest, p->origin > 0};
 	}
 	plan_match_pushed (pushed, sent->len, (RemoteEvidence *) evidence->data, evidence->len, uids);
 	gboolean ok = sync_begin (run, error) && bind_matches (run, f, sent, evidence, uids, candidates, error) && sync_commit (run, error);
@@ -250,12 +250,19 @@ push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gbool
 	return await_accepted (run, f, accepted, error);
 }
 
-/* What came after the watermark was noted is not sent without one; what was sent before the folder became another is not sent again while
- * the folder awaits messages, of which it may be one. */
+/* It was moved here, and is no more where the home had it. What was restored is looked for, too, but nobody waits for it. */
 static gboolean
-is_ready (const FolderRun *f, const Pending *p)
+is_astray (const SyncRun *run, const Pending *p)
 {
-	return p->watermark && p->watermark_validity == f->binding->uidvalidity && !p->waits;
+	return p->moved && p->origin > 0 && !p->waits && (!p->origin_folder || sync_is_absent (run, p->origin_folder));
+}
+
+/* What came after the watermark was noted is not sent without one; what was sent before the folder became another is not sent again while
+ * the folder awaits messages, of which it may be one; what is astray may be in a folder that this run could not look into. */
+static gboolean
+is_ready (const SyncRun *run, const FolderRun *f, const Pending *p)
+{
+	return p->watermark && p->watermark_validity == f->binding->uidvalidity && !p->waits && !(run->partial && is_astray (run, p));
 }
 
 static gboolean
@@ -263,7 +270,7 @@ push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 {
 	for (guint i = 0; i < pendings->len; i++) {
 		Pending *first = pendings->pdata[i];
-		FolderRun *from = is_ready (f, first) && first->origin_uid ? sync_folder_run (run, first->origin_folder) : NULL;
+		FolderRun *from = is_ready (run, f, first) && first->origin_uid ? sync_folder_run (run, first->origin_folder) : NULL;
 		if (!from || from->failed)
 			continue;
 		g_autoptr (GPtrArray) group = g_ptr_array_new ();
@@ -271,7 +278,7 @@ push_copies (SyncRun *run, FolderRun *f, GPtrArray *pendings, GError **error)
 		for (guint j = i; j < pendings->len; j++) {
 			Pending *p = pendings->pdata[j];
 			/* two copies of one message go in two commands, since the answer pairs by UID */
-			if (is_ready (f, p) && p->origin_uid && p->origin_folder == first->origin_folder && p->moved == first->moved &&
+			if (is_ready (run, f, p) && p->origin_uid && p->origin_folder == first->origin_folder && p->moved == first->moved &&
 			    !uid_set_contains (&seen, p->origin_uid)) {
 				uid_set_add (&seen, p->origin_uid);
 				g_ptr_array_add (group, p);
@@ -376,6 +383,7 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 {
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
 	g_autoptr (GPtrArray) block = g_ptr_array_new ();
+	guint astray = 0;
 	if (!pendings)
 		return FALSE;
 	for (guint i = 0; i < pendings->len; i++) {
@@ -383,7 +391,9 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 		if (p->failures >= 5) {
 			run->result->failures++;
 			sync_log_detail (run, "an item of folder '%s' was refused five times and is not sent: see Sync Issues/Local Failures", f->folder->path);
-		} else if (is_ready (f, p) && !(p->origin_uid && sync_folder_run (run, p->origin_folder)))
+		} else if (run->partial && is_astray (run, p)) {
+			astray++;
+		} else if (is_ready (run, f, p) && !(p->origin_uid && sync_folder_run (run, p->origin_folder)))
 			g_ptr_array_add (block, p);
 		if (block->len == APPEND_BLOCK || (i + 1 == pendings->len && block->len)) {
 			if (!append_block (run, f, block, error))
@@ -392,6 +402,9 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 			sync_progress (run, SYNC_PUSH, f->folder->path, FALSE);
 		}
 	}
+	if (astray)
+		sync_log_detail (run, "%u item(s) of folder '%s' wait: they were moved there from where the server no longer has them, and not every folder was"
+		                 " looked into for them", astray, f->folder->path);
 	return TRUE;
 }
 
@@ -816,6 +829,8 @@ gboolean
 sync_push (SyncRun *run, GError **error)
 {
 	sync_progress (run, SYNC_PUSH, NULL, TRUE);
+	for (guint i = 0; i < run->folders->len; i++)
+		run->partial |= ((FolderRun *) run->folders->pdata[i])->failed;
 	if (!verify_all (run, error) || !push_each (run, push_pendings, error) || !push_each (run, push_flags, error))
 		return FALSE;
 	g_autoptr (GHashTable) moving = moves_pending (run, error);

@@ -65,28 +65,65 @@ folders_by_id (Store *s, GError **error)
 }
 
 gboolean
+sync_contains_id (const GArray *ids, gint64 id)
+{
+	guint i = 0;
+	while (i < ids->len && g_array_index (ids, gint64, i) != id)
+		i++;
+	return i < ids->len;
+}
+
+/* Of a folder that is gone here. */
+static Folder *
+folder_that_was (SyncRun *run, const FolderBinding *b, GError **error)
+{
+	char *path;
+	if (!store_folder_last_path (run->store, b->folder, &path, error))
+		return NULL;
+	Folder *f = g_new0 (Folder, 1);
+	f->path = path ? path : g_strdup (b->base_name);
+	return f;
+}
+
+/* Adds it to the run, or frees @b. @folder: stolen; NULL: it is gone here. */
+static gboolean
+add_folder_run (SyncRun *run, FolderBinding *b, Folder *folder, gboolean moved_from, GError **error)
+{
+	gboolean wanted = folder && is_wanted (run, folder);
+	run->partial |= folder && !wanted && !moved_from && b->selectable;
+	if (!wanted && (!moved_from || !sync_listed (run, b->remote_name))) {
+		folder_free (folder);
+		folder_binding_free (b);
+		return TRUE;
+	}
+	FolderRun *f = g_new0 (FolderRun, 1);
+	f->folder = folder ? folder : folder_that_was (run, b, error);
+	f->binding = b;
+	f->remote = sync_listed (run, b->remote_name);
+	f->states_only = !wanted;
+	g_ptr_array_add (run->folders, f);
+	return f->folder != NULL;
+}
+
+gboolean
 sync_load_folders (SyncRun *run, GError **error)
 {
 	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
 	g_autoptr (GHashTable) folders = bindings ? folders_by_id (run->store, error) : NULL;
-	if (!folders)
+	g_autoptr (GArray) moved_from = folders ? store_folders_moved_from (run->store, error) : NULL;
+	if (!moved_from)
 		return FALSE;
 	g_clear_pointer (&run->folders, g_ptr_array_unref);
 	run->folders = g_ptr_array_new_with_free_func ((GDestroyNotify) folder_run_free);
-	g_ptr_array_set_free_func (bindings, NULL); /* their owners are the FolderRuns, or this loop */
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
 		Folder *folder = g_hash_table_lookup (folders, &b->folder);
-		if (!folder || b->folder_gone || sync_is_absent (run, b->folder) || !is_wanted (run, folder)) {
-			folder_binding_free (b);
+		if (sync_is_absent (run, b->folder) || (!folder && !b->folder_gone))
 			continue;
-		}
-		FolderRun *f = g_new0 (FolderRun, 1);
-		g_hash_table_steal (folders, &b->folder);
-		f->folder = folder;
-		f->binding = b;
-		f->remote = sync_listed (run, b->remote_name);
-		g_ptr_array_add (run->folders, f);
+		if (folder)
+			g_hash_table_steal (folders, &b->folder);
+		if (!add_folder_run (run, g_steal_pointer (&bindings->pdata[i]), folder, sync_contains_id (moved_from, b->folder), error))
+			return FALSE;
 	}
 	return TRUE;
 }

@@ -274,6 +274,10 @@ answer (Home *h, FolderQuery *q)
 		error_fail (&q->error, ERROR_NOT_FOUND, "no such folder");
 		return;
 	}
+	if (strcmp (h->refuses_to_open, q->name) == 0) {
+		error_fail (&q->error, ERROR_REFUSED, "in use");
+		return;
+	}
 	q->uidvalidity_now = f->uidvalidity;
 	q->uidnext_now = f->uidnext;
 	q->messages_now = count_messages (f);
@@ -436,6 +440,7 @@ memory_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, 
 		g_autofree char *text = g_strndup (g_bytes_get_data (octets, NULL), requests[i].size);
 		const char *subject = strstr (text, "number ");
 		h->writes++;
+		h->appended++;
 		g_autofree char *number = g_strndup (subject + 7, 4);
 		HomeMessage *m = home_add (h, f, (guint32) atoi (number), requests[i].flags, requests[i].keywords);
 		m->received = h->loses_dates ? (gint64) (1700000000 + h->modseq) : requests[i].received;

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Random storms: both sides move, remove, restore and flag the same messages, and make and remove folders, while runs look into one folder
+ * only, are refused a folder, cut off, or killed. In the end both sides have the same, each message once, and what nobody removed is there.
+ * OUTPOST_STORMS sets how many (default 60), OUTPOST_STORM the first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "memory-home.h"
+#include "store-binding.h"
+#include "sync.h"
+
+#define BODIES 60
+
+static const char *const names[] = {"INBOX", "Old", "Work", "Third", "Fourth"};
+
+static const guint kinds[] = {
+	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID,
+	ENDPOINT_MODSEQ | ENDPOINT_UIDPLUS,
+	ENDPOINT_MODSEQ | ENDPOINT_MOVE,
+	0,
+};
+
+typedef struct {
+	char *path;
+	Home *home;
+	GRand *rand;
+	guint n_bodies;
+	gboolean removed[BODIES]; /* by anybody, once */
+	gboolean restored[BODIES];/* here, at least once */
+	gboolean twice[BODIES];   /* a run that could not see all left it in two places on a side: each counts for itself */
+	guint been[BODIES];       /* at home, since all was settled: folders, by bit */
+	GString *told;            /* what was done, for who reads a failure */
+} World;
+
+static guint
+dice (World *w, guint n)
+{
+	return (guint) g_rand_int_range (w->rand, 0, (gint32) n);
+}
+
+static const char *
+any_name (World *w)
+{
+	return names[dice (w, G_N_ELEMENTS (names))];
+}
+
+static void G_GNUC_PRINTF (2, 3)
+tell (World *w, const char *format, ...)
+{
+	va_list args;
+	va_start (args, format);
+	g_string_append_vprintf (w->told, format, args);
+	g_string_append_c (w->told, '\n');
+	va_end (args);
+}
+
+/* ---- Here ---- */
+
+typedef struct {
+	gint64 placement, message;
+	guint body, flags;
+	const char *folder;
+} Item;
+
+typedef struct {
+	Store *store;
+	const char *folder;
+	GArray *items; /* Item */
+} Scan;
+
+static guint
+body_of (Store *s, gint64 message)
+{
+	g_autoptr (Message) m = store_message (s, message, NULL);
+	return (guint) atoi (m->subject + strlen ("number "));
+}
+
+static gboolean
+scan_one (gpointer data, const Placement *p)
+{
+	Scan *scan = data;
+	Item item = {p->id, p->message, body_of (scan->store, p->message), p->flags, scan->folder};
+	g_array_append_val (scan->items, item);
+	return TRUE;
+}
+
+static GArray *
+items_here (Store *s, const char *only)
+{
+	Scan scan = {s, NULL, g_array_new (FALSE, FALSE, sizeof (Item))};
+	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+		g_autoptr (Folder) f = store_folder_by_path (s, names[i], NULL);
+		scan.folder = names[i];
+		if (f && (!only || strcmp (only, names[i]) == 0))
+			assert_true (store_each_placement (s, f->id, 0, scan_one, &scan, NULL));
+	}
+	return scan.items;
+}
+
+static gint64
+folder_id (Store *s, const char *path)
+{
+	g_autoptr (Folder) f = store_folder_by_path (s, path, NULL);
+	return f ? f->id : 0;
+}
+
+static void
+restore_one (World *w, Store *s)
+{
+	g_autoptr (GPtrArray) list = store_removed_messages (s, 100, NULL);
+	if (list->len == 0)
+		return;
+	RemovedMessage *r = list->pdata[dice (w, list->len)];
+	g_autoptr (GArray) items = items_here (s, NULL);
+	for (guint i = 0; i < items->len; i++)
+		if (g_array_index (items, Item, i).message == r->message)
+			return; /* it is here */
+	tell (w, "here: %u is restored in %s", body_of (s, r->message), r->folder_path);
+	w->restored[body_of (s, r->message)] = TRUE;
+	assert_true (store_undelete (s, r->id, NULL, NULL));
+}
+
+static void
+remove_folder_here (World *w, Store *s, const char *name)
+{
+	gint64 id = folder_id (s, name);
+	g_autoptr (GArray) items = items_here (s, name);
+	if (!id || strcmp (name, "INBOX") == 0)
+		return;
+	tell (w, "here: folder %s is removed", name);
+	for (guint i = 0; i < items->len; i++)
+		w->removed[g_array_index (items, Item, i).body] = TRUE;
+	assert_true (store_folder_delete (s, id, "here", NULL));
+}
+
+static void
+add_here (World *w, Store *s, const char *name)
+{
+	gint64 id = folder_id (s, name), message;
+	if (!id || w->n_bodies == BODIES)
+		return;
+	guint body = w->n_bodies++;
+	tell (w, "here: %u is added to %s", body, name);
+	char *text = home_text (body);
+	g_autoptr (GBytes) octets = g_bytes_new_take (text, strlen (text));
+	g_autoptr (Prepared) p = prepare_bytes (octets, home_date (body), 0);
+	assert_true (store_add_message (s, p, id, &message, NULL) && store_place (s, id, message, 0, NULL, TRUE, 0, NULL, NULL));
+}
+
+static void
+edit_here (World *w)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GArray) items = items_here (s, NULL);
+	const char *name = any_name (w);
+	guint what = dice (w, 20);
+	Item *item = items->len ? &g_array_index (items, Item, dice (w, items->len)) : NULL;
+	assert_true (store_begin (s, NULL));
+	if (what < 10 && item && folder_id (s, name)) {
+		tell (w, "here: %u from %s to %s", item->body, item->folder, name);
+		assert_true (strcmp (item->folder, name) == 0 || store_move (s, item->placement, folder_id (s, name), NULL, NULL));
+	} else if (what < 12 && item) {
+		tell (w, "here: %u is removed from %s", item->body, item->folder);
+		w->removed[item->body] = TRUE;
+		assert_true (store_remove (s, item->placement, "here", NULL));
+	} else if (what < 15)
+		restore_one (w, s);
+	else if (what < 17 && item) {
+		tell (w, "here: %u in %s is flagged", item->body, item->folder);
+		assert_true (store_set_flags (s, item->placement, item->flags ^ FLAG_FLAGGED, NULL, NULL));
+	} else if (what < 18)
+		add_here (w, s, name);
+	else if (what < 19)
+		remove_folder_here (w, s, name);
+	else if (!folder_id (s, name)) {
+		tell (w, "here: folder %s is made", name);
+		assert_true (store_folder_create_path (s, name, NULL, NULL));
+	}
+	assert_true (store_commit (s, NULL));
+}
+
+/* ---- At home ---- */
+
+/* It was sent, and the answer was lost: whether it came is for the next run to find out. */
+static gboolean
+is_on_the_way (World *w, guint body)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) pendings = store_pendings (s, 0, NULL), gone = store_pendings_gone (s, 0, NULL);
+	gboolean is = FALSE;
+	g_ptr_array_extend_and_steal (pendings, g_steal_pointer (&gone));
+	for (guint i = 0; i < pendings->len; i++) {
+		Pending *p = pendings->pdata[i];
+		is |= p->watermark && body_of (s, p->message) == body;
+	}
+	return is;
+}
+
+static guint
+index_of (const char *name)
+{
+	guint i = 0;
+	while (strcmp (names[i], name) != 0)
+		i++;
+	return i;
+}
+
+static HomeMessage *
+any_there (World *w, HomeFolder **folder_out)
+{
+	for (guint tries = 0; tries < 200; tries++) {
+		HomeFolder *f = home_folder (w->home, any_name (w));
+		HomeMessage *m = f ? &f->messages[dice (w, 2 * BODIES)] : NULL;
+		*folder_out = f;
+		if (m && m->uid)
+			return m;
+	}
+	return NULL;
+}
+
+static void
+edit_there (World *w)
+{
+	HomeFolder *from, *to = home_folder (w->home, any_name (w));
+	HomeMessage *m = any_there (w, &from);
+	guint what = dice (w, 16);
+	/* what comes back to where it was may be another version of it */
+	if (what < 10 && m && to && from != to && !is_on_the_way (w, m->body) && !(w->been[m->body] & 1u << index_of (to->name))) {
+		tell (w, "home: %u from %s to %s", m->body, from->name, to->name);
+		w->been[m->body] |= 1u << index_of (from->name);
+		home_add (w->home, to, m->body, m->flags, *m->keywords ? m->keywords : NULL);
+		home_remove (w->home, from, m);
+	} else if (what < 12 && m) {
+		tell (w, "home: %u is removed from %s", m->body, from->name);
+		w->removed[m->body] = TRUE;
+		home_remove (w->home, from, m);
+	} else if (what < 14 && m) {
+		tell (w, "home: %u in %s is read", m->body, from->name);
+		home_set_flags (w->home, from, m, m->flags ^ FLAG_SEEN, NULL);
+	} else if (what < 15 && to && w->n_bodies < BODIES) {
+		tell (w, "home: %u is added to %s", w->n_bodies, to->name);
+		home_add (w->home, to, w->n_bodies++, 0, NULL);
+	}
+}
+
+/* ---- Runs ---- */
+
+static gboolean
+sync_once (World *w, const char *only, SyncResult *r, GError **error)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	const char *const folders[] = {only, NULL};
+	o.guard_messages = o.guard_all = G_MAXUINT;
+	o.accept_mailbox = TRUE; /* of a handful of messages nothing may be left */
+	o.folders = only ? folders : NULL;
+	return home_sync (w->home, w->path, &o, r, error);
+}
+
+static void
+run_and_die (World *w, guint step)
+{
+	int status;
+	pid_t pid = fork ();
+	if (pid == 0) {
+		SyncResult r;
+		g_autofree char *at = g_strdup_printf ("%u", step);
+		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
+		sync_once (w, NULL, &r, NULL);
+		_exit (0);
+	}
+	assert_int_equal (waitpid (pid, &status, 0), pid);
+}
+
+static void
+note_twice_there (World *w)
+{
+	guint count[BODIES] = {0};
+	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+		const HomeFolder *f = home_folder (w->home, names[i]);
+		for (guint k = 0; f && k < HOME_MESSAGES; k++)
+			if (f->messages[k].uid && ++count[f->messages[k].body] > 1)
+				w->twice[f->messages[k].body] = TRUE;
+	}
+}
+
+static void
+note_twice_here (World *w)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GArray) items = items_here (s, NULL);
+	guint count[BODIES] = {0};
+	for (guint i = 0; i < items->len; i++)
+		if (++count[g_array_index (items, Item, i).body] > 1)
+			w->twice[g_array_index (items, Item, i).body] = TRUE;
+	for (guint body = 0; body < BODIES; body++)
+		w->twice[body] |= w->restored[body]; /* it was not waited for */
+}
+
+static void
+disturbed_run (World *w)
+{
+	SyncResult r;
+	guint what = dice (w, 5), n = 1 + dice (w, 14);
+	const char *name = any_name (w);
+	switch (what) {
+	case 0:
+		tell (w, "a run of %s", name);
+		sync_once (w, name, &r, NULL);
+		note_twice_here (w);
+		break;
+	case 1:
+		tell (w, "a run that is refused %s", name);
+		g_strlcpy (w->home->refuses_to_open, name, sizeof w->home->refuses_to_open);
+		sync_once (w, NULL, &r, NULL);
+		*w->home->refuses_to_open = '\0';
+		note_twice_here (w);
+		break;
+	case 2:
+		tell (w, "a run that is cut off at call %u", n);
+		w->home->fail_at = w->home->calls + (gint) n;
+		sync_once (w, NULL, &r, NULL);
+		w->home->fail_at = 0;
+		break;
+	case 3:
+		tell (w, "a run that is killed at step %u", n);
+		run_and_die (w, n);
+		break;
+	default:
+		tell (w, "a run");
+		sync_once (w, NULL, &r, NULL);
+	}
+	note_twice_there (w);
+}
+
+/* ---- What it comes to ---- */
+
+static int
+by_text (gconstpointer a, gconstpointer b)
+{
+	return strcmp (*(char *const *) a, *(char *const *) b);
+}
+
+static char *
+joined (GPtrArray *lines)
+{
+	g_ptr_array_sort (lines, by_text);
+	g_ptr_array_add (lines, NULL);
+	return g_strjoinv ("\n", (char **) lines->pdata);
+}
+
+static char *
+here (World *w, guint *count)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GArray) items = items_here (s, NULL);
+	g_autoptr (GPtrArray) lines = g_ptr_array_new_with_free_func (g_free);
+	for (guint i = 0; i < items->len; i++) {
+		const Item *item = &g_array_index (items, Item, i);
+		g_ptr_array_add (lines, g_strdup_printf ("%u %s %x", item->body, item->folder, item->flags));
+		count[item->body]++;
+	}
+	return joined (lines);
+}
+
+static char *
+there (World *w)
+{
+	g_autoptr (GPtrArray) lines = g_ptr_array_new_with_free_func (g_free);
+	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+		const HomeFolder *f = home_folder (w->home, names[i]);
+		for (guint k = 0; f && k < HOME_MESSAGES; k++)
+			if (f->messages[k].uid)
+				g_ptr_array_add (lines, g_strdup_printf ("%u %s %x", f->messages[k].body, names[i], f->messages[k].flags));
+	}
+	return joined (lines);
+}
+
+static void
+print_line (gpointer data, gint64 time, gboolean detail, const char *text)
+{
+	print_error ("    %s\n", text);
+}
+
+/* With the log of the runs. */
+static void G_GNUC_PRINTF (3, 4)
+fail_storm (World *w, guint storm, const char *format, ...)
+{
+	va_list args;
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) runs = s ? store_runs (s, 30, NULL) : NULL;
+	va_start (args, format);
+	g_autofree char *text = g_strdup_vprintf (format, args);
+	va_end (args);
+	for (guint i = runs ? runs->len : 0; i > 0; i--)
+		store_run_lines (s, ((Run *) runs->pdata[i - 1])->id, print_line, NULL, NULL);
+	fail_msg ("storm %u: %s\n-- after\n%s", storm, text, w->told->str);
+}
+
+typedef struct {
+	World *w;
+	guint storm;
+} Where;
+
+static void
+report (gpointer data, const char *what)
+{
+	Where *where = data;
+	fail_storm (where->w, where->storm, "the store is damaged: %s", what);
+}
+
+static void
+check (World *w, guint storm)
+{
+	guint count[BODIES] = {0};
+	guint64 findings;
+	Where where = {w, storm};
+	g_autofree char *now = here (w, count), *home = there (w);
+	if (strcmp (now, home) != 0)
+		fail_storm (w, storm, "here there is\n%s\n-- and at home\n%s", now, home);
+	for (guint body = 0; body < w->n_bodies; body++)
+		if ((count[body] > 1 && !w->twice[body]) || (count[body] == 0 && !w->removed[body]))
+			fail_storm (w, storm, "message %u is %u times there:\n%s", body, count[body], now);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	assert_true (store_check (s, FALSE, FALSE, report, &where, NULL, &findings, NULL));
+}
+
+static void
+settle (World *w, guint storm)
+{
+	SyncResult r = {0};
+	guint writes = 0;
+	tell (w, "settling");
+	memset (w->been, 0, sizeof w->been);
+	for (guint i = 0; i < 5; i++) {
+		g_autoptr (GError) error = NULL;
+		writes = w->home->writes;
+		if (!sync_once (w, NULL, &r, &error))
+			fail_storm (w, storm, "%s", error->message);
+	}
+	if (r.held || r.failures || w->home->writes != writes)
+		fail_storm (w, storm, "there is no end of it: %u held, %u failures, %u writes", (guint) r.held, (guint) r.failures, w->home->writes - writes);
+}
+
+static void
+storm (guint seed)
+{
+	World *w = g_new0 (World, 1);
+	guint abilities = kinds[seed % G_N_ELEMENTS (kinds)];
+	w->path = home_store_path ();
+	w->home = home_new (abilities, (abilities & ENDPOINT_UIDPLUS) != 0);
+	w->rand = g_rand_new_with_seed (seed);
+	w->told = g_string_new (NULL);
+	for (guint i = 1; i < G_N_ELEMENTS (names); i++)
+		home_create (w->home, names[i]);
+	for (; w->n_bodies < 12; w->n_bodies++)
+		home_add (w->home, home_folder (w->home, any_name (w)), w->n_bodies, 0, NULL);
+	settle (w, seed);
+	for (guint round = 0; round < 4; round++) {
+		for (guint n = 1 + dice (w, 3); n > 0; n--) {
+			for (guint edits = dice (w, 5); edits > 0; edits--)
+				edit_here (w);
+			for (guint edits = dice (w, 5); edits > 0; edits--)
+				edit_there (w);
+			disturbed_run (w);
+		}
+		settle (w, seed);
+		check (w, seed);
+	}
+	home_store_remove (w->path);
+	home_free (w->home);
+	g_rand_free (w->rand);
+	g_string_free (w->told, TRUE);
+	g_free (w);
+}
+
+static guint
+number (const char *variable, guint otherwise)
+{
+	const char *text = g_getenv (variable);
+	return text ? (guint) atoi (text) : otherwise;
+}
+
+static void
+in_the_end_each_message_is_in_one_place (void **state)
+{
+	guint first = number ("OUTPOST_STORM", 0), n = number ("OUTPOST_STORMS", g_getenv ("OUTPOST_STORM") ? 1 : 60);
+	for (guint seed = first; seed < first + n; seed++)
+		storm (seed);
+}
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test (in_the_end_each_message_is_in_one_place)};
+	return cmocka_run_group_tests (tests, NULL, NULL);
+}
