@@ -771,6 +771,8 @@ look_through (SyncRun *run, FolderRun *f, const FolderQuery *q, gboolean *only_k
 		return FALSE;
 	uid_set_copy (&unknown, &q->all_uids);
 	uid_set_remove_set (&unknown, &bound);
+	if (!anew && !uid_set_is_empty (&unknown) && !sync_recover_pushes (run, f, &unknown, error))
+		return FALSE; /* what was sent there, the answer being lost */
 	*only_known_out = q->has_all_uids && uid_set_is_empty (&unknown);
 	if (*only_known_out && !anew && !sync_verify_targets (run, f, &q->all_uids, NULL, &same, error))
 		return FALSE;
@@ -937,11 +939,42 @@ settle_places (Tree *t, GError **error)
 	return !any || reload_bindings (t, error);
 }
 
+typedef enum { NOT_TOLD, ONLY_KNOWN, OTHERS_TOO } Inside;
+
+/* What is in a folder that is gone here; NOT_TOLD: it can't be looked into now. */
+static gboolean
+look_into (SyncRun *run, FolderRun *gone, Inside *inside_out, GError **error)
+{
+	GError *e = NULL;
+	gboolean only_known = TRUE, looked = has_only_known (run, gone, &only_known, &e);
+	uid_set_clear (&gone->fresh);
+	*inside_out = !looked ? NOT_TOLD : only_known ? ONLY_KNOWN : OTHERS_TOO;
+	return looked || tolerable (run, "looked into before its removal", gone->folder->path, e, error);
+}
+
+/* New numbers may be of what this side sent there, or of what is gone again: such a folder does not come back. */
+static gboolean
+drop_restorations (SyncRun *run, GArray *steps, GError **error)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		FolderStep *step = &g_array_index (steps, FolderStep, i);
+		if (step->kind != PLAN_RESTORE_HERE)
+			continue;
+		Folder gone = {.id = step->binding->folder, .path = step->binding->base_name, .name = step->binding->base_name};
+		FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) step->binding};
+		Inside inside;
+		if (!look_into (run, &probe, &inside, error))
+			return FALSE;
+		step->kind = inside == ONLY_KNOWN ? PLAN_REMOVE_HOME : PLAN_RESTORE_HERE;
+	}
+	return TRUE;
+}
+
 static gboolean
 carry_out (Tree *t, GPtrArray *folders, GError **error)
 {
 	g_autoptr (GArray) steps = sync_plan_hierarchy (t->run, folders, t->bindings, FALSE, error);
-	if (!steps)
+	if (!steps || !drop_restorations (t->run, steps, error))
 		return FALSE;
 	count_bound_names (t);
 	t->steps = steps;
@@ -1004,6 +1037,13 @@ delete_at_home (SyncRun *run, const FolderBinding *b, const char *path, GError *
 }
 
 static gboolean
+count_settled (gpointer n, const PlacementBinding *b)
+{
+	*(guint *) n += b->settled;
+	return TRUE;
+}
+
+static gboolean
 remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
 {
 	GuardAnswer answer = GUARD_HOLD;
@@ -1014,13 +1054,14 @@ remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
 		path = g_strdup (b->base_name);
 	Folder gone = {.id = b->folder, .path = path, .name = b->base_name};
 	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
-	gboolean only_known = TRUE;
-	GError *e = NULL;
-	if (b->selectable && !has_only_known (run, &probe, &only_known, &e))
-		return tolerable (run, "looked into before its removal", path, e, error);
-	if (!only_known)
-		return let_come_back (run, b, path, error);
-	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, &probe, "home", b->messages, b->messages, TRUE, NULL, &answer, error) &&
+	Inside inside = ONLY_KNOWN;
+	guint moved = 0; /* or marked as deleted there already */
+	if ((b->selectable && !look_into (run, &probe, &inside, error)) || !store_gone_bindings (run->store, b->folder, count_settled, &moved, error))
+		return FALSE;
+	if (inside != ONLY_KNOWN)
+		return inside == NOT_TOLD || let_come_back (run, b, path, error);
+	guint n = b->messages - MIN (moved, b->messages);
+	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, &probe, "home", n, n, TRUE, NULL, &answer, error) &&
 	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
 	store_rollback (run->store);
 	return !ok || answer != GUARD_GO_ON ? ok : delete_at_home (run, b, path, error);
