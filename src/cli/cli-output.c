@@ -44,7 +44,15 @@ cli_json_text (const char *text)
 	return value ? value : json_null ();
 }
 
-/* C0 and C1 controls can drive a terminal (ESC, CSI, a lone CR); they come in as text from strangers. */
+/* What turns the direction of all text behind it. */
+static gboolean
+is_turning (gunichar c)
+{
+	return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/* C0 and C1 controls can drive a terminal (ESC, CSI, a lone CR), and controls of direction make one name look like another; they come in as text
+ * from strangers. */
 void
 cli_print_text (FILE *to, const char *text)
 {
@@ -58,7 +66,7 @@ cli_print_text (FILE *to, const char *text)
 		const char *next = g_utf8_next_char (at);
 		if (g_unichar_iscntrl (c) && c != '\n' && c != '\t')
 			fputs ("\xef\xbf\xbd", to);
-		else
+		else if (!is_turning (c))
 			fwrite (at, 1, (gsize) (next - at), to);
 		at = next;
 	}

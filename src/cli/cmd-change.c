@@ -218,6 +218,9 @@ for_each (Cli *cli, GArray *ids, gint64 folder, OneMessage fn, GArray *new_ids, 
 static void
 report (Cli *cli, GArray *old_ids, GArray *new_ids, const char *done)
 {
+	guint n = 0; /* what is where it was already is not among them */
+	for (guint i = 0; i < old_ids->len; i++)
+		n += g_array_index (old_ids, gint64, i) != g_array_index (new_ids, gint64, i);
 	if (cli->json) {
 		JsonArray array = {0};
 		for (guint i = 0; i < old_ids->len; i++) {
@@ -226,8 +229,10 @@ report (Cli *cli, GArray *old_ids, GArray *new_ids, const char *done)
 			                                  id ? json_integer (id) : json_null ()));
 		}
 		cli_json_end (&array);
-	} else
-		cli_note (cli, "%u message%s %s here; the next sync tells the server", old_ids->len, plural (old_ids->len), done);
+	} else if (n > 0)
+		cli_note (cli, "%u message%s %s here; the next sync tells the server", n, plural (n), done);
+	else
+		cli_note (cli, "nothing is changed: it is there already");
 }
 
 /* A folder that messages can be put into. */

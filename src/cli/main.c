@@ -121,7 +121,7 @@ shield_words (char **argv)
 }
 
 static GOptionContext *
-make_context (Cli *cli, const Verb *v)
+make_context (Cli *cli, const Verb *v, gboolean *help)
 {
 	g_autofree char *arguments = g_strdup_printf ("%s", v->arguments);
 	GOptionContext *context = g_option_context_new (arguments);
@@ -130,8 +130,10 @@ make_context (Cli *cli, const Verb *v)
 		{"profile", 'p', 0, G_OPTION_ARG_STRING, &cli->profile_name, "The profile to use, when there are several", "NAME"},
 		{"quiet", 'q', 0, G_OPTION_ARG_NONE, &cli->quiet, "Say nothing but errors", NULL},
 		{"verbose", 'v', 0, G_OPTION_ARG_NONE, &cli->verbose, "Show what is said to the server and by it, secrets left out", NULL},
+		{"help", 'h', 0, G_OPTION_ARG_NONE, help, "Show this", NULL},
 		{NULL},
 	};
+	g_option_context_set_help_enabled (context, FALSE); /* which ends the program, whether it could be written or not */
 	g_option_context_set_summary (context, v->summary);
 	g_option_context_set_description (context, v->help);
 	if (v->options)
@@ -143,7 +145,8 @@ make_context (Cli *cli, const Verb *v)
 static gboolean
 run_verb (Cli *cli, const Verb *v, char **words, GError **error)
 {
-	g_autoptr (GOptionContext) context = make_context (cli, v);
+	gboolean help = FALSE;
+	g_autoptr (GOptionContext) context = make_context (cli, v, &help);
 	g_autofree char *name = g_strdup_printf ("outpost %s", v->name);
 	g_set_prgname (name);
 	/* GOption wants the program's name first and moves pointers about, so it gets an array of its own. */
@@ -158,6 +161,11 @@ run_verb (Cli *cli, const Verb *v, char **words, GError **error)
 	char **args = argv;
 	if (!g_option_context_parse (context, &argc, &args, error))
 		return FALSE;
+	if (help) {
+		g_autofree char *text = g_option_context_get_help (context, TRUE, NULL);
+		fputs (text, stdout);
+		return TRUE;
+	}
 	args++;
 	if (*args && strcmp (*args, "--") == 0)
 		args++;

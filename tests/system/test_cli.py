@@ -680,10 +680,22 @@ def test_fewer_than_none_is_no_number(arguments, ready):
     assert code == 2 and "0 for all" in err and not out
 
 
-def test_a_full_disk_behind_the_output_is_told(ready):
+@pytest.mark.parametrize("words", [["folders"], ["sync", "--help"], ["--help"]])
+def test_a_full_disk_behind_the_output_is_told(words, ready):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([ready.binary, "folders"], env=ready.environment, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([ready.binary, *words], env=ready.environment, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 8 and "No space left" in done.stderr
+
+
+def test_what_turns_the_direction_of_text_does_not_reach_the_terminal(ready):
+    ready.ok("folder", "create", "invoice\u202efdp.exe\u202c \u2067x\u2069")
+    assert "invoicefdp.exe x" in ready.ok("folders").decode()
+
+
+def test_a_move_to_where_it_is_says_so(ready):
+    message = ready.json("list", "INBOX")[0]["id"]
+    code, _, err = ready.run("move", str(message), "INBOX")
+    assert (code, "there already" in err, "moved" in err) == (0, True, False)
 
 
 def test_how_much_a_search_sees_before_the_index_is_ready_is_told(server, program):
