@@ -557,7 +557,11 @@ store_bind_astray (Store *s, const PlacementBinding *b, GError **error)
 gboolean
 store_moved_placement (Store *s, gint64 origin, gint64 *placement_out, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT placement FROM pending WHERE origin = ?1 AND moved = 1", "i", origin);
+	/* it may have been moved on while it was being sent */
+	static const char sql[] = "WITH RECURSIVE moves (placement, gone) AS (SELECT placement, message IS NOT NULL FROM pending WHERE origin = ?1 AND moved = 1"
+	                          " UNION SELECT n.placement, n.message IS NOT NULL FROM moves m JOIN pending n ON n.origin = m.placement AND n.moved = 1"
+	                          " WHERE m.gone) SELECT placement FROM moves WHERE NOT gone LIMIT 1";
+	DbQuery *q = db_query (s->db, sql, "i", origin);
 	int r = db_step (s->db, q, error);
 	*placement_out = r > 0 ? db_int (q, 0) : 0;
 	db_reset (q);

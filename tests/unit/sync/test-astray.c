@@ -311,12 +311,54 @@ a_folder_is_removed_with_what_was_sent_to_it (void **state)
 			;
 }
 
+/* A run that loses an answer, then it is moved on here, and read at home. */
+static gboolean
+move_on_after (guint abilities, guint lost)
+{
+	static const Case c = {.name = "moved on after it was sent, and read at home"};
+	static const char *const places[] = {"Old", "Work"};
+	World *w = world_new (&c, abilities);
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	SyncResult r;
+	guint n = 0;
+	change_here (w);
+	w->home->moment = 0;
+	w->home->lost_answer = lost;
+	gboolean failed = !home_sync (w->home, w->path, &o, &r, NULL);
+	w->home->lost_answer = 0;
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	assert_true (store_begin (s, NULL) && store_move (s, here (s, "Work", 0).placement, folder_id (s, "INBOX"), NULL, NULL) && store_commit (s, NULL));
+	for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
+		HomeFolder *f = home_folder (w->home, places[i]);
+		HomeMessage *m = there (f, 0, &n);
+		if (m)
+			home_set_flags (w->home, f, m, FLAG_SEEN, NULL);
+	}
+	for (guint i = 0; i < 3; i++)
+		run (w, NULL);
+	Search found = here (s, "INBOX", 0);
+	HomeMessage *m = there (home_folder (w->home, "INBOX"), 0, &n);
+	if (found.n != 1 || !m || found.flags != FLAG_SEEN || m->flags != FLAG_SEEN)
+		fail_msg ("abilities %x, answer %u lost: %u here with flags %x, %s at home", abilities, lost, found.n, found.flags, m ? "one" : "none");
+	world_free (w);
+	return failed;
+}
+
+static void
+what_is_moved_on_after_it_was_sent_takes_along_what_was_changed_at_home (void **state)
+{
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+		for (guint lost = 1; move_on_after (kinds[k], lost); lost++)
+			;
+}
+
 int
 main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (what_both_sides_moved_is_in_one_place),
 		cmocka_unit_test (a_folder_is_removed_with_what_was_sent_to_it),
+		cmocka_unit_test (what_is_moved_on_after_it_was_sent_takes_along_what_was_changed_at_home),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
