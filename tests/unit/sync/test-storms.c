@@ -17,7 +17,7 @@
 
 #define BODIES 60
 
-static const char *const names[] = {"INBOX", "Old", "Work", "Third", "Fourth"};
+static const char *const names[] = {"INBOX", "Old", "Work", "Third", "Fourth"}; /* others come of two that want the same */
 
 static const guint kinds[] = {
 	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID,
@@ -65,7 +65,7 @@ tell (World *w, const char *format, ...)
 typedef struct {
 	gint64 placement, message;
 	guint body, flags;
-	const char *folder;
+	char folder[64];
 } Item;
 
 typedef struct {
@@ -85,7 +85,8 @@ static gboolean
 scan_one (gpointer data, const Placement *p)
 {
 	Scan *scan = data;
-	Item item = {p->id, p->message, body_of (scan->store, p->message), p->flags, scan->folder};
+	Item item = {p->id, p->message, body_of (scan->store, p->message), p->flags, ""};
+	g_strlcpy (item.folder, scan->folder, sizeof item.folder);
 	g_array_append_val (scan->items, item);
 	return TRUE;
 }
@@ -94,10 +95,11 @@ static GArray *
 items_here (Store *s, const char *only)
 {
 	Scan scan = {s, NULL, g_array_new (FALSE, FALSE, sizeof (Item))};
-	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-		g_autoptr (Folder) f = store_folder_by_path (s, names[i], NULL);
-		scan.folder = names[i];
-		if (f && (!only || strcmp (only, names[i]) == 0))
+	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
+	for (guint i = 0; i < folders->len; i++) {
+		const Folder *f = folders->pdata[i];
+		scan.folder = f->path;
+		if (!f->local_only && (!only || strcmp (only, f->path) == 0))
 			assert_true (store_each_placement (s, f->id, 0, scan_one, &scan, NULL));
 	}
 	return scan.items;
@@ -140,6 +142,16 @@ remove_folder_here (World *w, Store *s, const char *name)
 }
 
 static void
+rename_folder_here (World *w, Store *s, const char *from, const char *to)
+{
+	gint64 id = folder_id (s, from);
+	if (!id || folder_id (s, to) || strcmp (from, "INBOX") == 0)
+		return;
+	tell (w, "here: folder %s is called %s", from, to);
+	assert_true (store_folder_rename (s, id, 0, to, NULL));
+}
+
+static void
 add_here (World *w, Store *s, const char *name)
 {
 	gint64 id = folder_id (s, name), message;
@@ -159,7 +171,7 @@ edit_here (World *w)
 	g_autoptr (Store) s = store_open (w->path, 0, NULL);
 	g_autoptr (GArray) items = items_here (s, NULL);
 	const char *name = any_name (w);
-	guint what = dice (w, 20);
+	guint what = dice (w, 21);
 	Item *item = items->len ? &g_array_index (items, Item, dice (w, items->len)) : NULL;
 	assert_true (store_begin (s, NULL));
 	if (what < 10 && item && folder_id (s, name)) {
@@ -178,6 +190,8 @@ edit_here (World *w)
 		add_here (w, s, name);
 	else if (what < 19)
 		remove_folder_here (w, s, name);
+	else if (what < 20)
+		rename_folder_here (w, s, any_name (w), name);
 	else if (!folder_id (s, name)) {
 		tell (w, "here: folder %s is made", name);
 		assert_true (store_folder_create_path (s, name, NULL, NULL));
@@ -206,7 +220,7 @@ static guint
 index_of (const char *name)
 {
 	guint i = 0;
-	while (strcmp (names[i], name) != 0)
+	while (i < G_N_ELEMENTS (names) && strcmp (names[i], name) != 0)
 		i++;
 	return i;
 }
@@ -215,13 +229,22 @@ static HomeMessage *
 any_there (World *w, HomeFolder **folder_out)
 {
 	for (guint tries = 0; tries < 200; tries++) {
-		HomeFolder *f = home_folder (w->home, any_name (w));
-		HomeMessage *m = f ? &f->messages[dice (w, 2 * BODIES)] : NULL;
+		HomeFolder *f = &w->home->folders[dice (w, HOME_FOLDERS)];
+		HomeMessage *m = &f->messages[dice (w, 2 * BODIES)];
 		*folder_out = f;
-		if (m && m->uid)
+		if (f->used && m->uid)
 			return m;
 	}
 	return NULL;
+}
+
+static void
+rename_folder_there (World *w, HomeFolder *f, const char *to)
+{
+	if (home_folder (w->home, to))
+		return;
+	tell (w, "home: folder %s is called %s", f->name, to);
+	home_rename (w->home, f->name, to);
 }
 
 static void
@@ -229,7 +252,7 @@ edit_there (World *w)
 {
 	HomeFolder *from, *to = home_folder (w->home, any_name (w));
 	HomeMessage *m = any_there (w, &from);
-	guint what = dice (w, 16);
+	guint what = dice (w, 17);
 	/* what comes back to where it was may be another version of it */
 	if (what < 10 && m && to && from != to && !is_on_the_way (w, m->body) && !(w->been[m->body] & 1u << index_of (to->name))) {
 		tell (w, "home: %u from %s to %s", m->body, from->name, to->name);
@@ -246,7 +269,8 @@ edit_there (World *w)
 	} else if (what < 15 && to && w->n_bodies < BODIES) {
 		tell (w, "home: %u is added to %s", w->n_bodies, to->name);
 		home_add (w->home, to, w->n_bodies++, 0, NULL);
-	}
+	} else if (what == 15 && from && !to && strcmp (from->name, "INBOX") != 0)
+		rename_folder_there (w, from, any_name (w));
 }
 
 /* ---- Runs ---- */
@@ -281,9 +305,9 @@ static void
 note_twice_there (World *w)
 {
 	guint count[BODIES] = {0};
-	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-		const HomeFolder *f = home_folder (w->home, names[i]);
-		for (guint k = 0; f && k < HOME_MESSAGES; k++)
+	for (guint i = 0; i < HOME_FOLDERS; i++) {
+		const HomeFolder *f = &w->home->folders[i];
+		for (guint k = 0; f->used && k < HOME_MESSAGES; k++)
 			if (f->messages[k].uid && ++count[f->messages[k].body] > 1)
 				w->twice[f->messages[k].body] = TRUE;
 	}
@@ -372,11 +396,11 @@ static char *
 there (World *w)
 {
 	g_autoptr (GPtrArray) lines = g_ptr_array_new_with_free_func (g_free);
-	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-		const HomeFolder *f = home_folder (w->home, names[i]);
-		for (guint k = 0; f && k < HOME_MESSAGES; k++)
+	for (guint i = 0; i < HOME_FOLDERS; i++) {
+		const HomeFolder *f = &w->home->folders[i];
+		for (guint k = 0; f->used && k < HOME_MESSAGES; k++)
 			if (f->messages[k].uid)
-				g_ptr_array_add (lines, g_strdup_printf ("%u %s %x", f->messages[k].body, names[i], f->messages[k].flags));
+				g_ptr_array_add (lines, g_strdup_printf ("%u %s %x", f->messages[k].body, f->name, f->messages[k].flags));
 	}
 	return joined (lines);
 }
