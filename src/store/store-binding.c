@@ -351,9 +351,11 @@ gboolean
 store_await_all (Store *s, gint64 folder, GError **error)
 {
 	g_assert (store_in_transaction (s));
-	/* those awaited before give way: their old UIDs may be the same numbers */
-	return db_run (s->db, "UPDATE placement_binding SET remote_uid = remote_uid - 4294967296 WHERE folder = ?1 AND remote_uid < 0", error, "i",
-	               folder) &&
+	/* those awaited before give way: their old UIDs may be the same numbers, also as those that gave way before, so all are put aside (above 2^40)
+	 * before they are put further below */
+	return db_run (s->db, "UPDATE placement_binding SET remote_uid = (1 << 60) - remote_uid WHERE folder = ?1 AND remote_uid < 0", error, "i", folder) &&
+	       db_run (s->db, "UPDATE placement_binding SET remote_uid = (1 << 60) - remote_uid - (1 << 32) WHERE folder = ?1 AND remote_uid > (1 << 40)",
+	               error, "i", folder) &&
 	       db_run (s->db, "UPDATE placement_binding SET remote_uid = -remote_uid WHERE folder = ?1 AND remote_uid > 0", error, "i", folder);
 }
 

@@ -822,6 +822,29 @@ a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder (void **state)
 	world_free (w);
 }
 
+/* Each time the first of it is missing: what is awaited since one change had the same number as what is since the next. */
+static void
+a_home_that_is_numbered_anew_again_and_again_is_followed (void **state)
+{
+	for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		World *w = world_new (kinds[k], "INBOX");
+		HomeFolder *inbox = home_folder (w->home, "INBOX");
+		for (guint missing = 1; missing < 6; missing++) {
+			home_remove (w->home, inbox, &inbox->messages[0]);
+			home_change (w->home, inbox, &(HomeChange){.new_validity = TRUE, .order = ORDER_KEPT});
+			SyncResult r = run (w);
+			assert_int_equal (r.held, 1);
+			assert_true (r.relinked > 0);
+		}
+		for (guint i = 0; i < 5; i++)
+			home_add (w->home, inbox, i, flags_of (i), NULL);
+		run (w);
+		check_no_op (w, "numbered anew again and again", 0);
+		assert_int_equal (w->home->fetched, MESSAGES);
+		world_free (w);
+	}
+}
+
 int
 main (void)
 {
@@ -833,6 +856,7 @@ main (void)
 		cmocka_unit_test (flags_changed_during_a_move_are_found),
 		cmocka_unit_test (a_decision_about_missing_mail_can_be_undone),
 		cmocka_unit_test (what_arrived_after_all_is_not_put_back_once_more),
+		cmocka_unit_test (a_home_that_is_numbered_anew_again_and_again_is_followed),
 		cmocka_unit_test (what_is_removed_again_is_looked_at_first),
 		cmocka_unit_test (a_decision_and_its_undoing_survive_a_kill_at_any_step),
 		cmocka_unit_test (other_mail_that_is_held_is_not_looked_through_again),
