@@ -537,7 +537,8 @@ GArray *
 store_folders_moved_from (Store *s, GError **error)
 {
 	g_autoptr (GArray) folders = g_array_new (FALSE, FALSE, sizeof (gint64));
-	DbQuery *q = db_query (s->db, "SELECT DISTINCT b.folder FROM pending n JOIN placement_binding b ON b.placement = n.origin WHERE b.remote_uid > 0", "");
+	DbQuery *q = db_query (s->db, "SELECT b.folder FROM pending n JOIN placement_binding b ON b.placement = n.origin WHERE b.remote_uid > 0 UNION"
+	                              " SELECT folder FROM placement_binding WHERE gone = 1 AND settled = 1 AND folder NOT IN (SELECT id FROM folder)", "");
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0) {
 		gint64 id = db_int (q, 0);

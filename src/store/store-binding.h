@@ -133,7 +133,7 @@ gboolean store_forget_removed (Store *s, gint64 message, GError **error);
 /* Messages that were moved here from @folder, the home not having heard of that; @folder 0: from a place that the home no longer has them in.
  * Of each the placement is the one that it was moved from, and it is gone. */
 gboolean store_each_moved_from (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error);
-/* Folders (gint64) that the home is to copy or move something from. */
+/* Folders (gint64) that the home is to copy or move something from, and those that are gone here from which it still is to remove what it copied. */
 GArray *store_folders_moved_from (Store *s, GError **error);
 /* The home has what was moved here from @b->placement, which nothing binds any more, as @b tells: that move goes on from there. Flags that both
  * sides have are the base. */

@@ -209,7 +209,7 @@ static gboolean
 gather_from (SyncRun *run, const Hold *h, gboolean of_everything, Awaited *a, GError **error)
 {
 	const FolderRun *f = strcmp (h->kind, "rebind") == 0 ? sync_folder_run (run, h->folder) : NULL;
-	if ((f && (f->failed || of_everything || sync_has_everything (f))) || (!f && !sync_is_absent (run, h->folder)))
+	if ((f && (f->failed || !f->folder->id || of_everything || sync_has_everything (f))) || (!f && !sync_is_absent (run, h->folder)))
 		return TRUE;
 	g_autoptr (Folder) folder = store_folder (run->store, h->folder, error);
 	gboolean everything = folder && g_strcmp0 (folder->role, "all") == 0;
@@ -297,7 +297,7 @@ arrivals_of_awaited (SyncRun *run, GPtrArray *folders, GArray *here, GError **er
 		GArray *arrivals = arrivals_new ();
 		gboolean copies = FALSE;
 		g_ptr_array_add (lists, arrivals);
-		if (f->failed || sync_has_everything (f))
+		if (f->failed || sync_has_everything (f) || !f->folder->id)
 			continue;
 		if (!sync_find_moved (run, f, TRUE, here, arrivals, error) || (arrivals->len && !has_copies (run, f, arrivals, &copies, error)))
 			return NULL;

@@ -595,6 +595,7 @@ moves_pending (SyncRun *run, GError **error)
 typedef struct {
 	GArray *bindings;   /* PlacementBinding */
 	guint asked;        /* how many of them are not settled */
+	gboolean moved_only; /* the folder is gone here: what was moved out of it is removed, and the rest with it, or it comes back */
 	GHashTable *moving; /* placements that a pending move still needs */
 } Gone;
 
@@ -602,7 +603,7 @@ static gboolean
 collect_gone (gpointer data, const PlacementBinding *b)
 {
 	Gone *g = data;
-	if (g_hash_table_contains (g->moving, &b->placement))
+	if (g_hash_table_contains (g->moving, &b->placement) || (g->moved_only && !b->settled))
 		return TRUE;
 	PlacementBinding kept = *b;
 	kept.keywords = g_strdup (b->keywords);
@@ -717,7 +718,7 @@ expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 static gboolean
 push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, gboolean count_only, GError **error)
 {
-	Gone g = {g_array_new (FALSE, FALSE, sizeof (PlacementBinding)), 0, moving};
+	Gone g = {g_array_new (FALSE, FALSE, sizeof (PlacementBinding)), 0, !f->folder->id, moving};
 	g_array_set_clear_func (g.bindings, (GDestroyNotify) placement_binding_done);
 	gboolean ok = store_gone_bindings (run->store, f->binding->folder, collect_gone, &g, error);
 	if (ok && count_only && g.asked)
@@ -731,7 +732,7 @@ push_removals (SyncRun *run, FolderRun *f, GHashTable *moving, gboolean count_on
 static gboolean
 may_push (const FolderRun *f)
 {
-	return !f->failed && f->binding->selectable && f->binding->uidvalidity && f->folder && f->folder->id;
+	return !f->failed && f->binding->selectable && f->binding->uidvalidity;
 }
 
 typedef gboolean (*PushStep) (SyncRun *run, FolderRun *f, GError **error);
@@ -741,7 +742,7 @@ push_each (SyncRun *run, PushStep step, GError **error)
 {
 	for (guint i = 0; i < run->folders->len; i++) {
 		FolderRun *f = run->folders->pdata[i];
-		if (may_push (f) && !step (run, f, error))
+		if (f->folder->id && may_push (f) && !step (run, f, error))
 			return FALSE;
 	}
 	return TRUE;
@@ -752,6 +753,7 @@ push_each (SyncRun *run, PushStep step, GError **error)
 /* What is to be written to, and what of that is to be removed for good. */
 typedef struct {
 	UidSet uids, removed;
+	gboolean moved_only; /* as of Gone */
 	const GHashTable *moving; /* placements that a move takes elsewhere */
 } Targets;
 
@@ -775,6 +777,8 @@ static gboolean
 add_gone_target (gpointer data, const PlacementBinding *b)
 {
 	Targets *t = data;
+	if (t->moved_only && !b->settled)
+		return TRUE;
 	uid_set_add (&t->uids, b->remote_uid);
 	if (!g_hash_table_contains ((GHashTable *) t->moving, &b->placement))
 		uid_set_add (&t->removed, b->remote_uid);
@@ -805,7 +809,7 @@ verify_all (SyncRun *run, GError **error)
 		return FALSE;
 	for (guint i = 0; i < run->folders->len; i++) {
 		FolderRun *f = run->folders->pdata[i];
-		g_auto (Targets) t = {.moving = moving};
+		g_auto (Targets) t = {.moving = moving, .moved_only = !f->folder->id};
 		gboolean same;
 		if (!may_push (f))
 			continue;
@@ -813,6 +817,10 @@ verify_all (SyncRun *run, GError **error)
 			return FALSE;
 		if (same) {
 			uid_set_copy (&f->looked_at, &t.uids);
+			continue;
+		}
+		if (!f->folder->id) {
+			f->failed = TRUE; /* another one by now: that is seen to when it is to be removed there */
 			continue;
 		}
 		f->pushed = TRUE; /* for the second look */
@@ -829,8 +837,10 @@ gboolean
 sync_push (SyncRun *run, GError **error)
 {
 	sync_progress (run, SYNC_PUSH, NULL, TRUE);
-	for (guint i = 0; i < run->folders->len; i++)
-		run->partial |= ((FolderRun *) run->folders->pdata[i])->failed;
+	for (guint i = 0; i < run->folders->len; i++) {
+		const FolderRun *f = run->folders->pdata[i];
+		run->partial |= f->failed && f->folder->id;
+	}
 	if (!verify_all (run, error) || !push_each (run, push_pendings, error) || !push_each (run, push_flags, error))
 		return FALSE;
 	g_autoptr (GHashTable) moving = moves_pending (run, error);
