@@ -506,9 +506,10 @@ store_pending_never_came (Store *s, gint64 placement, GError **error)
 gboolean
 store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error)
 {
-	/* what was sent to the folder as it was may be among what is awaited still */
+	/* what was sent to the folder as it was may be among what is awaited still; what was removed here is waited for by nobody */
 	static const char sql[] = "UPDATE pending SET watermark = ?2, watermark_validity = ?3 WHERE folder = ?1 AND message IS NULL AND (watermark = 0 OR"
-	                          " (watermark_validity != ?3 AND NOT EXISTS (SELECT 1 FROM placement_binding b WHERE b.folder = ?1 AND b.remote_uid < 0)))";
+	                          " (watermark_validity != ?3 AND NOT EXISTS (SELECT 1 FROM placement_binding b WHERE b.folder = ?1 AND b.remote_uid < 0"
+	                          " AND b.gone = 0)))";
 	g_assert (store_in_transaction (s));
 	return db_run (s->db, sql, error, "iii", folder, (gint64) uidnext, (gint64) uidvalidity);
 }

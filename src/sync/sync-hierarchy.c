@@ -779,21 +779,13 @@ look_through (SyncRun *run, FolderRun *f, const FolderQuery *q, gboolean *only_k
 	return (!anew && same) || has_only_known_anew (run, f->binding, only_known_out, error);
 }
 
-/* @b's folder, which is gone here, as the home has it now; @q's error if that can't be told. */
-static gboolean
-ask_removed (SyncRun *run, const FolderBinding *b, FolderQuery *q, GError **error)
-{
-	*q = (FolderQuery){.name = b->remote_name, .kind = QUERY_UIDS, .uidvalidity = b->uidvalidity};
-	return run->home->class->query (run->home, q, 1, error);
-}
-
 /* Directly before a folder is removed at home it is looked into once more: what this side never had, because it came during this run or was
  * never fetched, could not be restored by anybody. *only_known_out FALSE: there is such mail, or it is another folder by now. */
 static gboolean
 has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **error)
 {
-	FolderQuery q;
-	gboolean ok = ask_removed (run, f->binding, &q, error);
+	FolderQuery q = {.name = f->binding->remote_name, .kind = QUERY_UIDS, .uidvalidity = f->binding->uidvalidity};
+	gboolean ok = run->home->class->query (run->home, &q, 1, error);
 	if (ok && q.error && !error_is (q.error, ERROR_NOT_FOUND))
 		ok = FALSE, g_propagate_error (error, g_steal_pointer (&q.error));
 	else if (ok && !q.error)
@@ -801,33 +793,6 @@ has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **e
 	*only_known_out = *only_known_out && !f->failed;
 	folder_query_done (&q);
 	return ok;
-}
-
-/* A folder that was removed here seems to have got new mail at home; where it is only numbered anew, its removal stands, and what is in it is
- * compared before that is carried out. */
-static gboolean
-reconsider_restore (SyncRun *run, FolderStep *step, GError **error)
-{
-	const FolderBinding *b = step->binding;
-	Folder gone = {.id = b->folder, .path = b->base_name, .name = b->base_name};
-	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
-	FolderQuery q;
-	gboolean anew = FALSE, ok = ask_removed (run, b, &q, error) && (q.error || is_numbered_anew (run, &probe, &q, &anew, error));
-	folder_query_done (&q);
-	if (ok && anew && !probe.failed)
-		step->kind = PLAN_REMOVE_HOME;
-	return ok;
-}
-
-static gboolean
-reconsider_restores (SyncRun *run, GArray *steps, GError **error)
-{
-	for (guint i = 0; i < steps->len; i++) {
-		FolderStep *step = &g_array_index (steps, FolderStep, i);
-		if (step->kind == PLAN_RESTORE_HERE && !reconsider_restore (run, step, error))
-			return FALSE;
-	}
-	return TRUE;
 }
 
 /* Two folders may have the same UIDVALIDITY by chance, so a guess that evidence does not bear out is no rename, and the plan is made
@@ -852,7 +817,7 @@ sync_plan_hierarchy (SyncRun *run, const GPtrArray *folders, const GPtrArray *bi
 			return NULL;
 		compared = TRUE;
 		if (recognised->len == known)
-			return reconsider_restores (run, steps, error) ? g_steal_pointer (&steps) : NULL;
+			return g_steal_pointer (&steps);
 	}
 }
 

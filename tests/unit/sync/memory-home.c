@@ -685,7 +685,7 @@ home_change (Home *h, HomeFolder *f, const HomeChange *c)
 	if (c->lower_modseq)
 		h->modseq = 0;
 	for (guint i = 0; i < n; i++) {
-		guint at = c->order == ORDER_REVERSED ? n - 1 - i : c->order == ORDER_SHUFFLED ? (i * 7 + 3) % n : i;
+		guint at = c->order == ORDER_REVERSED ? n - 1 - i : c->order == ORDER_SHUFFLED ? (i * (n % 7 ? 7 : 11) + 3) % n : i;
 		HomeMessage m = g_array_index (all, HomeMessage, at);
 		m.uid = c->order == ORDER_SAME_UIDS || (c->order == ORDER_ABOVE && i == 0) ? m.uid : c->order == ORDER_ABOVE ? uidnext + i : i + 1;
 		m.modseq = ++h->modseq;

@@ -352,12 +352,36 @@ what_is_moved_on_after_it_was_sent_takes_along_what_was_changed_at_home (void **
 			;
 }
 
+/* It was about to be sent when the folder was numbered anew, and what the folder has lost since was removed here. */
+static void
+what_was_not_sent_before_a_migration_is_sent_after_it (void **state)
+{
+	static const Case c = {.name = "a message is added, another removed, and the folder numbered anew without that"};
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		World *w = world_new (&c, kinds[k]);
+		HomeFolder *third = home_folder (w->home, "Third");
+		guint n = 0;
+		add_here (w, "Third", 100);
+		g_autoptr (Store) s = store_open (w->path, 0, NULL);
+		assert_true (store_begin (s, NULL) && store_set_watermark (s, folder_id (s, "Third"), third->uidnext, third->uidvalidity, NULL));
+		assert_true (store_remove (s, here (s, "Third", MESSAGES - 1).placement, "here", NULL) && store_commit (s, NULL));
+		home_remove (w->home, third, there (third, MESSAGES - 1, &n));
+		home_change (w->home, third, &(HomeChange){.new_validity = TRUE, .order = ORDER_KEPT});
+		for (guint i = 0; i < 3; i++)
+			assert_int_equal (run (w, NULL).held, 0);
+		if (!there (third, 100, &n))
+			fail_msg ("abilities %x: it is not sent", kinds[k]);
+		world_free (w);
+	}
+}
+
 int
 main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (what_both_sides_moved_is_in_one_place),
 		cmocka_unit_test (a_folder_is_removed_with_what_was_sent_to_it),
+		cmocka_unit_test (what_was_not_sent_before_a_migration_is_sent_after_it),
 		cmocka_unit_test (what_is_moved_on_after_it_was_sent_takes_along_what_was_changed_at_home),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);

@@ -280,6 +280,7 @@ migrate (World *w)
 {
 	static const HomeOrder orders[] = {ORDER_SAME_UIDS, ORDER_KEPT, ORDER_REVERSED, ORDER_SHUFFLED};
 	HomeChange change = {.new_validity = dice (w, 4) > 0, .order = orders[dice (w, G_N_ELEMENTS (orders))], .lower_modseq = dice (w, 2) == 0};
+	change.lower_modseq &= change.new_validity; /* else a counter that comes to the same number tells nothing */
 	tell (w, "home: all is numbered anew: validity %s, order %u", change.new_validity ? "new" : "old", change.order);
 	for (guint i = 0; i < HOME_FOLDERS; i++)
 		if (w->home->folders[i].used) {
