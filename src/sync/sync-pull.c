@@ -344,8 +344,9 @@ weigh (SyncRun *run, Question *q, GError **error)
 		return TRUE; /* nothing will be removed */
 	if (!find_removed (run, q, error) || !find_gone (run, q, error))
 		return FALSE;
-	if (!q->f->binding->uidvalidity)
-		q->f->binding->uidvalidity = (q->changes ? q->changes : q->uids)->uidvalidity_now; /* what is new there can be looked at */
+	const FolderQuery *last = q->changes ? q->changes : q->uids;
+	if (last && !q->f->binding->uidvalidity)
+		q->f->binding->uidvalidity = last->uidvalidity_now; /* what is new there can be looked at */
 	find_wanted (q);
 	return TRUE;
 }

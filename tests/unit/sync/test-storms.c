@@ -447,8 +447,9 @@ fail_storm (World *w, guint storm, const char *format, ...)
 	va_end (args);
 	for (guint i = runs ? runs->len : 0; i > 0; i--)
 		store_run_lines (s, ((Run *) runs->pdata[i - 1])->id, print_line, NULL, NULL);
-	for (char *line = strtok (w->told->str, "\n"); line; line = strtok (NULL, "\n"))
-		print_error ("%s\n", line);
+	g_auto (GStrv) lines = g_strsplit (w->told->str, "\n", 0);
+	for (guint i = 0; lines[i]; i++)
+		print_error ("%s\n", lines[i]); /* not all at once: cmocka cuts it */
 	print_error ("storm %u: %s\n", storm, text);
 	fail ();
 }
