@@ -80,6 +80,7 @@ struct ImapdSession {
 	SessionState state;
 	Expected expected;
 	gboolean is_private, encrypted, starting_tls;
+	gboolean deflated, starting_deflate; /* starting: it was agreed to, and is not taken yet */
 	char *tag; /* of the command that waits for a line (AUTHENTICATE, IDLE) */
 	guint refusals;
 	guint pause;

@@ -279,6 +279,12 @@ may_start_tls (const ImapdSession *s)
 	return s->settings->tls && !s->encrypted;
 }
 
+static gboolean
+may_deflate (const ImapdSession *s)
+{
+	return s->settings->deflate && !s->deflated;
+}
+
 static char *
 capabilities (const ImapdSession *s)
 {
@@ -290,7 +296,7 @@ capabilities (const ImapdSession *s)
 		g_string_append (text, s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED");
 		return g_string_free (text, FALSE);
 	}
-	return g_strdup_printf ("CAPABILITY " CAPABILITIES " APPENDLIMIT=%" G_GUINT64_FORMAT, session_message_max (s));
+	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "", session_message_max (s));
 }
 
 static void
@@ -332,6 +338,18 @@ run_starttls (ImapdSession *s)
 		session_bad (s, s->encrypted ? "the connection is encrypted already" : "TLS is not offered here");
 	else
 		s->starting_tls = TRUE;
+}
+
+/* RFC 4978 section 3. GnuTLS does not compress, so that no other layer can be in its way. */
+static void
+run_compress (ImapdSession *s)
+{
+	if (!may_deflate (s))
+		session_bad (s, s->deflated ? "the connection is compressed already" : "compression is not offered here");
+	else if (node_count (imap_command_args (s->command)) != 1 || !node_is_word (imap_command_arg (s->command, 0), "DEFLATE"))
+		session_bad (s, "COMPRESS wants DEFLATE");
+	else
+		s->starting_deflate = s->deflated = TRUE;
 }
 
 /* ---- Logging on ---- */
@@ -545,6 +563,7 @@ static const struct {
 	{"LOGIN", run_login, IN_NEW},
 	{"AUTHENTICATE", run_authenticate, IN_NEW},
 	{"ENABLE", run_enable, IN_LOGGED_ON},
+	{"COMPRESS", run_compress, IN_LOGGED_ON},
 	{"IDLE", run_idle, IN_LOGGED_ON},
 	{"NOTIFY", run_notify, IN_LOGGED_ON},
 	{"NAMESPACE", run_namespace, IN_LOGGED_ON},
@@ -741,17 +760,24 @@ feed_line (ImapdSession *s, Slice input)
 	return used;
 }
 
+/* What comes next is of another form. */
+static gboolean
+is_switching (const ImapdSession *s)
+{
+	return s->starting_tls || s->starting_deflate;
+}
+
 gboolean
 imapd_session_feed (ImapdSession *s, Slice input)
 {
-	while (input.size > 0 && s->state != STATE_ENDED && !s->starting_tls) {
+	while (input.size > 0 && s->state != STATE_ENDED && !is_switching (s)) {
 		gsize used = s->expected == EXPECT_COMMAND ? feed_command (s, input) : feed_line (s, input);
 		input = (Slice){input.data + used, input.size - used};
 		session_flush (s, FALSE);
 	}
 	session_flush (s, TRUE);
-	/* What came behind STARTTLS came unprotected and would be taken for protected (CVE-2011-0411). */
-	if (s->starting_tls && input.size > 0)
+	/* What came behind STARTTLS came unprotected and would be taken for protected (CVE-2011-0411); behind COMPRESS nothing may come (RFC 4978 section 3). */
+	if (is_switching (s) && input.size > 0)
 		session_enter (s, STATE_ENDED);
 	return s->state != STATE_ENDED;
 }
@@ -827,6 +853,14 @@ imapd_session_encrypted (ImapdSession *s)
 {
 	s->starting_tls = FALSE;
 	s->encrypted = s->is_private = TRUE;
+}
+
+gboolean
+imapd_session_takes_deflate (ImapdSession *s)
+{
+	gboolean takes = s->starting_deflate;
+	s->starting_deflate = FALSE;
+	return takes;
 }
 
 void

@@ -69,6 +69,7 @@ typedef struct {
 	/* Told of each command behind its answer: its name (a constant) and how long it took, waiting for the client to take the answer included. NULL: nobody is. */
 	void (*ran) (gpointer data, const char *command, gint64 microseconds);
 	gboolean tls;        /* STARTTLS is offered where the connection is not encrypted */
+	gboolean deflate;    /* COMPRESS=DEFLATE is offered to who is logged on */
 } ImapdSettings;
 
 /* Takes all of @octets, or FALSE: the client is gone or too slow, and the session ends. */
@@ -94,5 +95,7 @@ guint imapd_session_pause (ImapdSession *s);
 /* It has agreed to STARTTLS and takes nothing more until imapd_session_encrypted says that the connection is now. */
 gboolean imapd_session_wants_tls (const ImapdSession *s);
 void imapd_session_encrypted (ImapdSession *s);
+/* It has agreed to COMPRESS: what it is fed and what it sends is DEFLATE at the other end from now on. Taken once; until then it takes nothing more. */
+gboolean imapd_session_takes_deflate (ImapdSession *s);
 /* Says BYE; nothing may follow but free. */
 void imapd_session_bye (ImapdSession *s, const char *why);

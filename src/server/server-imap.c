@@ -63,6 +63,12 @@ encrypted (gpointer session)
 	imapd_session_encrypted (session);
 }
 
+static gboolean
+takes_deflate (gpointer session)
+{
+	return imapd_session_takes_deflate (session);
+}
+
 static gpointer
 topic (gpointer session)
 {
@@ -89,7 +95,7 @@ label (gpointer session)
 
 const ServerProtocol server_imap = {
 	.open = open_session, .free = close_session, .feed = feed, .bye = bye, .refusal = "* BYE %s\r\n", .is_logged_on = is_logged_on,
-	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .topic = topic, .waits = waits, .wake = wake, .label = label,
+	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .takes_deflate = takes_deflate, .topic = topic, .waits = waits, .wake = wake, .label = label,
 };
 
 typedef struct {

@@ -3,6 +3,7 @@
  * the server's lock. What happens to a busy connection is noted (pending) and done by its worker. epoll knows connections by number, so
  * that an event which was fetched before the end of its connection finds nothing. */
 #include "server.h"
+#include "server-deflate.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -21,6 +22,7 @@
 #define LISTENERS_MAX 16
 #define SOURCES_MAX 4
 #define INPUT_SIZE (64u << 10)
+#define PACKED_SIZE (8u << 10) /* the same where it may grow to a thousand times as much: others are to have their turn */
 #define SEND_MS 30000
 #define LOG_ON_S 60
 #define SILENT_S 1800
@@ -47,6 +49,7 @@ typedef struct {
 	ServerPeer peer;
 	char address[NI_MAXHOST];
 	ServerTlsConn *tls;
+	ServerDeflate *deflate; /* NULL: it is not compressed */
 	gboolean is_root; /* as peer.same_user */
 	gboolean shaken;  /* the handshake is done */
 	gpointer session; /* NULL: before a handshake */
@@ -135,7 +138,7 @@ send_some (const Connection *c, const char *octets, gsize size, gsize *n_out)
 }
 
 static gboolean
-send_all (gpointer data, const char *octets, gsize size)
+send_octets (gpointer data, const char *octets, gsize size)
 {
 	const Connection *c = data;
 	c->listener->sent += size;
@@ -148,6 +151,13 @@ send_all (gpointer data, const char *octets, gsize size)
 		size -= n;
 	}
 	return TRUE;
+}
+
+static gboolean
+send_all (gpointer data, const char *octets, gsize size)
+{
+	Connection *c = data;
+	return c->deflate ? server_deflate_send (c->deflate, octets, size, send_octets, c) : send_octets (c, octets, size);
 }
 
 /* ---- Workers ---- */
@@ -281,17 +291,24 @@ start_tls (Connection *c)
 	return c->tls != NULL;
 }
 
+static gboolean
+feed (gpointer data, const char *octets, gsize size)
+{
+	Connection *c = data;
+	return c->service->protocol->feed (c->session, (Slice){octets, size});
+}
+
 /* *on_out FALSE: the connection is at its end, or the session's. Returns whether there may be more at once. */
 static gboolean
 read_some (Connection *c, char *input, gboolean *on_out)
 {
 	const ServerProtocol *p = c->service->protocol;
-	gsize n = 0;
+	gsize n = 0, size = c->deflate ? PACKED_SIZE : INPUT_SIZE;
 	TlsStep step;
 	if (c->tls)
-		step = server_tls_recv (c->tls, input, INPUT_SIZE, &n);
+		step = server_tls_recv (c->tls, input, size, &n);
 	else {
-		ssize_t got = recv (c->fd, input, INPUT_SIZE, 0);
+		ssize_t got = recv (c->fd, input, size, 0);
 		step = got >= 0 ? TLS_DONE : errno == EAGAIN || errno == EINTR ? TLS_WANTS_INPUT : TLS_FAILED;
 		n = got > 0 ? (gsize) got : 0;
 	}
@@ -299,11 +316,13 @@ read_some (Connection *c, char *input, gboolean *on_out)
 	if (n == 0)
 		return FALSE;
 	c->listener->received += n;
-	*on_out = p->feed (c->session, (Slice){input, n});
+	*on_out = c->deflate ? server_deflate_take (c->deflate, (Slice){input, n}, feed, c) : feed (c, input, n);
 	explicit_bzero (input, MIN (n, (gsize) 4096)); /* there may be a password in it */
 	look_at_session (c, *on_out);
 	if (*on_out && p->wants_tls && p->wants_tls (c->session))
 		*on_out = !c->tls && start_tls (c);
+	if (*on_out && p->takes_deflate && p->takes_deflate (c->session))
+		c->deflate = server_deflate_new ();
 	return *on_out && c->tls && c->shaken && !c->paused_to && server_tls_has_more (c->tls);
 }
 
@@ -328,6 +347,7 @@ connection_free (Connection *c)
 {
 	if (c->session)
 		c->service->protocol->free (c->session);
+	server_deflate_free (c->deflate);
 	server_tls_conn_free (c->tls);
 	if (c->fd >= 0)
 		close (c->fd);
@@ -399,6 +419,8 @@ work (gpointer data, gpointer server)
 			connection_end (c);
 			return;
 		}
+		if (c->deflate)
+			server_deflate_rest (c->deflate);
 	}
 }
 

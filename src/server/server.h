@@ -42,6 +42,8 @@ typedef struct {
 	/* What it agreed to (STARTTLS) with what it sent last; and that it is done. NULL: it knows none. */
 	gboolean (*wants_tls) (gpointer session);
 	void (*encrypted) (gpointer session);
+	/* It agreed to DEFLATE with what it sent last: it is so from now on, both ways. Taken once. NULL: it knows none. */
+	gboolean (*takes_deflate) (gpointer session);
 	/* What it can be told of, compared as a pointer only (NULL: nothing yet); whether it waits for that now; tells it (FALSE as feed). NULL: nothing
 	 * ever. */
 	gpointer (*topic) (gpointer session);

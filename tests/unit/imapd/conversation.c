@@ -244,6 +244,11 @@ play (Talk *t, const ImapdSettings *settings)
 			assert_true (imapd_session_wants_tls (t->sessions[i]));
 			imapd_session_encrypted (t->sessions[i]);
 		}
+		else if (g_str_has_prefix (text, "D: ")) {
+			expect_end (t, i);
+			assert_true (imapd_session_takes_deflate (t->sessions[i]));
+			assert_false (imapd_session_takes_deflate (t->sessions[i]));
+		}
 		else
 			fail_msg ("%s: no line of a talk: %s", t->c->title, text);
 	}
@@ -260,7 +265,7 @@ conversation_run (const Conversation *c)
 	Talk t = {.c = c, .f = state};
 	conversation_fill (t.f->s);
 	t.pool = imapd_pool_new (changed, &t, NULL);
-	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far};
+	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far, .deflate = TRUE};
 	play (&t, &settings);
 	for (guint i = 0; i < 2; i++) {
 		imapd_session_free (t.sessions[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conversations with the engine, in memory. A talk is lines: "C: ..." is sent, "S: ..." is a regular expression for the next line of the
  * answer ("S: ..." for each, in this order, and no others), "2: ..." and "1: ..." at their start say which of two sessions goes on, "X: ..." is
- * something done behind their back (conversation_do). */
+ * something done behind their back, "D: " the connection being compressed from here on. */
 #pragma once
 #include "imapd.h"
 #include "store-fixture.h"

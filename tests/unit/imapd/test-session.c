@@ -54,6 +54,12 @@ static const Conversation conversations[] = {
 	 "C: e STARTTLS\nS: e BAD the connection is encrypted already\n"
 	 "C: f LOGIN alice \"wonder land\\\"\"\nS: f OK \\[CAPABILITY .*\\] logged on\nC: g STARTTLS\nS: g BAD you are logged on already", FALSE, TRUE},
 	{"what came behind STARTTLS ends the connection (CVE-2011-0411)", "C: a STARTTLS\\nb NOOP\nS: a OK STARTTLS completed\nC: c NOOP", FALSE, TRUE},
+	{"COMPRESS is offered to who is logged on, once, and takes DEFLATE (RFC 4978 3)",
+	 "C: a COMPRESS DEFLATE\nS: a BAD log on first\nC: b LOGIN alice \"wonder land\\\"\"\nS: b OK \\[CAPABILITY .* COMPRESS=DEFLATE .*\\] logged on\n"
+	 "C: c COMPRESS\nS: c BAD COMPRESS wants DEFLATE\nC: d COMPRESS LZ4\nS: d BAD .*\nC: e COMPRESS DEFLATE 9\nS: e BAD .*\nC: f COMPRESS \"deflate\"\nS: f BAD .*\n"
+	 "C: g compress deflate\nS: g OK COMPRESS completed\nD: \nC: h COMPRESS DEFLATE\nS: h BAD the connection is compressed already\n"
+	 "C: i CAPABILITY\nS: \\* CAPABILITY (?!.*COMPRESS).*\nS: i OK .*"},
+	{"what came behind COMPRESS ends the connection (RFC 4978 3)", "C: a COMPRESS DEFLATE\\nb NOOP\nS: a OK COMPRESS completed\nC: c NOOP", TRUE},
 	{"STARTTLS where there is no TLS", "C: a STARTTLS\nS: a BAD TLS is not offered here"},
 	{"ID answers who it is, and takes no more than 30 pairs (RFC 2971)",
 	 "C: a ID NIL\nS: \\* ID \\(\"name\" \"outpost\" \"version\" \".*\"\\)\nS: a OK .*\n"
