@@ -1,11 +1,11 @@
--- The store's schema, version 4. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
+-- The store's schema, version 7. One file holds one replica of one mailbox. docs/store-format.md tells the story; this file is the
 -- definition. It is built into the program. Who changes it writes the way from the version before into store.c (migrations), and a new
 -- version number once the one here was released. Tables marked TRUTH can't be rebuilt; those marked DERIVED can.
 --
 -- Invariants (store_check verifies them):
 --   1. meta.modseq is the highest modseq anywhere; every change to a folder or a placement took the next number.
 --   2. folder.uidnext is above every placement.uid and every removal.hi of that folder; a UID is never used again.
---   3. folder.total and folder.unread equal a count of its placements.
+--   3. folder.total, folder.unread and folder.octets equal a count of its placements.
 --   4. every message has its content; content.hash is the SHA-256 of the octets, content.size their number.
 --   5. every placement_binding with a placement belongs to that placement's folder; remote UIDs are unique in a folder.
 --   6. a message without a placement has a row in `removed` (it can still be restored) or is swept by the next compact.
@@ -42,7 +42,8 @@ CREATE TABLE folder (
 	unread INTEGER NOT NULL DEFAULT 0,
 	created_modseq INTEGER NOT NULL,
 	modseq INTEGER NOT NULL,              -- of the last change to the folder's own fields
-	changed_modseq INTEGER NOT NULL       -- HIGHESTMODSEQ: of the last change to it or anything in it
+	changed_modseq INTEGER NOT NULL,      -- HIGHESTMODSEQ: of the last change to it or anything in it
+	octets INTEGER NOT NULL DEFAULT 0     -- the sum of its messages' sizes
 ) STRICT;
 CREATE UNIQUE INDEX folder_name ON folder (IFNULL (parent, 0), name);
 
@@ -106,11 +107,20 @@ CREATE TABLE placement (
 	message INTEGER NOT NULL REFERENCES message (id),
 	flags INTEGER NOT NULL,               -- StoreFlags
 	keywords TEXT,                        -- sorted, single spaces between; NULL when none
-	modseq INTEGER NOT NULL
+	modseq INTEGER NOT NULL,
+	saved INTEGER                         -- when it was placed here; NULL: not known
 ) STRICT;
 CREATE UNIQUE INDEX placement_uid ON placement (folder, uid);
 CREATE INDEX placement_modseq ON placement (folder, modseq);
 CREATE INDEX placement_message ON placement (message);
+
+-- TRUTH. What clients keep with a folder, or with the mailbox (folder 0): IMAP's METADATA.
+CREATE TABLE annotation (
+	folder INTEGER NOT NULL,
+	name TEXT NOT NULL,                   -- lower case
+	value BLOB NOT NULL,
+	PRIMARY KEY (folder, name)
+) STRICT, WITHOUT ROWID;
 
 -- TRUTH. Which UIDs were removed and when, for ever, as ranges.
 CREATE TABLE removal (                        -- columns in the key's order: else integrity_check of SQLite 3.40 finds NULLs in hi

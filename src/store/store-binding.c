@@ -437,7 +437,7 @@ store_flag_changes (Store *s, gint64 folder, guint64 since, FlagChangeFn fn, gpo
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0) {
 		Placement here = placement_view (q);
-		PlacementBinding base = binding_view (q, 7);
+		PlacementBinding base = binding_view (q, PLACEMENT_COLUMNS_N);
 		if (!fn (data, &here, &base)) {
 			db_reset (q);
 			return TRUE;

@@ -169,6 +169,8 @@ static const Rule rules[] = {
 	{"SELECT printf ('folder %s says %d messages, %d unread; it has %d, %d unread', path (id), total, unread, " COUNTED ("") ", "
 	 COUNTED (" AND p.flags & 1 = 0") ") FROM folder WHERE total != " COUNTED ("") " OR unread != " COUNTED (" AND p.flags & 1 = 0"),
 	 {"UPDATE folder SET total = " COUNTED ("") ", unread = " COUNTED (" AND p.flags & 1 = 0")}, "the messages of the folders were counted anew"},
+	{"SELECT printf ('folder %s says %d octets, its messages have %d', path (id), octets, " OCTETS_OF_FOLDER ") FROM folder WHERE octets != " OCTETS_OF_FOLDER,
+	 {"UPDATE folder SET octets = " OCTETS_OF_FOLDER}, "the octets of the folders were counted anew"},
 	{"SELECT printf ('folder %s says its last change is %d, but it has changes up to %d', path (id), changed_modseq, " HIGHEST_CHANGE ") FROM folder"
 	 " WHERE changed_modseq < " HIGHEST_CHANGE,
 	 {"UPDATE folder SET changed_modseq = MAX (changed_modseq, " HIGHEST_CHANGE ")"}, "last changes were raised"},
@@ -225,6 +227,11 @@ static const Rule rules[] = {
 	 " GROUP BY hold",
 	 {"DELETE FROM hold_message WHERE hold NOT IN (SELECT id FROM hold)"}, "notes of no hold were removed"},
 
+	/* Annotations */
+	{"SELECT printf ('an annotation (%s) is of folder %d, which is not there', MIN (name), folder) FROM annotation WHERE folder != 0 AND folder NOT IN"
+	 " (SELECT id FROM folder) GROUP BY folder",
+	 {"DELETE FROM annotation WHERE folder != 0 AND folder NOT IN (SELECT id FROM folder)"}, "annotations of no folder were removed"},
+
 	/* The log */
 	{"SELECT printf ('the log has lines of run %d, which is not there', run) FROM run_line WHERE run NOT IN (SELECT id FROM run) GROUP BY run",
 	 {"DELETE FROM run_line WHERE run NOT IN (SELECT id FROM run)"}, "lines of no run were removed"},
@@ -234,6 +241,7 @@ static const Rule rules[] = {
 static const char *const settle[] = {
 	"UPDATE folder SET uidnext = MIN (1 + " HIGHEST_UID ", 4294967295) WHERE uidnext <= " HIGHEST_UID,
 	"UPDATE folder SET total = " COUNTED ("") ", unread = " COUNTED (" AND p.flags & 1 = 0"),
+	"UPDATE folder SET octets = " OCTETS_OF_FOLDER,
 	"UPDATE folder SET changed_modseq = MAX (changed_modseq, " HIGHEST_CHANGE ")",
 	"UPDATE meta SET (contents, content_octets, stored_octets) = (" STORED_COUNTS ")",
 };

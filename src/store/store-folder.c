@@ -6,7 +6,7 @@
 #define NAME_MAX_OCTETS 1000
 
 #define FOLDER_COLUMNS "id, IFNULL (parent, 0), object_id, name, role, subscribed, selectable, local_only, uidvalidity, uidnext, total," \
-                       " unread, modseq, changed_modseq"
+                       " unread, modseq, changed_modseq, octets"
 
 void
 folder_free (Folder *f)
@@ -39,6 +39,7 @@ read_folder (DbQuery *q)
 	f->unread = (guint32) db_int (q, 11);
 	f->modseq = (guint64) db_int (q, 12);
 	f->changed_modseq = (guint64) db_int (q, 13);
+	f->octets = (guint64) db_int (q, 14);
 	return f;
 }
 
@@ -386,5 +387,6 @@ store_folder_delete (Store *s, gint64 id, const char *cause, GError **error)
 	g_hash_table_remove (s->deltas, &id);
 	return db_run (s->db, "INSERT INTO folder_removal VALUES (?1, ?2, ?3, ?4)", error, "ibsi", id, f->object_id.bytes, (gsize) ID_SIZE, f->path,
 	               modseq) &&
+	       db_run (s->db, "DELETE FROM annotation WHERE folder = ?1", error, "i", id) &&
 	       db_run (s->db, "DELETE FROM folder WHERE id = ?1", error, "i", id);
 }

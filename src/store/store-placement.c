@@ -22,7 +22,7 @@ Placement
 placement_view (DbQuery *q)
 {
 	return (Placement){db_int (q, 0), db_int (q, 1), db_int (q, 3), (guint32) db_int (q, 2), (guint) db_int (q, 4), (char *) db_text (q, 5),
-	                   (guint64) db_int (q, 6)};
+	                   (guint64) db_int (q, 6), db_int (q, 7)};
 }
 
 static Placement *
@@ -53,6 +53,12 @@ store_placement_by_uid (Store *s, gint64 folder, guint32 uid, GError **error)
 	                                   (gint64) uid), error);
 }
 
+static gint64
+size_of (Store *s, gint64 message)
+{
+	return db_number (s->db, "SELECT size FROM message WHERE id = ?1", 0, "i", message);
+}
+
 gboolean
 store_place (Store *s, gint64 folder, gint64 message, guint flags, const char *keywords, gboolean pending, gint64 origin,
              gint64 *placement_out, GError **error)
@@ -63,13 +69,14 @@ store_place (Store *s, gint64 folder, gint64 message, guint flags, const char *k
 		return FALSE;
 	FolderDelta *d = store_delta (s, folder);
 	gint64 modseq = (gint64) store_next_modseq (s);
-	if (!db_run (s->db, "INSERT INTO placement (folder, uid, message, flags, keywords, modseq) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", error, "iiiisi",
-	             folder, (gint64) uid, message, (gint64) flags, keywords, modseq))
+	if (!db_run (s->db, "INSERT INTO placement (folder, uid, message, flags, keywords, modseq, saved) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", error, "iiiisii",
+	             folder, (gint64) uid, message, (gint64) flags, keywords, modseq, (gint64) (g_get_real_time () / G_USEC_PER_SEC)))
 		return FALSE;
 	gint64 id = db_last_id (s->db);
 	if (placement_out)
 		*placement_out = id;
 	d->total++;
+	d->octets += size_of (s, message);
 	d->unread += !(flags & FLAG_SEEN);
 	d->changed_modseq = modseq;
 	return !pending || s->home || db_run (s->db, "INSERT INTO pending (placement, folder, origin) VALUES (?1, ?2, NULLIF (?3, 0))", error, "iii", id, folder,
@@ -99,6 +106,7 @@ remove_row (Store *s, const Placement *p, GError **error)
 {
 	FolderDelta *d = store_delta (s, p->folder);
 	d->total--;
+	d->octets -= size_of (s, p->message);
 	d->unread -= !(p->flags & FLAG_SEEN);
 	d->changed_modseq = (gint64) store_next_modseq (s);
 	d->changed = TRUE;
@@ -244,11 +252,11 @@ listing_view (DbQuery *q)
 {
 	gsize n;
 	Listing l = {.placement = placement_view (q)};
-	l.message = (Message){.id = l.placement.message, .content = db_int (q, 7), .received = db_int (q, 8), .zone = (int) db_int (q, 9),
-	                      .size = (guint64) db_int (q, 10), .sent = db_int (q, 11), .has_sent = !db_is_null (q, 11),
-	                      .message_id = (char *) db_text (q, 12), .subject = (char *) db_text (q, 13), .sender = (char *) db_text (q, 14),
-	                      .recipients = (char *) db_text (q, 15), .attachment = db_int (q, 16) != 0, .thread = db_int (q, 17)};
-	const void *id = db_blob (q, 18, &n);
+	l.message = (Message){.id = l.placement.message, .content = db_int (q, 8), .received = db_int (q, 9), .zone = (int) db_int (q, 10),
+	                      .size = (guint64) db_int (q, 11), .sent = db_int (q, 12), .has_sent = !db_is_null (q, 12),
+	                      .message_id = (char *) db_text (q, 13), .subject = (char *) db_text (q, 14), .sender = (char *) db_text (q, 15),
+	                      .recipients = (char *) db_text (q, 16), .attachment = db_int (q, 17) != 0, .thread = db_int (q, 18)};
+	const void *id = db_blob (q, 19, &n);
 	memcpy (l.message.object_id.bytes, id, MIN (n, (gsize) ID_SIZE));
 	return l;
 }
@@ -287,7 +295,7 @@ store_list_range (Store *s, gint64 folder, guint32 lo, guint32 hi, ListingDepth 
 		g_autoptr (GBytes) structure = NULL;
 		if (depth == LISTING_STRUCTURE) {
 			gsize n;
-			const void *octets = db_blob (q, 19, &n);
+			const void *octets = db_blob (q, 20, &n);
 			l.message.structure = structure = g_bytes_new (octets, n);
 		}
 		if (!fn (data, &l)) {

@@ -8,7 +8,7 @@
 #include <zstd.h>
 
 #define CHUNK_SIZE (1u << 20)
-#define STORE_SCHEMA_VERSION 6
+#define STORE_SCHEMA_VERSION 7
 #define STORE_APPLICATION_ID 0x6f757470 /* "outp" */
 #define FOLDER_DEPTH_MAX 100
 #define STORED_COUNTS "SELECT COUNT (*) AS n, IFNULL (SUM (size), 0) AS octets, IFNULL (SUM (length (data)), 0) + (SELECT IFNULL (SUM (length (data)), 0)" \
@@ -18,7 +18,7 @@
 typedef struct {
 	gint64 folder;
 	gboolean changed;
-	gint64 total, unread; /* differences */
+	gint64 total, unread, octets; /* differences */
 	guint32 uidnext;      /* 0: not read yet */
 	gint64 changed_modseq;
 	UidSet removed;
@@ -95,6 +95,8 @@ gboolean schema_differences (Store *s, GPtrArray *differences, GError **error);
 gboolean schema_mend (Store *s, const SchemaDifference *d, GError **error);
 guint64 store_file_octets (const Store *s); /* with the write-ahead log */
 
+#define OCTETS_OF_FOLDER "(SELECT IFNULL (SUM (m.size), 0) FROM placement p JOIN message m ON m.id = p.message WHERE p.folder = folder.id)"
+
 /* Content: rows of `content` and `content_chunk`. */
 void content_forget (Store *s); /* what a rollback undoes */
 void content_done (Store *s);
@@ -138,7 +140,8 @@ void prepared_set_structure (Prepared *p, MailScanner *scanner);
 
 /* Placements. */
 Placement placement_view (DbQuery *q); /* of PLACEMENT_COLUMNS; keywords are borrowed from the statement */
-#define PLACEMENT_COLUMNS "p.id, p.folder, p.uid, p.message, p.flags, p.keywords, p.modseq"
+#define PLACEMENT_COLUMNS "p.id, p.folder, p.uid, p.message, p.flags, p.keywords, p.modseq, IFNULL (p.saved, 0)"
+#define PLACEMENT_COLUMNS_N 8
 /* Of LISTING_COLUMNS, from placement p and message m; texts are borrowed from the statement. */
 Listing listing_view (DbQuery *q);
 #define LISTING_COLUMNS PLACEMENT_COLUMNS ", m.content, m.received, m.zone, m.size, m.sent, m.message_id, m.subject, m.sender, m.recipients, m.attachment," \

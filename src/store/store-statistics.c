@@ -86,3 +86,17 @@ store_statistics (Store *s, StoreStatistics *out, GError **error)
 	out->file_octets = store_file_octets (s);
 	return r > 0 && index_octets (s, &out->index_octets, error);
 }
+
+gboolean
+store_usage (Store *s, StoreUsage *out, GError **error)
+{
+	*out = (StoreUsage){0};
+	if (!store_flush_for_reading (s, error))
+		return FALSE;
+	DbQuery *q = db_query (s->db, "SELECT IFNULL (SUM (octets), 0), IFNULL (SUM (total), 0) FROM folder", "");
+	int r = db_step (s->db, q, error);
+	if (r > 0)
+		*out = (StoreUsage){(guint64) db_int (q, 0), (guint64) db_int (q, 1)};
+	db_reset (q);
+	return r > 0;
+}

@@ -66,6 +66,10 @@ static const char *const migrations[STORE_SCHEMA_VERSION + 1] = {
 	[5] = "ALTER TABLE placement_binding ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;",
 	[6] = "ALTER TABLE pending ADD COLUMN message INTEGER;"
 	      "ALTER TABLE placement_binding ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;",
+	[7] = "ALTER TABLE folder ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;"
+	      "UPDATE folder SET octets = " OCTETS_OF_FOLDER ";"
+	      "ALTER TABLE placement ADD COLUMN saved INTEGER;"
+	      "CREATE TABLE annotation (folder INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (folder, name)) STRICT, WITHOUT ROWID;",
 };
 
 static gboolean
@@ -258,9 +262,9 @@ write_delta (Store *s, FolderDelta *d, GError **error)
 		return TRUE;
 	gboolean ok = write_removals (s, d, error) &&
 	              db_run (s->db, "UPDATE folder SET total = total + ?2, unread = unread + ?3, changed_modseq = MAX (changed_modseq, ?4),"
-	                             " uidnext = MAX (uidnext, ?5) WHERE id = ?1", error, "iiiii", d->folder, d->total, d->unread,
-	                      d->changed_modseq, (gint64) d->uidnext);
-	d->total = d->unread = 0;
+	                             " uidnext = MAX (uidnext, ?5), octets = octets + ?6 WHERE id = ?1", error, "iiiiii", d->folder, d->total, d->unread,
+	                      d->changed_modseq, (gint64) d->uidnext, d->octets);
+	d->total = d->unread = d->octets = 0;
 	d->changed = FALSE;
 	return ok;
 }

@@ -74,7 +74,7 @@ typedef struct {
 	char *name, *path, *role; /* path: names joined by '/'; role may be NULL */
 	gboolean subscribed, selectable, local_only;
 	guint32 uidvalidity, uidnext, total, unread;
-	guint64 modseq, changed_modseq;
+	guint64 modseq, changed_modseq, octets; /* octets: of its messages, each counted wherever it lies */
 } Folder;
 void folder_free (Folder *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Folder, folder_free)
@@ -105,6 +105,14 @@ gboolean store_folder_rename (Store *s, gint64 id, gint64 parent, const char *na
 gboolean store_folder_set (Store *s, gint64 id, const char *role, gboolean subscribed, gboolean selectable, GError **error);
 /* Removes the folder and its placements (into `removed`, with @cause). CONFLICT when it has children. Bindings stay, marked gone. */
 gboolean store_folder_delete (Store *s, gint64 id, const char *cause, GError **error);
+
+/* ---- Annotations: what clients keep with a folder, or with the mailbox (@folder 0); gone with the folder ---- */
+/* @name in lower case. NULL: there is none, or (with error) it can't be read. */
+GBytes *store_annotation (Store *s, gint64 folder, const char *name, GError **error);
+gboolean store_set_annotation (Store *s, gint64 folder, const char *name, GBytes *value, GError **error); /* NULL unsets */
+/* By name. */
+typedef void (*AnnotationFn) (gpointer data, const char *name, const void *value, gsize size);
+gboolean store_each_annotation (Store *s, gint64 folder, AnnotationFn fn, gpointer data, GError **error);
 
 /* ---- Content and messages ---- */
 typedef enum {
@@ -168,6 +176,7 @@ typedef struct {
 	guint flags;
 	char *keywords; /* sorted, one space between; NULL when none */
 	guint64 modseq;
+	gint64 saved; /* when it was placed there, Unix seconds; 0: not known */
 } Placement;
 void placement_done (Placement *p); /* frees the contents only */
 void placement_free (Placement *p);
@@ -262,6 +271,11 @@ gboolean store_check (Store *s, gboolean deep, gboolean repair, CheckReport repo
  * Sizes in octets, with the write-ahead log. NO_SPACE before anything is rewritten when the disk has no room for that. May be killed
  * at any time. TEMPORARY when another process writes. */
 gboolean store_compact (Store *s, guint64 *before_out, guint64 *after_out, GError **error);
+/* What its messages have together, each counted wherever it lies; also within a transaction. Costs a row a folder. */
+typedef struct {
+	guint64 octets, messages;
+} StoreUsage;
+gboolean store_usage (Store *s, StoreUsage *out, GError **error);
 /* Quick, however big the store. content_octets: of the messages as they came, each distinct one once; stored_octets: what they take;
  * index_octets: of the full-text index, an estimate (its pages, taken as full). */
 typedef struct {

@@ -82,6 +82,8 @@ static const struct {
 	{"uidnext", "UPDATE folder SET uidnext = 2 WHERE name = 'INBOX'", "folder 'INBOX' would use UIDs again: next 2, highest 10", TRUE},
 	{"total", "UPDATE folder SET total = 100 WHERE name = 'INBOX'", "folder 'INBOX' says 100 messages, 5 unread; it has 9, 5 unread", TRUE},
 	{"unread", "UPDATE folder SET unread = -1 WHERE name = 'INBOX'", "folder 'INBOX' says 9 messages, -1 unread; it has 9, 5 unread", TRUE},
+	{"octets of a folder", "UPDATE folder SET octets = 7 WHERE name = 'INBOX'", "folder 'INBOX' says 7 octets, its messages have", TRUE},
+	{"annotation of nothing", "INSERT INTO annotation VALUES (99, '/private/comment', x'41')", "an annotation (/private/comment) is of folder 99, which is not there", TRUE},
 	{"last change", "UPDATE folder SET changed_modseq = 1 WHERE name = 'INBOX'", "folder 'INBOX' says its last change is 1", TRUE},
 	{"bound nothing", "INSERT INTO folder_binding (folder, remote_name, base_name) VALUES (66, x'41', 'A')",
 	 "folder 66 is bound to A, but is not there and was not removed", TRUE},

@@ -296,6 +296,84 @@ counts_follow_every_change (void **state)
 	assert_clean (f->s);
 }
 
+static guint64
+octets_of (Store *s, gint64 folder)
+{
+	g_autoptr (Folder) f = store_folder (s, folder, NULL);
+	return f->octets;
+}
+
+static void
+octets_follow_every_change_and_count_each_copy (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	StoreUsage now;
+	begin (f->s);
+	gint64 a = make_folder (f->s, "A"), b = make_folder (f->s, "B"), before = g_get_real_time () / G_USEC_PER_SEC;
+	gint64 p1 = put (f->s, a, 1);
+	g_autoptr (Placement) one = store_placement (f->s, p1, &e);
+	g_autoptr (Message) m = store_message (f->s, one->message, &e);
+	assert_true (octets_of (f->s, a) == m->size && m->size > 0);
+	assert_true (one->saved >= before && one->saved <= g_get_real_time () / G_USEC_PER_SEC);
+	must (store_place (f->s, b, one->message, 0, NULL, FALSE, 0, NULL, &e) && store_usage (f->s, &now, &e), &e);
+	assert_true (now.octets == 2 * m->size && now.messages == 2); /* of the transaction */
+	commit (f->s);
+	begin (f->s);
+	must (store_move (f->s, p1, b, NULL, &e), &e);
+	commit (f->s);
+	assert_true (octets_of (f->s, a) == 0 && octets_of (f->s, b) == 2 * m->size);
+	begin (f->s);
+	must (store_folder_delete (f->s, b, "here", &e), &e);
+	store_rollback (f->s);
+	must (store_usage (f->s, &now, &e), &e);
+	assert_true (now.octets == 2 * m->size && now.messages == 2);
+	assert_clean (f->s);
+	begin (f->s);
+	must (store_folder_delete (f->s, b, "here", &e), &e);
+	commit (f->s);
+	must (store_usage (f->s, &now, &e), &e);
+	assert_true (now.octets == 0 && now.messages == 0);
+	assert_clean (f->s);
+}
+
+static void
+collect_annotation (gpointer text, const char *name, const void *value, gsize size)
+{
+	g_string_append_printf (text, "%s=%.*s ", name, (int) size, (const char *) value);
+}
+
+static void
+annotations_are_kept_with_their_folder (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	g_autoptr (GString) text = g_string_new (NULL);
+	g_autoptr (GBytes) value = g_bytes_new_static ("blue", 4), other = g_bytes_new_static ("a\0b", 3), empty = g_bytes_new_static ("", 0);
+	begin (f->s);
+	gint64 a = make_folder (f->s, "A");
+	must (store_set_annotation (f->s, a, "/private/color", value, &e) && store_set_annotation (f->s, 0, "/private/color", other, &e) &&
+	      store_set_annotation (f->s, a, "/private/comment", empty, &e) && store_set_annotation (f->s, a, "/private/color", value, &e), &e);
+	commit (f->s);
+	must (store_each_annotation (f->s, a, collect_annotation, text, &e), &e);
+	assert_string_equal (text->str, "/private/color=blue /private/comment= ");
+	g_autoptr (GBytes) found = store_annotation (f->s, 0, "/private/color", &e), none = store_annotation (f->s, 0, "/private/comment", &e);
+	assert_true (g_bytes_equal (found, other) && !none && !e);
+	g_autoptr (GBytes) nothing = store_annotation (f->s, a, "/private/comment", &e);
+	assert_true (nothing && g_bytes_get_size (nothing) == 0);
+	begin (f->s);
+	must (store_set_annotation (f->s, a, "/private/color", NULL, &e) && store_set_annotation (f->s, a, "/private/color", NULL, &e), &e);
+	commit (f->s);
+	g_string_truncate (text, 0);
+	must (store_each_annotation (f->s, a, collect_annotation, text, &e), &e);
+	assert_string_equal (text->str, "/private/comment= ");
+	begin (f->s);
+	must (store_folder_delete (f->s, a, "here", &e), &e);
+	commit (f->s);
+	assert_int_equal (number (f->s, "SELECT COUNT (*) FROM annotation"), 1);
+	assert_clean (f->s);
+}
+
 int
 main (void)
 {
@@ -312,7 +390,8 @@ main (void)
 		WITH_STORE (a_move_may_not_make_a_folder_deeper_than_the_limit),
 		WITH_STORE (uidvalidity_rises_and_is_never_used_again),
 		WITH_STORE (deleting_puts_messages_among_the_removed_and_leaves_a_trace),
-		WITH_STORE (counts_follow_every_change),
+		WITH_STORE (counts_follow_every_change), WITH_STORE (octets_follow_every_change_and_count_each_copy),
+		WITH_STORE (annotations_are_kept_with_their_folder),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
