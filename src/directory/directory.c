@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define APPLICATION_ID 0x4f504452 /* "OPDR" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define ADDRESS_MAX 254 /* RFC 5321 4.5.3.1.3, less the brackets */
 #define LOCAL_MAX 64
 #define DOMAIN_MAX 253
@@ -170,7 +170,7 @@ directory_mailbox_free (DirectoryMailbox *m)
 	g_free (m);
 }
 
-#define MAILBOX_COLUMNS "id, address, created, deleted, disabled, roles, quota, EXISTS (SELECT 1 FROM verifier WHERE verifier.mailbox = number)"
+#define MAILBOX_COLUMNS "id, address, created, deleted, disabled, roles, quota, quota_messages, EXISTS (SELECT 1 FROM verifier WHERE verifier.mailbox = number)"
 
 static DirectoryMailbox *
 mailbox_of_row (DbQuery *q)
@@ -183,7 +183,8 @@ mailbox_of_row (DbQuery *q)
 	m->disabled = db_int (q, 4) != 0;
 	m->roles = (guint) db_int (q, 5);
 	m->quota = (guint64) db_int (q, 6);
-	m->has_password = db_int (q, 7) != 0;
+	m->quota_messages = (guint64) db_int (q, 7);
+	m->has_password = db_int (q, 8) != 0;
 	return m;
 }
 
@@ -305,10 +306,11 @@ directory_mailbox_set_disabled (Directory *d, const char *name, gboolean disable
 }
 
 gboolean
-directory_mailbox_set_quota (Directory *d, const char *name, guint64 quota, GError **error)
+directory_mailbox_set_quota (Directory *d, const char *name, guint64 quota, guint64 messages, GError **error)
 {
 	gint64 number = need_mailbox (d, name, error);
-	return number && db_run (d->db, "UPDATE mailbox SET quota = ?2 WHERE number = ?1", error, "ii", number, (gint64) quota);
+	return number && db_run (d->db, "UPDATE mailbox SET quota = ?2, quota_messages = ?3 WHERE number = ?1", error, "iii", number, (gint64) quota,
+	                         (gint64) messages);
 }
 
 gboolean
@@ -387,6 +389,11 @@ directory_purge (Directory *d, gint64 before, GError **error)
 
 /* ---- Opening ---- */
 
+/* Version n is reached from n - 1 by the SQL at index n; 1 is directory.sql as it was. */
+static const char *const migrations[SCHEMA_VERSION + 1] = {
+	[2] = "ALTER TABLE mailbox ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT 0; PRAGMA user_version=2",
+};
+
 static gboolean
 create_schema (Directory *d, GError **error)
 {
@@ -412,6 +419,9 @@ set_up (Directory *d, const char *path, gboolean create, GError **error)
 	else if (version > SCHEMA_VERSION)
 		ok = error_fail (error, ERROR_CORRUPT, "the directory %s is of version %d, this program knows %d: use the newer program", path, (int) version,
 		                 SCHEMA_VERSION);
+	else
+		while (ok && version < SCHEMA_VERSION)
+			ok = db_exec (d->db, migrations[++version], error);
 	ok = ok && db_commit (d->db, error);
 	db_rollback (d->db);
 	return ok;

@@ -32,7 +32,7 @@ typedef struct {
 	gint64 created, deleted; /* Unix seconds; deleted 0: it is not */
 	gboolean disabled;       /* no log-on; mail is accepted all the same */
 	guint roles;
-	guint64 quota; /* octets; 0: none */
+	guint64 quota, quota_messages; /* octets; 0: none */
 	gboolean has_password;
 } DirectoryMailbox;
 void directory_mailbox_free (DirectoryMailbox *m); /* NULL is allowed */
@@ -47,7 +47,7 @@ GPtrArray *directory_mailboxes (Directory *d, gboolean deleted, GError **error);
 /* The id stays; @keep: the old address becomes an alias of the new one. Aliases go along. */
 gboolean directory_mailbox_rename (Directory *d, const char *name, const char *address, gboolean keep, GError **error);
 gboolean directory_mailbox_set_disabled (Directory *d, const char *name, gboolean disabled, GError **error);
-gboolean directory_mailbox_set_quota (Directory *d, const char *name, guint64 quota, GError **error);
+gboolean directory_mailbox_set_quota (Directory *d, const char *name, guint64 quota, guint64 messages, GError **error);
 gboolean directory_mailbox_set_roles (Directory *d, const char *name, guint roles, GError **error);
 /* Frees its address and those of aliases that lead, even through others, nowhere else; id, password and store stay until directory_purge. */
 gboolean directory_mailbox_delete (Directory *d, const char *name, GError **error);

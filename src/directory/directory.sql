@@ -18,6 +18,7 @@ CREATE TABLE mailbox (
 	quota INTEGER NOT NULL DEFAULT 0,              -- octets; 0: none
 	server TEXT,
 	epoch INTEGER NOT NULL DEFAULT 1,
+	quota_messages INTEGER NOT NULL DEFAULT 0,     -- 0: no limit
 	CHECK ((key IS NULL) = (deleted > 0))
 ) STRICT;
 CREATE INDEX mailbox_domain ON mailbox (domain);

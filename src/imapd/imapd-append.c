@@ -18,6 +18,7 @@ typedef struct {
 
 struct Upload {
 	GArray *parts; /* of Part, one for each NODE_STREAM */
+	guint64 room; /* octets of the mailbox's quota that are left for what comes */
 	gboolean failed; /* there was no room for it; told at the end, since the client is sending */
 };
 
@@ -54,6 +55,28 @@ folder_arg (const ImapdSession *s)
 	return imap_command_arg (s->command, imap_command_is (s->command, "REPLACE") ? 1 : 0);
 }
 
+/* What REPLACE removes is not known yet. */
+static gboolean
+look_at_quota (ImapdSession *s, Store *store)
+{
+	Quota q;
+	if (!quota_begin (s, store, &q))
+		return FALSE;
+	s->upload->room = imap_command_is (s->command, "REPLACE") ? G_MAXUINT64 : quota_room (&q);
+	return TRUE;
+}
+
+/* For the message that is announced: nobody needs to send it in vain. */
+static gboolean
+has_room (ImapdSession *s)
+{
+	guint64 size = imap_command_literal_size (s->command), *room = &s->upload->room;
+	if (size > *room)
+		return session_no (s, "OVERQUOTA", "there is no room for it in the mailbox: remove something first");
+	*room -= *room == G_MAXUINT64 ? 0 : size;
+	return TRUE;
+}
+
 gboolean
 append_begin (ImapdSession *s)
 {
@@ -67,13 +90,14 @@ append_begin (ImapdSession *s)
 	if (s->upload->parts->len > MESSAGES_MAX)
 		return session_no (s, "LIMIT", "at most %d messages at once", MESSAGES_MAX);
 	if (s->upload->parts->len > 1)
-		return TRUE;
+		return has_room (s);
 	if (!node_is_astring (name))
 		return session_bad (s, "a folder's name is expected");
 	Store *store = session_store (s);
 	g_autoptr (Folder) f = store ? session_selectable (s, store, name, "TRYCREATE") : NULL;
+	gboolean ok = f && look_at_quota (s, store);
 	mailbox_give_store (s->mailbox, g_steal_pointer (&s->store)); /* the client may take its time */
-	return f && (!f->local_only || session_no (s, "CANNOT", "folder '%s' is kept here only and holds outpost's own reports", f->path));
+	return ok && has_room (s) && (!f->local_only || session_no (s, "CANNOT", "folder '%s' is kept here only and holds outpost's own reports", f->path));
 }
 
 static gboolean
@@ -246,8 +270,10 @@ run_replace (ImapdSession *s)
 	guint32 uid = messages ? replaced_uid (s) : 0;
 	Store *store = uid ? session_store (s) : NULL;
 	g_autoptr (Folder) f = store ? session_selectable (s, store, folder_arg (s), "TRYCREATE") : NULL;
-	if (!f || !session_begin (s, store) ||
-	    !session_commit (s, store, remove_replaced (s, store, uid, &error) && add_messages (store, f->id, messages, &uids, &error), &error))
+	Quota q;
+	if (!f || !quota_begin (s, store, &q) || !session_begin (s, store) ||
+	    !session_commit (s, store, remove_replaced (s, store, uid, &error) && add_messages (store, f->id, messages, &uids, &error) &&
+	                     quota_check (store, &q, &error), &error))
 		return;
 	/* RFC 8508 section 3.4: before the old one vanishes */
 	imap_write_appenduid (&s->out, NULL, f->uidvalidity, &uids, "replaced");
@@ -261,7 +287,9 @@ run_append (ImapdSession *s)
 	g_autoptr (GArray) messages = uploaded (s);
 	Store *store = messages ? session_store (s) : NULL;
 	g_autoptr (Folder) f = store ? session_selectable (s, store, folder_arg (s), "TRYCREATE") : NULL;
-	if (!f || !session_begin (s, store) || !session_commit (s, store, add_messages (store, f->id, messages, &uids, &error), &error))
+	Quota q;
+	if (!f || !quota_begin (s, store, &q) || !session_begin (s, store) ||
+	    !session_commit (s, store, add_messages (store, f->id, messages, &uids, &error) && quota_check (store, &q, &error), &error))
 		return;
 	g_string_printf (s->code, "APPENDUID %u ", f->uidvalidity);
 	imap_set_format (&uids, s->code);

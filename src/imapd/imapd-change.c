@@ -328,10 +328,11 @@ copy_or_move (ImapdSession *s, gboolean move)
 	}
 	Store *store = session_store (s);
 	g_autoptr (Folder) f = store ? session_selectable (s, store, name, "TRYCREATE") : NULL;
-	if (!f || !may_hold_messages (s, f) || (move && f->id == s->view->folder) || !session_begin (s, store))
+	Quota q;
+	if (!f || !may_hold_messages (s, f) || (move && f->id == s->view->folder) || !quota_begin (s, store, &q) || !session_begin (s, store))
 		return; /* moved to where they are, they stay */
 	g_autoptr (GArray) rows = rows_of (s, store, &uids, &error);
-	if (!session_commit (s, store, rows && copy_rows (store, f->id, rows, move, &copied, &error), &error) || copied.to.n_ranges == 0)
+	if (!session_commit (s, store, rows && copy_rows (store, f->id, rows, move, &copied, &error) && quota_check (store, &q, &error), &error) || copied.to.n_ranges == 0)
 		return;
 	if (move) { /* RFC 6851 section 4.3: before the messages vanish */
 		imap_write_copyuid (&s->out, NULL, f->uidvalidity, &copied.from, &copied.to, "moved");

@@ -277,9 +277,9 @@ run_namespace (ImapdSession *s)
 /* ---- STATUS ---- */
 
 static gboolean
-add_size (gpointer sum, const Listing *l)
+add_deleted_size (gpointer sum, const Listing *l)
 {
-	*(guint64 *) sum += l->message.size;
+	*(guint64 *) sum += l->placement.flags & FLAG_DELETED ? l->message.size : 0;
 	return TRUE;
 }
 
@@ -326,9 +326,11 @@ status_write (ImapdSession *s, Store *store, const Folder *f, const ImapNode *li
 			item = (ImapStatusItem){.item = "MAILBOXID", .id = id};
 		} else if (node_is_word (word, "APPENDLIMIT"))
 			item = (ImapStatusItem){.item = "APPENDLIMIT", .number = session_message_max (s)};
-		else if (node_is_word (word, "SIZE")) {
-			item.item = "SIZE";
-			ok = count_status (s, store, f, LISTING_MESSAGE, add_size, &item.number);
+		else if (node_is_word (word, "SIZE"))
+			item = (ImapStatusItem){.item = "SIZE", .number = f->octets};
+		else if (node_is_word (word, "DELETED-STORAGE")) {
+			item.item = "DELETED-STORAGE";
+			ok = count_status (s, store, f, LISTING_MESSAGE, add_deleted_size, &item.number);
 		} else if (node_is_word (word, "DELETED")) {
 			item.item = "DELETED";
 			ok = count_status (s, store, f, LISTING_PLACEMENT, add_deleted, &item.number);

@@ -169,6 +169,19 @@ void sasl_begin (ImapdSession *s, const char *tag, const char *name, const ImapN
 void sasl_line (ImapdSession *s, const char *tag, Slice line);
 void sasl_end (ImapdSession *s);
 
+/* ---- Quota (imapd-quota.c) ---- */
+
+typedef struct {
+	ImapdQuota limit;
+	StoreUsage before;
+} Quota;
+/* Outside a transaction. FALSE with the answer set. */
+gboolean quota_begin (ImapdSession *s, Store *store, Quota *q);
+/* Octets that may still be added; G_MAXUINT64: no limit. */
+guint64 quota_room (const Quota *q);
+/* Behind what was done, within its transaction: OVER_QUOTA if it made too much of it. */
+gboolean quota_check (Store *store, const Quota *q, GError **error);
+
 /* ---- Commands, one function each ---- */
 
 void run_list (ImapdSession *s);
@@ -195,6 +208,9 @@ void run_thread (ImapdSession *s);
 void run_notify (ImapdSession *s);
 void run_append (ImapdSession *s);
 void run_replace (ImapdSession *s);
+void run_getquota (ImapdSession *s);
+void run_getquotaroot (ImapdSession *s);
+void run_setquota (ImapdSession *s);
 /* A message is announced: FALSE, with the answer set, to refuse it. */
 gboolean append_begin (ImapdSession *s);
 gboolean append_octets (ImapdSession *s, Slice octets);

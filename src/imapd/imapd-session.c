@@ -296,7 +296,8 @@ capabilities (const ImapdSession *s)
 		g_string_append (text, s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED");
 		return g_string_free (text, FALSE);
 	}
-	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "", session_message_max (s));
+	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "",
+	                        s->settings->quota ? " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE" : "", session_message_max (s));
 }
 
 static void
@@ -576,6 +577,9 @@ static const struct {
 	{"SUBSCRIBE", run_subscribe, IN_LOGGED_ON},
 	{"UNSUBSCRIBE", run_unsubscribe, IN_LOGGED_ON},
 	{"APPEND", run_append, IN_LOGGED_ON},
+	{"GETQUOTA", run_getquota, IN_LOGGED_ON},
+	{"GETQUOTAROOT", run_getquotaroot, IN_LOGGED_ON},
+	{"SETQUOTA", run_setquota, IN_LOGGED_ON},
 	{"SELECT", run_select, IN_LOGGED_ON | LEAVES},
 	{"EXAMINE", run_examine, IN_LOGGED_ON | LEAVES},
 	{"CLOSE", run_close, IN_SELECTED | LEAVES},

@@ -61,6 +61,11 @@ typedef struct {
 	void (*free) (gpointer exchange);
 } ImapdSasl;
 
+/* 0: no limit. */
+typedef struct {
+	guint64 octets, messages;
+} ImapdQuota;
+
 typedef struct {
 	ImapdLogOn log_on;
 	const ImapdSasl *sasl; /* NULL: none but PLAIN */
@@ -69,6 +74,8 @@ typedef struct {
 	/* Told of each command behind its answer: its name (a constant) and how long it took, waiting for the client to take the answer included. NULL: nobody is. */
 	void (*ran) (gpointer data, const char *command, gint64 microseconds);
 	gboolean tls;        /* STARTTLS is offered where the connection is not encrypted */
+	/* What @m may hold, as it is now. FALSE: it can't be known. NULL: nothing is limited, and QUOTA is not offered. */
+	gboolean (*quota) (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error);
 	gboolean deflate;    /* COMPRESS=DEFLATE is offered to who is logged on */
 } ImapdSettings;
 

@@ -11,6 +11,7 @@
 #define KEPT_OPEN 64   /* stores of mailboxes that nothing comes for at the moment */
 
 typedef struct {
+	const DirectoryMailbox *mailbox;
 	Prepared *prepared;
 	GError *error;
 	gboolean done;
@@ -44,16 +45,25 @@ recipient_free (gpointer recipient)
 }
 
 static gboolean
+is_limited (const DirectoryMailbox *m)
+{
+	return m->quota || m->quota_messages;
+}
+
+/* For anything at all: how big it is, is known at the end. */
+static gboolean
 has_room (Host *h, const DirectoryMailbox *m, GError **error)
 {
-	if (!m->quota)
+	if (!is_limited (m))
 		return TRUE;
 	g_autofree char *path = host_store_path (h, m->id);
-	g_autoptr (Store) s = store_open (path, STORE_READ_ONLY, error);
-	StoreStatistics now;
-	if (!s || !store_statistics (s, &now, error))
+	g_autoptr (Store) s = store_open (path, 0, error);
+	StoreUsage now;
+	if (!s || !store_usage (s, &now, error))
 		return FALSE;
-	return now.content_octets < m->quota || error_fail (error, ERROR_OVER_QUOTA, "the mailbox %s is full", m->address);
+	now.octets++;
+	now.messages++;
+	return host_has_room (m, &now, error);
 }
 
 /* Whom an address without domain means (RFC 5321 section 4.5.1). */
@@ -126,10 +136,20 @@ add_letters (Store *s, GPtrArray *letters, GError **error)
 	return TRUE;
 }
 
+/* By the limit of who was looked up last, behind what was added. */
+static gboolean
+is_within_limits (Store *s, GPtrArray *letters, GError **error)
+{
+	const DirectoryMailbox *m = ((Letter *) letters->pdata[letters->len - 1])->mailbox;
+	StoreUsage now;
+	return !is_limited (m) || (store_usage (s, &now, error) && host_has_room (m, &now, error));
+}
+
 static gboolean
 store_together (Box *b, GPtrArray *letters, GError **error)
 {
-	gboolean ok = box_open (b, error) && store_begin (b->store, error) && add_letters (b->store, letters, error) && store_commit (b->store, error);
+	gboolean ok = box_open (b, error) && store_begin (b->store, error) && add_letters (b->store, letters, error) &&
+	              is_within_limits (b->store, letters, error) && store_commit (b->store, error);
 	if (b->store)
 		store_rollback (b->store);
 	return ok;
@@ -201,7 +221,9 @@ store_waiting (Delivery *d, Box *b)
 static gboolean
 store_one (Delivery *d, const DirectoryMailbox *m, Prepared *p, GError **error)
 {
-	Letter letter = {p, NULL, FALSE};
+	Letter letter = {m, p, NULL, FALSE};
+	if (m->quota && prepared_size (p) > m->quota)
+		return error_fail (error, ERROR_TOO_BIG, "the message is bigger than all that %s may hold", m->address);
 	g_mutex_lock (&d->lock);
 	Box *b = box_of (d, m->id);
 	g_queue_push_tail (&b->waiting, &letter);

@@ -235,7 +235,7 @@ host_remove_store (const Host *h, const char *id)
 
 /* The store first: a row of the directory without one would be a mailbox that can't be opened, one without a row is nobody's. */
 gboolean
-host_create_mailbox (Host *h, const char *address, guint64 quota, guint roles, GError **error)
+host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messages, guint roles, GError **error)
 {
 	Directory *d = host_directory (h, error);
 	g_autofree char *fresh = host_store_path (h, "new-XXXXXX");
@@ -255,12 +255,19 @@ host_create_mailbox (Host *h, const char *address, guint64 quota, guint roles, G
 	g_clear_pointer (&s, store_close);
 	g_autofree char *path = host_store_path (h, id);
 	gboolean ok = rename (fresh, path) == 0 || error_set_errno (error, errno, "making the store %s", path);
-	ok = ok && directory_mailbox_add (d, id, address, quota, roles, error);
+	ok = ok && directory_mailbox_add (d, id, address, quota, roles, error) && (!messages || directory_mailbox_set_quota (d, id, quota, messages, error));
 	if (!ok) {
 		remove_store (path);
 		remove_store (fresh);
 	}
 	return ok;
+}
+
+gboolean
+host_has_room (const DirectoryMailbox *m, const StoreUsage *now, GError **error)
+{
+	gboolean has = (!m->quota || now->octets <= m->quota) && (!m->quota_messages || now->messages <= m->quota_messages);
+	return has || error_fail (error, ERROR_OVER_QUOTA, "the mailbox %s is full", m->address);
 }
 
 /* ---- The first set-up ---- */

@@ -36,6 +36,8 @@ gboolean host_become_user (const Host *h, GError **error);
 Directory *host_directory (Host *h, GError **error);
 char *host_store_path (const Host *h, const char *id);
 /* A mailbox with a store and the folders that people expect. */
-gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint roles, GError **error);
+gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messages, guint roles, GError **error);
+/* OVER_QUOTA if @now is more than @m may have. */
+gboolean host_has_room (const DirectoryMailbox *m, const StoreUsage *now, GError **error);
 /* What there is of it; for ids that the directory does not have. */
 void host_remove_store (const Host *h, const char *id);

@@ -80,6 +80,17 @@ log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *pass
 	return NULL;
 }
 
+gboolean
+log_on_quota (gpointer data, const ImapdMailbox *mailbox, ImapdQuota *out, GError **error)
+{
+	Directory *d = host_directory (((LogOns *) data)->host, error);
+	g_autofree char *id = g_path_get_basename (imapd_mailbox_path (mailbox));
+	g_autoptr (DirectoryMailbox) m = d ? directory_mailbox (d, id, error) : NULL;
+	if (m)
+		*out = (ImapdQuota){m->quota, m->quota_messages};
+	return m != NULL;
+}
+
 void
 log_on_count_command (gpointer data, const char *command, gint64 microseconds)
 {

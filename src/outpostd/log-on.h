@@ -16,6 +16,8 @@ typedef struct {
 
 /* Passwords that are sent. @data is LogOns, as below; peer->connection is a ServerPeer. */
 ImapdMailbox *log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error);
+/* What the directory says that it may hold: ImapdSettings.quota. */
+gboolean log_on_quota (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error);
 /* Counts commands: ImapdSettings.ran. */
 void log_on_count_command (gpointer data, const char *command, gint64 microseconds);
 /* SCRAM-SHA-256 and SCRAM-SHA-1, and -PLUS where the connection has what can be bound to. */

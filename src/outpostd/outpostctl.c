@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static char *folder, *quota_option, *password_command;
+static char *folder, *quota_option, *messages_option, *password_command;
 static gboolean admin, deleted_too, keep_alias, json, dry_run, version;
 
 static const GOptionEntry options[] = {
 	{"dir", 'd', 0, G_OPTION_ARG_FILENAME, &folder, "The server's folder (/srv/mail)", "DIR"},
 	{"quota", 0, 0, G_OPTION_ARG_STRING, &quota_option, "mailbox create: how much it may hold", "10G"},
+	{"quota-messages", 0, 0, G_OPTION_ARG_STRING, &messages_option, "mailbox create: how many messages", "100000"},
 	{"password-command", 0, 0, G_OPTION_ARG_STRING, &password_command, "mailbox create, passwd: a command that prints the password, instead of asking", "COMMAND"},
 	{"admin", 0, 0, G_OPTION_ARG_NONE, &admin, "mailbox create: of an administrator", NULL},
 	{"deleted", 0, 0, G_OPTION_ARG_NONE, &deleted_too, "mailbox list: the deleted ones, which are kept for 30 days", NULL},
@@ -23,21 +24,33 @@ static const GOptionEntry options[] = {
 	{NULL},
 };
 
-/* "10G", "500M", "100k", "0" for none. */
+/* "10G", "500M", "100k", "none" or "0"; NULL: as it is. */
 static gboolean
 parse_quota (const char *text, guint64 *out, GError **error)
 {
 	static const char units[] = "kMGT";
 	char *end;
-	guint64 n = text ? g_ascii_strtoull (text, &end, 10) : 0;
-	const char *unit = text && *end ? strchr (units, *end) : NULL;
-	*out = n;
 	if (!text)
+		return TRUE;
+	guint64 n = g_ascii_strtoull (text, &end, 10);
+	const char *unit = *end ? strchr (units, *end) : NULL;
+	*out = n;
+	if (strcmp (text, "none") == 0)
 		return TRUE;
 	for (const char *u = units; unit && u <= unit && *out < G_MAXINT64 / 1024; u++)
 		*out *= 1024;
 	return (end != text && g_ascii_isdigit (*text) && n < G_MAXINT64 / 1024 && (!*end || (unit && !end[1]))) ||
-	       error_fail (error, ERROR_USAGE, "'%s' is no size: say for example 10G or 500M, or 0 for no limit", text);
+	       error_fail (error, ERROR_USAGE, "'%s' is no size: say for example 10G or 500M, or none for no limit", text);
+}
+
+static gboolean
+parse_messages (const char *text, guint64 *out, GError **error)
+{
+	if (text && strcmp (text, "none") == 0)
+		*out = 0;
+	else if (text && !g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT32, out, NULL))
+		return error_fail (error, ERROR_USAGE, "'%s' is no number of messages: say for example 100000, or none for no limit", text);
+	return TRUE;
 }
 
 static gboolean
@@ -58,8 +71,9 @@ set_password (Ctl *c, const char *name, GError **error)
 static gboolean
 mailbox_create (Ctl *c, GError **error)
 {
-	guint64 quota;
-	if (!parse_quota (quota_option, &quota, error) || !host_create_mailbox (c->host, c->args[0], quota, admin ? DIRECTORY_ADMINISTRATOR : 0, error))
+	guint64 quota = 0, messages = 0;
+	if (!parse_quota (quota_option, &quota, error) || !parse_messages (messages_option, &messages, error) ||
+	    !host_create_mailbox (c->host, c->args[0], quota, messages, admin ? DIRECTORY_ADMINISTRATOR : 0, error))
 		return FALSE;
 	if (set_password (c, c->args[0], error)) {
 		printf ("The mailbox %s is made.\n", c->args[0]);
@@ -91,13 +105,16 @@ mailbox_show (Ctl *c, GError **error)
 {
 	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
 	g_autofree char *path = m ? host_store_path (c->host, m->id) : NULL;
-	g_autoptr (Store) s = m ? store_open (path, STORE_READ_ONLY, error) : NULL;
+	g_autoptr (Store) s = m ? store_open (path, 0, error) : NULL; /* it may be of an older version */
 	StoreStatistics now;
-	if (!s || !store_statistics (s, &now, error))
+	StoreUsage usage;
+	if (!s || !store_statistics (s, &now, error) || !store_usage (s, &usage, error))
 		return FALSE;
-	g_autofree char *size = g_format_size_full (now.content_octets, G_FORMAT_SIZE_IEC_UNITS);
+	g_autofree char *size = g_format_size_full (usage.octets, G_FORMAT_SIZE_IEC_UNITS);
 	print_mailbox (m);
-	printf ("%" G_GUINT64_FORMAT " messages in %" G_GUINT64_FORMAT " folders, %s; %s\n", now.placements, now.folders, size, path);
+	printf ("%" G_GUINT64_FORMAT " messages in %" G_GUINT64_FORMAT " folders, %s; %s\n", usage.messages, now.folders, size, path);
+	if (m->quota_messages)
+		printf ("At most %" G_GUINT64_FORMAT " messages.\n", m->quota_messages);
 	return TRUE;
 }
 
@@ -123,8 +140,9 @@ mailbox_enable (Ctl *c, GError **error)
 static gboolean
 mailbox_quota (Ctl *c, GError **error)
 {
-	guint64 quota;
-	return parse_quota (c->args[1], &quota, error) && directory_mailbox_set_quota (c->d, c->args[0], quota, error);
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
+	return m && parse_quota (c->args[1], &m->quota, error) && parse_messages (c->args[2], &m->quota_messages, error) &&
+	       directory_mailbox_set_quota (c->d, m->id, m->quota, m->quota_messages, error);
 }
 
 static gboolean
@@ -231,7 +249,7 @@ static const struct {
 	{"mailbox", "list", "", "all mailboxes", 0, 0, mailbox_list},
 	{"mailbox", "show", "ADDRESS", "one of them, with what it holds", 1, 1, mailbox_show},
 	{"mailbox", "passwd", "ADDRESS", "another password", 1, 1, mailbox_passwd},
-	{"mailbox", "quota", "ADDRESS SIZE", "how much it may hold; 0: no limit", 2, 2, mailbox_quota},
+	{"mailbox", "quota", "ADDRESS SIZE [MESSAGES]", "how much it may hold, 10G for example; none: no limit", 2, 3, mailbox_quota},
 	{"mailbox", "disable", "ADDRESS", "no log-on; mail still arrives", 1, 1, mailbox_disable},
 	{"mailbox", "enable", "ADDRESS", "the opposite", 1, 1, mailbox_enable},
 	{"mailbox", "rename", "ADDRESS NEW", "another address; mail programs notice nothing else", 2, 2, mailbox_rename},

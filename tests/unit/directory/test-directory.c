@@ -580,6 +580,24 @@ what_is_no_directory_is_refused_and_not_touched (void **state)
 	}
 }
 
+static void
+an_older_version_is_brought_up_to_date (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	must (directory_mailbox_add (w->d, "0123456789abcdef0123456789abcdef", "old@example.org", 1000, 0, &e), &e);
+	directory_free (w->d);
+	Db *db = db_open (w->path, FALSE, FALSE, &e);
+	must (db && db_exec (db, "ALTER TABLE mailbox DROP COLUMN quota_messages; PRAGMA user_version=1", &e), &e);
+	db_close (db);
+	w->d = directory_open (w->path, FALSE, &e);
+	must (w->d && directory_mailbox_set_quota (w->d, "old@example.org", 1000, 9, &e), &e);
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (w->d, "old@example.org", &e);
+	assert_true (m->quota == 1000 && m->quota_messages == 9);
+	g_autoptr (Directory) again = directory_open (w->path, FALSE, &e);
+	must (again != NULL, &e);
+}
+
 static gboolean
 may (World *w, const char *name, const char *password)
 {
@@ -643,9 +661,9 @@ two_connections_see_the_same (void **state)
 	must (directory_set_password (second, "anna", "secret", &e), &e);
 	g_autoptr (DirectoryMailbox) m = directory_authenticate (w->d, "anna", "secret", &e);
 	must (m != NULL, &e);
-	must (directory_mailbox_set_quota (second, "anna", 1u << 30, &e) && directory_mailbox_set_roles (second, "anna", DIRECTORY_ADMINISTRATOR, &e), &e);
+	must (directory_mailbox_set_quota (second, "anna", 1u << 30, 500, &e) && directory_mailbox_set_roles (second, "anna", DIRECTORY_ADMINISTRATOR, &e), &e);
 	g_autoptr (DirectoryMailbox) changed = directory_mailbox (w->d, "anna", &e);
-	assert_true (changed->quota == 1u << 30 && changed->roles == DIRECTORY_ADMINISTRATOR);
+	assert_true (changed->quota == 1u << 30 && changed->quota_messages == 500 && changed->roles == DIRECTORY_ADMINISTRATOR);
 }
 
 /* Pages that SQLite can't read. */
@@ -681,7 +699,7 @@ a_damaged_directory_is_not_an_empty_one (void **state)
 	must_fail (directory_may_log_on (w->d, "anna@example.org", &e) != NULL, &e, ERROR_CORRUPT, "after SCRAM");
 	must_fail (directory_scram (w->d, "anna@example.org", "SCRAM-SHA-256", &kept, &e), &e, ERROR_CORRUPT, "SCRAM");
 	must_fail (directory_set_password (w->d, "anna@example.org", "x", &e), &e, ERROR_CORRUPT, "a password");
-	must_fail (directory_mailbox_set_quota (w->d, "anna@example.org", 1, &e), &e, ERROR_CORRUPT, "a quota");
+	must_fail (directory_mailbox_set_quota (w->d, "anna@example.org", 1, 0, &e), &e, ERROR_CORRUPT, "a quota");
 	must_fail (directory_mailbox_delete (w->d, "anna@example.org", &e), &e, ERROR_CORRUPT, "delete");
 	must_fail (directory_mailbox_undelete (w->d, id, &e), &e, ERROR_CORRUPT, "undelete");
 	must_fail (directory_mailbox_rename (w->d, "anna@example.org", "b@example.org", TRUE, &e), &e, ERROR_CORRUPT, "rename");
@@ -801,7 +819,7 @@ main (void)
 		IN_WORLD (scram_proves_the_password_by_what_is_kept),
 		IN_WORLD (scram_logs_on_who_proves_the_password), IN_WORLD (scram_sees_that_its_binding_was_hidden),
 		IN_WORLD (scram_tells_nobody_from_somebody_by_nothing),
-		IN_WORLD (what_is_no_message_of_scram_ends_the_exchange), IN_WORLD (what_is_no_directory_is_refused_and_not_touched),
+		IN_WORLD (what_is_no_message_of_scram_ends_the_exchange), IN_WORLD (what_is_no_directory_is_refused_and_not_touched), IN_WORLD (an_older_version_is_brought_up_to_date),
 		IN_WORLD (a_password_that_was_right_is_known_until_it_or_the_mailbox_changes),
 		IN_WORLD (two_connections_see_the_same), IN_WORLD (a_damaged_directory_is_not_an_empty_one),
 		IN_WORLD (a_domain_is_one_in_letters_and_in_ascii), IN_WORLD (aliases_follow_what_they_lead_to),

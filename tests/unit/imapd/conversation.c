@@ -28,12 +28,20 @@ typedef struct {
 	ImapdSession *sessions[2];
 	GString *out[2];
 	guint changes;
+	ImapdQuota quota;
 } Talk;
 
 static gboolean
 take (gpointer data, const char *octets, gsize size)
 {
 	g_string_append_len ((GString *) data, octets, (gssize) size);
+	return TRUE;
+}
+
+static gboolean
+quota (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error)
+{
+	*out = ((Talk *) data)->quota;
 	return TRUE;
 }
 
@@ -136,7 +144,7 @@ placement_id (Store *s, const char *uid)
 	return p->id;
 }
 
-/* "remove 2", "flag 2 4", "add", "wake" */
+/* "remove 2", "flag 2 4", "add", "wake", "quota 5000 0" (octets, messages) */
 static void
 behind (Talk *t, const char *what)
 {
@@ -147,6 +155,10 @@ behind (Talk *t, const char *what)
 		for (guint i = 0; i < 2; i++)
 			if (t->sessions[i] && imapd_session_waits (t->sessions[i]))
 				assert_true (imapd_session_wake (t->sessions[i]));
+		return;
+	}
+	if (strcmp (words[0], "quota") == 0) {
+		t->quota = (ImapdQuota){g_ascii_strtoull (words[1], NULL, 10), g_ascii_strtoull (words[2], NULL, 10)};
 		return;
 	}
 	begin (s);
@@ -265,7 +277,8 @@ conversation_run (const Conversation *c)
 	Talk t = {.c = c, .f = state};
 	conversation_fill (t.f->s);
 	t.pool = imapd_pool_new (changed, &t, NULL);
-	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far, .deflate = TRUE};
+	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far,
+	                                .quota = c->bare ? NULL : quota, .deflate = !c->bare};
 	play (&t, &settings);
 	for (guint i = 0; i < 2; i++) {
 		imapd_session_free (t.sessions[i]);

@@ -5,6 +5,7 @@
 
 #define LETTERS "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpBQkNERUZHSElKS0xNTk9QUVJTVFVW"
 #define KIB LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS LETTERS
+#define THREE_HUNDRED LETTERS LETTERS LETTERS LETTERS "1234567890123456789012345678901234567890" "1234"
 #define LONG_LINE KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB
 
 static const Conversation conversations[] = {
@@ -92,6 +93,24 @@ static const Conversation conversations[] = {
 	 "C: b STATUS INBOX (MESSAGES UIDNEXT UNSEEN DELETED SIZE RECENT)\nS: \\* STATUS INBOX \\(MESSAGES 3 UIDNEXT 4 UNSEEN 1 DELETED 0 SIZE [0-9]+ RECENT 0\\)\nS: b OK .*\n"
 	 "C: c STATUS inbox (UIDVALIDITY HIGHESTMODSEQ MAILBOXID)\nS: \\* STATUS INBOX \\(UIDVALIDITY [0-9]+ HIGHESTMODSEQ [0-9]+ MAILBOXID \\([0-9a-f]{32}\\)\\)\nS: c OK .*\n"
 	 "C: d STATUS nowhere (MESSAGES)\nS: d NO \\[NONEXISTENT\\] .*\nC: e STATUS INBOX\nS: e BAD .*\nC: f STATUS INBOX (X)\nS: f BAD .*", TRUE},
+	{"QUOTA tells limits and what there is, once there are some (RFC 9208 4.1, 4.2)",
+	 "C: a CAPABILITY\nS: \\* CAPABILITY .* QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE .*\nS: a OK .*\n"
+	 "C: b GETQUOTAROOT inbox\nS: \\* QUOTAROOT INBOX\nS: b OK .*\nC: c GETQUOTA mailbox\nS: c NO \\[NONEXISTENT\\] .*\n"
+	 "X: quota 5000 0\nC: d GETQUOTAROOT \"Sent\"\nS: \\* QUOTAROOT Sent mailbox\nS: \\* QUOTA mailbox \\(STORAGE 1 5\\)\nS: d OK .*\n"
+	 "X: quota 5000 10\nC: e GETQUOTA mailbox\nS: \\* QUOTA mailbox \\(STORAGE 1 5 MESSAGE 4 10\\)\nS: e OK .*\n"
+	 "C: f GETQUOTAROOT nowhere/yet\nS: \\* QUOTAROOT nowhere/yet mailbox\nS: \\* QUOTA .*\nS: f OK .*\n"
+	 "C: g GETQUOTA \"\"\nS: g NO \\[NONEXISTENT\\] .*\nC: h GETQUOTA\nS: h BAD .*\nC: i GETQUOTA a b\nS: i BAD .*\nC: j GETQUOTAROOT (a)\nS: j BAD .*\n"
+	 "C: k SETQUOTA mailbox (STORAGE 500)\nS: k NO \\[NOPERM\\] .*\nC: l GETQUOTAROOT\nS: l BAD .*", TRUE},
+	{"nobody asks for quotas before the log-on (RFC 9208 4.1)", "C: a GETQUOTA mailbox\nS: a BAD log on first\nC: b GETQUOTAROOT INBOX\nS: b BAD log on first\nC: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD log on first"},
+	{"what needs a server around the engine is not there without it",
+	 "C: a CAPABILITY\nS: \\* CAPABILITY (?!.*(QUOTA|COMPRESS)).*\nS: a OK .*\nC: b GETQUOTAROOT INBOX\nS: b BAD quotas are not offered here\n"
+	 "C: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD .*\nC: d GETQUOTA mailbox\nS: d BAD .*\nC: e COMPRESS DEFLATE\nS: e BAD compression is not offered here", .log_on = TRUE, .bare = TRUE},
+	{"what there is no room for is not stored, and not even sent where the client waits (RFC 9208 4.3.1, RFC 9051 6.3.12)",
+	 "X: quota 1000 0\nC: a APPEND Archive {2000}\nS: a NO \\[OVERQUOTA\\] .*\nC: b APPEND Archive {30+}\\nSubject: x\\n\\n1234567890123456\nS: b OK \\[APPENDUID .*\n"
+	 "C: c APPEND Archive {600}\nS: c NO \\[OVERQUOTA\\] .*\nC: d APPEND Archive {30+}\\nSubject: x\\n\\n1234567890123456 {900}\nS: d NO \\[OVERQUOTA\\] .*\n"
+	 "C: e STATUS Archive (MESSAGES SIZE)\nS: \\* STATUS Archive \\(MESSAGES 1 SIZE 30\\)\nS: e OK .*\n"
+	 "X: quota 0 5\nC: f APPEND Archive {3+}\\n1\\n\nS: f NO \\[OVERQUOTA\\] there is no room for it: the mailbox may hold 5 messages; remove some first\n"
+	 "X: quota 0 6\nC: g APPEND Archive {3+}\\n1\\n\nS: g OK .*\nC: h STATUS Archive (MESSAGES)\nS: \\* STATUS Archive \\(MESSAGES 2\\)\nS: h OK .*", TRUE},
 	{"folders are made, renamed and removed (RFC 9051 6.3.4 to 6.3.6, RFC 6154 3, RFC 8474 4.1)",
 	 "C: a CREATE a/b/\nS: a OK \\[MAILBOXID \\([0-9a-f]{32}\\)\\] .*\nC: b CREATE a/b\nS: b NO \\[ALREADYEXISTS\\] .*\n"
 	 "C: c CREATE inbox\nS: c NO \\[ALREADYEXISTS\\] .*\nC: d CREATE a//b\nS: d NO \\[CANNOT\\] .*\nC: e DELETE a\nS: e NO \\[HASCHILDREN\\] .*\n"
@@ -150,6 +169,17 @@ static const Conversation messages[] = {
 	{"reading a body sets \\Seen, peeking and EXAMINE do not (RFC 9051 6.4.5)",
 	 SELECTED "C: a FETCH 3 BODY.PEEK[TEXT]<0.5>\nS: .*\nS: third\\)\nS: a OK .*\nC: b FETCH 3 FLAGS\nS: \\* 3 FETCH \\(FLAGS \\(\\)\\)\nS: b OK .*\n"
 	 "C: c FETCH 3 BODY[TEXT]<0.5>\nS: .*\nS: third FLAGS \\(\\\\Seen\\)\\)\nS: c OK .*\nC: d FETCH 3 FLAGS\nS: \\* 3 FETCH \\(FLAGS \\(\\\\Seen\\)\\)\nS: d OK .*", TRUE},
+	{"a full mailbox takes no copies, but messages can be moved, replaced by smaller ones and removed (RFC 9208 4.3.1, 5.1)",
+	 "X: quota 700 0\n" SELECTED "C: a COPY 1:3 Archive\nS: a NO \\[OVERQUOTA\\] there is no room for it: the mailbox may hold 700 bytes; remove something first\n"
+	 "C: b STATUS Archive (MESSAGES)\nS: .* \\(MESSAGES 0\\)\nS: b OK .*\nX: quota 1 1\nC: c MOVE 2 Archive\nS: \\* OK \\[COPYUID .*\nS: \\* 2 EXPUNGE\nS: c OK .*\n"
+	 "C: d REPLACE 1 Archive {3+}\\n1\\n\nS: \\* OK \\[APPENDUID .*\nS: \\* 1 EXPUNGE\nS: d OK .*\n"
+	 "C: e REPLACE 1 Archive {303+}\\n1\\n" THREE_HUNDRED "\nS: e NO \\[OVERQUOTA\\] .*\n"
+	 "C: f STATUS INBOX (MESSAGES)\nS: .* \\(MESSAGES 1\\)\nS: f OK .*", TRUE},
+	{"STATUS tells what an expunge would free (RFC 9208 4.1.4)",
+	 SELECTED "C: a STATUS INBOX (DELETED DELETED-STORAGE)\nS: \\* STATUS INBOX \\(DELETED 0 DELETED-STORAGE 0\\)\nS: a OK .*\n"
+	 "C: b STORE 2 +FLAGS.SILENT \\Deleted\nS: b OK .*\nC: c STATUS INBOX (DELETED DELETED-STORAGE)\nS: \\* STATUS INBOX \\(DELETED 1 DELETED-STORAGE 57\\)\nS: c OK .*\n"
+	 "C: d STATUS INBOX (SIZE)\nS: \\* STATUS INBOX \\(SIZE 450\\)\nS: d OK .*\nC: e EXPUNGE\nS: \\* 2 EXPUNGE\nS: e OK .*\n"
+	 "C: f STATUS INBOX (SIZE)\nS: \\* STATUS INBOX \\(SIZE 393\\)\nS: f OK .*", TRUE},
 	{"a new keyword is told of (RFC 9051 7.3.5)",
 	 SELECTED "C: a STORE 1 +FLAGS (\\Answered bar)\nS: \\* 1 FETCH \\(UID 1 FLAGS \\(\\\\Seen \\\\Answered bar\\)\\)\nS: \\* FLAGS .* bar foo\\)\n"
 	 "S: \\* OK \\[PERMANENTFLAGS .*\nS: a OK .*", TRUE},
