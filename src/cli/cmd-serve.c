@@ -93,6 +93,12 @@ log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *pass
 	return NULL;
 }
 
+static char *
+owner (gpointer data, const ImapdMailbox *m, GError **error)
+{
+	return g_strdup (((Serving *) data)->cli->profile->address);
+}
+
 /* ---- Listening ---- */
 
 static gboolean
@@ -158,7 +164,7 @@ take_password (Serving *s, GError **error)
 static gboolean
 serve (Serving *s, GError **error)
 {
-	const ImapdSettings settings = {.log_on = log_on, .data = s};
+	const ImapdSettings settings = {.log_on = log_on, .owner = owner, .data = s};
 	ServerImap imap = {&settings, open_mailbox};
 	const ServerService service = {.protocol = &server_imap, .data = &imap};
 	g_autoptr (ImapdPool) pool = imapd_pool_new (on_changed, s, error);

@@ -56,7 +56,7 @@ typedef struct {
 	GHashTable *parents; /* paths that have folders below (borrowed strings owned here) */
 	GHashTable *subscribed_below;
 	char **patterns;
-	gboolean extended, only_subscribed, only_special, recursive, tell_subscribed, tell_special;
+	gboolean extended, only_subscribed, only_special, recursive, tell_subscribed, tell_special, tell_rights;
 	const ImapNode *status; /* items; NULL: none */
 } ListArgs;
 
@@ -124,6 +124,8 @@ list_one (ImapdSession *s, Store *store, const ListArgs *l, const Folder *f, con
 	attributes[n] = NULL;
 	const ImapListed listed = {.attributes = attributes, .delimiter = DELIMITER, .name = shown_name (f), .childinfo = children_match ? below : NULL};
 	imap_write_listed (&s->out, response, &listed);
+	if (l->tell_rights)
+		acl_write_rights (s, f);
 	return !l->status || !f->selectable || status_write (s, store, f, l->status);
 }
 
@@ -182,6 +184,8 @@ take_returns (ImapdSession *s, const ImapNode *list, ListArgs *l)
 			l->tell_subscribed = TRUE;
 		else if (node_is_word (n, "SPECIAL-USE"))
 			l->tell_special = TRUE;
+		else if (node_is_word (n, "MYRIGHTS") && s->settings->owner)
+			l->tell_rights = TRUE;
 		else if (node_is_word (n, "STATUS") && node_next (n) && node_next (n)->kind == NODE_LIST)
 			l->status = n = node_next (n);
 		else if (!node_is_word (n, "CHILDREN"))

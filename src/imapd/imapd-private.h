@@ -182,6 +182,9 @@ guint64 quota_room (const Quota *q);
 /* Behind what was done, within its transaction: OVER_QUOTA if it made too much of it. */
 gboolean quota_check (Store *store, const Quota *q, GError **error);
 
+/* "* MYRIGHTS INBOX lrs..." (imapd-acl.c) */
+void acl_write_rights (ImapdSession *s, const Folder *f);
+
 /* ---- Commands, one function each ---- */
 
 void run_list (ImapdSession *s);
@@ -211,6 +214,11 @@ void run_replace (ImapdSession *s);
 void run_getquota (ImapdSession *s);
 void run_getquotaroot (ImapdSession *s);
 void run_setquota (ImapdSession *s);
+void run_myrights (ImapdSession *s);
+void run_getacl (ImapdSession *s);
+void run_listrights (ImapdSession *s);
+void run_setacl (ImapdSession *s);
+void run_deleteacl (ImapdSession *s);
 /* A message is announced: FALSE, with the answer set, to refuse it. */
 gboolean append_begin (ImapdSession *s);
 gboolean append_octets (ImapdSession *s, Slice octets);

@@ -296,8 +296,9 @@ capabilities (const ImapdSession *s)
 		g_string_append (text, s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED");
 		return g_string_free (text, FALSE);
 	}
-	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "",
-	                        s->settings->quota ? " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE" : "", session_message_max (s));
+	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s%s%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "",
+	                        s->settings->quota ? " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE" : "",
+	                        s->settings->owner ? " ACL RIGHTS=texk LIST-MYRIGHTS" : "", session_message_max (s));
 }
 
 static void
@@ -580,6 +581,11 @@ static const struct {
 	{"GETQUOTA", run_getquota, IN_LOGGED_ON},
 	{"GETQUOTAROOT", run_getquotaroot, IN_LOGGED_ON},
 	{"SETQUOTA", run_setquota, IN_LOGGED_ON},
+	{"MYRIGHTS", run_myrights, IN_LOGGED_ON},
+	{"GETACL", run_getacl, IN_LOGGED_ON},
+	{"LISTRIGHTS", run_listrights, IN_LOGGED_ON},
+	{"SETACL", run_setacl, IN_LOGGED_ON},
+	{"DELETEACL", run_deleteacl, IN_LOGGED_ON},
 	{"SELECT", run_select, IN_LOGGED_ON | LEAVES},
 	{"EXAMINE", run_examine, IN_LOGGED_ON | LEAVES},
 	{"CLOSE", run_close, IN_SELECTED | LEAVES},

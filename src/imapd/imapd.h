@@ -76,6 +76,8 @@ typedef struct {
 	gboolean tls;        /* STARTTLS is offered where the connection is not encrypted */
 	/* What @m may hold, as it is now. FALSE: it can't be known. NULL: nothing is limited, and QUOTA is not offered. */
 	gboolean (*quota) (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error);
+	/* Whose @m is: an address, owned by the caller. NULL with error: it can't be known. NULL: nobody knows, and ACL is not offered. */
+	char *(*owner) (gpointer data, const ImapdMailbox *m, GError **error);
 	gboolean deflate;    /* COMPRESS=DEFLATE is offered to who is logged on */
 } ImapdSettings;
 

@@ -80,15 +80,28 @@ log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *pass
 	return NULL;
 }
 
+static DirectoryMailbox *
+look_up (LogOns *l, const ImapdMailbox *mailbox, GError **error)
+{
+	Directory *d = host_directory (l->host, error);
+	g_autofree char *id = g_path_get_basename (imapd_mailbox_path (mailbox));
+	return d ? directory_mailbox (d, id, error) : NULL;
+}
+
 gboolean
 log_on_quota (gpointer data, const ImapdMailbox *mailbox, ImapdQuota *out, GError **error)
 {
-	Directory *d = host_directory (((LogOns *) data)->host, error);
-	g_autofree char *id = g_path_get_basename (imapd_mailbox_path (mailbox));
-	g_autoptr (DirectoryMailbox) m = d ? directory_mailbox (d, id, error) : NULL;
+	g_autoptr (DirectoryMailbox) m = look_up (data, mailbox, error);
 	if (m)
 		*out = (ImapdQuota){m->quota, m->quota_messages};
 	return m != NULL;
+}
+
+char *
+log_on_owner (gpointer data, const ImapdMailbox *mailbox, GError **error)
+{
+	g_autoptr (DirectoryMailbox) m = look_up (data, mailbox, error);
+	return m ? g_strdup (m->address) : NULL;
 }
 
 void

@@ -18,6 +18,8 @@ typedef struct {
 ImapdMailbox *log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error);
 /* What the directory says that it may hold: ImapdSettings.quota. */
 gboolean log_on_quota (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error);
+/* Its address: ImapdSettings.owner. */
+char *log_on_owner (gpointer data, const ImapdMailbox *m, GError **error);
 /* Counts commands: ImapdSettings.ran. */
 void log_on_count_command (gpointer data, const char *command, gint64 microseconds);
 /* SCRAM-SHA-256 and SCRAM-SHA-1, and -PLUS where the connection has what can be bound to. */

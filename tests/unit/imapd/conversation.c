@@ -45,6 +45,12 @@ quota (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error)
 	return TRUE;
 }
 
+static char *
+owner (gpointer data, const ImapdMailbox *m, GError **error)
+{
+	return g_strdup ("alice@example.org");
+}
+
 static ImapdMailbox *
 log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error)
 {
@@ -278,7 +284,7 @@ conversation_run (const Conversation *c)
 	conversation_fill (t.f->s);
 	t.pool = imapd_pool_new (changed, &t, NULL);
 	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far,
-	                                .quota = c->bare ? NULL : quota, .deflate = !c->bare};
+	                                .quota = c->bare ? NULL : quota, .owner = c->bare ? NULL : owner, .deflate = !c->bare};
 	play (&t, &settings);
 	for (guint i = 0; i < 2; i++) {
 		imapd_session_free (t.sessions[i]);

@@ -12,7 +12,7 @@ typedef struct {
 	gboolean log_on;    /* begin with LOGIN */
 	gboolean far;       /* the client is of another machine, and TLS is offered: "E: " encrypts */
 	gboolean sasl;      /* X-TWO is offered, which logs on with "alice" and, to "and?", "wonderland" */
-	gboolean bare;      /* nothing is offered that needs a server around the engine: no quota, no compression */
+	gboolean bare;      /* nothing is offered that needs a server around the engine: no quota, no owner, no compression */
 } Conversation;
 
 /* In a store of its own: INBOX with three messages (1 seen, 2 flagged and "foo", 3 new; 1 has two parts), Archive with none, Archive/Old with one,

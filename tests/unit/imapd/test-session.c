@@ -101,10 +101,29 @@ static const Conversation conversations[] = {
 	 "C: f GETQUOTAROOT nowhere/yet\nS: \\* QUOTAROOT nowhere/yet mailbox\nS: \\* QUOTA .*\nS: f OK .*\n"
 	 "C: g GETQUOTA \"\"\nS: g NO \\[NONEXISTENT\\] .*\nC: h GETQUOTA\nS: h BAD .*\nC: i GETQUOTA a b\nS: i BAD .*\nC: j GETQUOTAROOT (a)\nS: j BAD .*\n"
 	 "C: k SETQUOTA mailbox (STORAGE 500)\nS: k NO \\[NOPERM\\] .*\nC: l GETQUOTAROOT\nS: l BAD .*", TRUE},
+	{"rights are the owner's, all that a folder lets have, and can't be given to others (RFC 4314 2.1, 3, 4)",
+	 "C: a CAPABILITY\nS: \\* CAPABILITY .* ACL RIGHTS=texk LIST-MYRIGHTS .*\nS: a OK .*\n"
+	 "C: b MYRIGHTS inbox\nS: \\* MYRIGHTS INBOX lrswipktecda\nS: b OK .*\nC: c MYRIGHTS \"Archive/Old\"\nS: \\* MYRIGHTS Archive/Old lrswipkxtecda\nS: c OK .*\n"
+	 "C: d GETACL Sent\nS: \\* ACL Sent alice@example.org lrswipkxtecda\nS: d OK .*\n"
+	 "C: e LISTRIGHTS Sent Alice@example.org\nS: \\* LISTRIGHTS Sent Alice@example.org lrswipkxtecda\nS: e OK .*\n"
+	 "C: f LISTRIGHTS Sent \"some body\"\nS: \\* LISTRIGHTS Sent \"some body\" \"\"\nS: f OK .*\nC: g LISTRIGHTS Sent anyone\nS: \\* LISTRIGHTS Sent anyone \"\"\nS: g OK .*\n"
+	 "C: h SETACL Sent bob lr\nS: h NO \\[CANNOT\\] folders can't be shared here: only their owner has rights\n"
+	 "C: i SETACL Sent alice@example.org -a\nS: i NO \\[CANNOT\\] .*\nC: j SETACL Sent alice@example.org lr\nS: j NO \\[CANNOT\\] .*\n"
+	 "C: k SETACL Sent alice@example.org +lr\nS: k OK .*\nC: l SETACL Sent alice@example.org lrswipkxtecda\nS: l OK .*\n"
+	 "C: m SETACL Sent bob z\nS: m BAD an unknown right.*\nC: n SETACL Sent bob\nS: n BAD .*\nC: o SETACL Sent bob (l)\nS: o BAD .*\n"
+	 "C: p DELETEACL Sent bob\nS: p OK .*\nC: q DELETEACL Sent alice@example.org\nS: q NO \\[CANNOT\\] .*\nC: r DELETEACL Sent\nS: r BAD .*\n"
+	 "C: s MYRIGHTS nowhere\nS: s NO \\[NONEXISTENT\\] .*\nC: t GETACL nowhere\nS: t NO \\[NONEXISTENT\\] .*\nC: u MYRIGHTS\nS: u BAD .*\nC: v GETACL a b\nS: v BAD .*\n"
+	 "C: w LISTRIGHTS INBOX\nS: w BAD .*\nC: x SETACL nowhere bob l\nS: x NO \\[NONEXISTENT\\] .*\nC: y SETACL Sent bob \"l\\0\"\nS: y BAD .*", TRUE},
+	{"nobody asks for rights before the log-on (RFC 4314 3)", "C: a MYRIGHTS INBOX\nS: a BAD log on first\nC: b GETACL INBOX\nS: b BAD log on first\nC: c SETACL INBOX a l\nS: c BAD log on first"},
+	{"LIST tells rights where it is asked to (RFC 8440 3)",
+	 "C: a LIST \"\" (INBOX Archive) RETURN (MYRIGHTS STATUS (MESSAGES))\nS: \\* LIST .* INBOX\nS: \\* MYRIGHTS INBOX lrswipktecda\nS: \\* STATUS INBOX .*\n"
+	 "S: \\* LIST .* Archive\nS: \\* MYRIGHTS Archive lrswipkxtecda\nS: \\* STATUS Archive .*\nS: a OK .*\nC: b LIST (MYRIGHTS) \"\" *\nS: b BAD .*", TRUE},
 	{"nobody asks for quotas before the log-on (RFC 9208 4.1)", "C: a GETQUOTA mailbox\nS: a BAD log on first\nC: b GETQUOTAROOT INBOX\nS: b BAD log on first\nC: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD log on first"},
 	{"what needs a server around the engine is not there without it",
-	 "C: a CAPABILITY\nS: \\* CAPABILITY (?!.*(QUOTA|COMPRESS)).*\nS: a OK .*\nC: b GETQUOTAROOT INBOX\nS: b BAD quotas are not offered here\n"
-	 "C: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD .*\nC: d GETQUOTA mailbox\nS: d BAD .*\nC: e COMPRESS DEFLATE\nS: e BAD compression is not offered here", .log_on = TRUE, .bare = TRUE},
+	 "C: a CAPABILITY\nS: \\* CAPABILITY (?!.*(QUOTA|COMPRESS|ACL|RIGHTS)).*\nS: a OK .*\nC: b GETQUOTAROOT INBOX\nS: b BAD quotas are not offered here\n"
+	 "C: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD .*\nC: d GETQUOTA mailbox\nS: d BAD .*\nC: e COMPRESS DEFLATE\nS: e BAD compression is not offered here\n"
+	 "C: f MYRIGHTS INBOX\nS: f BAD access control lists are not offered here\nC: g GETACL INBOX\nS: g BAD .*\nC: h LISTRIGHTS INBOX x\nS: h BAD .*\n"
+	 "C: i SETACL INBOX x l\nS: i BAD .*\nC: j DELETEACL INBOX x\nS: j BAD .*\nC: k LIST \"\" * RETURN (MYRIGHTS)\nS: k BAD .*", .log_on = TRUE, .bare = TRUE},
 	{"what there is no room for is not stored, and not even sent where the client waits (RFC 9208 4.3.1, RFC 9051 6.3.12)",
 	 "X: quota 1000 0\nC: a APPEND Archive {2000}\nS: a NO \\[OVERQUOTA\\] .*\nC: b APPEND Archive {30+}\\nSubject: x\\n\\n1234567890123456\nS: b OK \\[APPENDUID .*\n"
 	 "C: c APPEND Archive {600}\nS: c NO \\[OVERQUOTA\\] .*\nC: d APPEND Archive {30+}\\nSubject: x\\n\\n1234567890123456 {900}\nS: d NO \\[OVERQUOTA\\] .*\n"
