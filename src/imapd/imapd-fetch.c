@@ -17,6 +17,7 @@ typedef enum {
 	ITEM_FLAGS,
 	ITEM_MODSEQ,
 	ITEM_INTERNALDATE,
+	ITEM_SAVEDATE,
 	ITEM_SIZE,
 	ITEM_ENVELOPE,
 	ITEM_BODY,
@@ -75,6 +76,7 @@ static const struct {
 	{"FLAGS", ITEM_FLAGS, LISTING_PLACEMENT},
 	{"MODSEQ", ITEM_MODSEQ, LISTING_PLACEMENT},
 	{"INTERNALDATE", ITEM_INTERNALDATE, LISTING_MESSAGE},
+	{"SAVEDATE", ITEM_SAVEDATE, LISTING_PLACEMENT},
 	{"RFC822.SIZE", ITEM_SIZE, LISTING_MESSAGE},
 	{"EMAILID", ITEM_EMAILID, LISTING_MESSAGE},
 	{"THREADID", ITEM_THREADID, LISTING_MESSAGE},
@@ -470,6 +472,13 @@ write_item (Fetch *f, const Item *item, const Listing *l, Source *source, GError
 		return TRUE;
 	case ITEM_INTERNALDATE:
 		write_date (f, &l->message);
+		return TRUE;
+	case ITEM_SAVEDATE: /* RFC 8514: NIL where nobody knows */
+		imap_write_word (w, "SAVEDATE");
+		if (l->placement.saved)
+			imap_write_date (w, l->placement.saved, 0);
+		else
+			imap_write_nil (w);
 		return TRUE;
 	case ITEM_SIZE:
 		imap_write_word (w, "RFC822.SIZE");

@@ -24,6 +24,7 @@ typedef enum {
 	KEY_UIDS,
 	KEY_MODSEQ,
 	KEY_DAY,     /* INTERNALDATE's day in lo..hi */
+	KEY_SAVED,   /* the day it was placed here in lo..hi */
 	KEY_TIME,    /* received in lo..hi */
 	KEY_SIZE,    /* in lo..hi */
 	KEY_SENT,    /* Date's day in lo..hi */
@@ -299,7 +300,7 @@ static const struct {
 	guint mask, value;
 } plain[] = {
 	{"ALL", 0, 0}, {"ANSWERED", 2, 2}, {"UNANSWERED", 2, 0}, {"DELETED", 8, 8}, {"UNDELETED", 8, 0}, {"DRAFT", 16, 16}, {"UNDRAFT", 16, 0},
-	{"FLAGGED", 4, 4}, {"UNFLAGGED", 4, 0}, {"SEEN", 1, 1}, {"UNSEEN", 1, 0}, {"OLD", 0, 0}, {"RECENT", 0, 1}, {"NEW", 0, 1},
+	{"FLAGGED", 4, 4}, {"UNFLAGGED", 4, 0}, {"SEEN", 1, 1}, {"UNSEEN", 1, 0}, {"OLD", 0, 0}, {"SAVEDATESUPPORTED", 0, 0}, {"RECENT", 0, 1}, {"NEW", 0, 1},
 };
 
 static gboolean
@@ -321,7 +322,8 @@ read_word (Reader *r, const ImapNode *n, Key **out)
 		KeyKind kind;
 		gint64 before, on, since;
 	} days[] = {{"BEFORE", KEY_DAY, 1, 0, 0}, {"ON", KEY_DAY, 0, 1, 0}, {"SINCE", KEY_DAY, 0, 0, 1},
-	            {"SENTBEFORE", KEY_SENT, 1, 0, 0}, {"SENTON", KEY_SENT, 0, 1, 0}, {"SENTSINCE", KEY_SENT, 0, 0, 1}};
+	            {"SENTBEFORE", KEY_SENT, 1, 0, 0}, {"SENTON", KEY_SENT, 0, 1, 0}, {"SENTSINCE", KEY_SENT, 0, 0, 1},
+	            {"SAVEDBEFORE", KEY_SAVED, 1, 0, 0}, {"SAVEDON", KEY_SAVED, 0, 1, 0}, {"SAVEDSINCE", KEY_SAVED, 0, 0, 1}};
 	for (guint i = 0; i < G_N_ELEMENTS (days); i++)
 		if (node_is_word (n, days[i].word))
 			return take_day (r, days[i].kind, days[i].before, days[i].on, days[i].since, out);
@@ -515,6 +517,8 @@ ask (Asked *a, const Key *k)
 		return (gint64) p->modseq >= k->lo;
 	case KEY_DAY:
 		return in_range (k, day_of (m->received, m->zone));
+	case KEY_SAVED: /* RFC 8514 section 4.3: where it is not known, that of the arrival */
+		return in_range (k, p->saved ? day_of (p->saved, 0) : day_of (m->received, m->zone));
 	case KEY_TIME:
 		return in_range (k, m->received);
 	case KEY_SIZE:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Extensions of outpostd's IMAP as Python's imaplib and other peers use them."""
 import imaplib
+import time
 
 from serving import Serving
 
@@ -30,4 +31,16 @@ def test_the_offline_store_tells_them_too(server, program):
         name, owner, rights = client.getacl("INBOX")[1][0].decode().split()
         assert (name, owner, rights) == ("INBOX", program.ADDRESS, "lrswipktecda")
         assert "QUOTA" not in client.capability()[1][0].decode() and "COMPRESS" not in client.capability()[1][0].decode()
+        client.logout()
+
+
+def test_the_day_of_a_copy_is_its_own(made):
+    with made:
+        client = made.log_on("alice", "wonderland")
+        client.append("Drafts", None, '"01-Jan-2020 00:00:00 +0000"', MESSAGE)
+        client.select("Drafts")
+        line = client.fetch("1", "(INTERNALDATE SAVEDATE)")[1][0].decode()
+        assert 'INTERNALDATE " 1-Jan-2020' in line and time.strftime("-%Y ", time.gmtime()) in line.split("SAVEDATE")[1]
+        today = time.strftime("%d-%b-%Y", time.gmtime(time.time() - 60))
+        assert client.search(None, "SAVEDSINCE", today)[1] == [b"1"] and client.search(None, "SINCE", today)[1] == [b""]
         client.logout()

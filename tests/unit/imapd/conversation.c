@@ -150,7 +150,7 @@ placement_id (Store *s, const char *uid)
 	return p->id;
 }
 
-/* "remove 2", "flag 2 4", "add", "wake", "quota 5000 0" (octets, messages) */
+/* "remove 2", "flag 2 4", "add", "wake", "quota 5000 0" (octets, messages), "saved 2 1577836800" (0: not known) */
 static void
 behind (Talk *t, const char *what)
 {
@@ -172,7 +172,10 @@ behind (Talk *t, const char *what)
 		must (store_remove (s, placement_id (s, words[1]), "home", &e), &e);
 	else if (strcmp (words[0], "flag") == 0)
 		must (store_set_flags (s, placement_id (s, words[1]), (guint) atoi (words[2]), NULL, &e), &e);
-	else if (strcmp (words[0], "add") == 0)
+	else if (strcmp (words[0], "saved") == 0) {
+		g_autofree char *text = g_strdup_printf ("UPDATE placement SET saved = NULLIF (%s, 0) WHERE id = %" G_GINT64_FORMAT, words[2], placement_id (s, words[1]));
+		sql (s, text);
+	} else if (strcmp (words[0], "add") == 0)
 		put_text (s, folder_id (s, "INBOX"), "Subject: new\r\n\r\nnew\r\n", 1772700000, 0, NULL);
 	else
 		fail_msg ("unknown: %s", what);

@@ -199,6 +199,13 @@ static const Conversation messages[] = {
 	 "C: b STORE 2 +FLAGS.SILENT \\Deleted\nS: b OK .*\nC: c STATUS INBOX (DELETED DELETED-STORAGE)\nS: \\* STATUS INBOX \\(DELETED 1 DELETED-STORAGE 57\\)\nS: c OK .*\n"
 	 "C: d STATUS INBOX (SIZE)\nS: \\* STATUS INBOX \\(SIZE 450\\)\nS: d OK .*\nC: e EXPUNGE\nS: \\* 2 EXPUNGE\nS: e OK .*\n"
 	 "C: f STATUS INBOX (SIZE)\nS: \\* STATUS INBOX \\(SIZE 393\\)\nS: f OK .*", TRUE},
+	{"SAVEDATE is when a message came into its folder, NIL where nobody knows, which searches take for its arrival (RFC 8514 4)",
+	 "X: saved 1 1577836800\nX: saved 2 0\n" SELECTED "C: a FETCH 1:2 (SAVEDATE)\nS: \\* 1 FETCH \\(SAVEDATE \" 1-Jan-2020 00:00:00 \\+0000\"\\)\nS: \\* 2 FETCH \\(SAVEDATE NIL\\)\nS: a OK .*\n"
+	 "C: b SEARCH SAVEDON 1-Jan-2020\nS: \\* SEARCH 1\nS: b OK .*\nC: c SEARCH SAVEDBEFORE 5-Mar-2026\nS: \\* SEARCH 1 2\nS: c OK .*\n"
+	 "C: d SEARCH SAVEDSINCE 4-Mar-2026\nS: \\* SEARCH 2 3\nS: d OK .*\nC: e SEARCH SAVEDATESUPPORTED\nS: \\* SEARCH 1 2 3\nS: e OK .*\n"
+	 "C: f SEARCH NOT SAVEDATESUPPORTED\nS: \\* SEARCH\nS: f OK .*\nC: g SEARCH SAVEDON\nS: g BAD .*\nC: h SEARCH SAVEDSINCE yesterday\nS: h BAD .*\n"
+	 "C: i COPY 1 Archive\nS: i OK .*\nC: j EXAMINE Archive\nS: \\* OK \\[CLOSED\\] .*\nS: \\* 1 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: j OK .*\n"
+	 "C: k SEARCH SAVEDON 1-Jan-2020\nS: \\* SEARCH\nS: k OK .*\nC: l FETCH 1 (INTERNALDATE SAVEDATE)\nS: \\* 1 FETCH \\(INTERNALDATE \" 3-Mar-2026 04:30:00 \\+0000\" SAVEDATE \"..-...-20.. .*\"\\)\nS: l OK .*", TRUE},
 	{"a new keyword is told of (RFC 9051 7.3.5)",
 	 SELECTED "C: a STORE 1 +FLAGS (\\Answered bar)\nS: \\* 1 FETCH \\(UID 1 FLAGS \\(\\\\Seen \\\\Answered bar\\)\\)\nS: \\* FLAGS .* bar foo\\)\n"
 	 "S: \\* OK \\[PERMANENTFLAGS .*\nS: a OK .*", TRUE},
