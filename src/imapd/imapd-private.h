@@ -219,6 +219,8 @@ void run_getacl (ImapdSession *s);
 void run_listrights (ImapdSession *s);
 void run_setacl (ImapdSession *s);
 void run_deleteacl (ImapdSession *s);
+void run_getmetadata (ImapdSession *s);
+void run_setmetadata (ImapdSession *s);
 /* A message is announced: FALSE, with the answer set, to refuse it. */
 gboolean append_begin (ImapdSession *s);
 gboolean append_octets (ImapdSession *s, Slice octets);

@@ -3,6 +3,8 @@
 import imaplib
 import time
 
+import pytest
+from imapclient import ImapClient, ImapError
 from serving import Serving
 
 MESSAGE = b"Subject: hello\r\nFrom: a@elsewhere.example\r\n\r\nbody\r\n"
@@ -44,3 +46,31 @@ def test_the_day_of_a_copy_is_its_own(made):
         today = time.strftime("%d-%b-%Y", time.gmtime(time.time() - 60))
         assert client.search(None, "SAVEDSINCE", today)[1] == [b"1"] and client.search(None, "SINCE", today)[1] == [b""]
         client.logout()
+
+
+def set_metadata(client, folder, name, value):
+    client.count += 1
+    client.send(f'a{client.count} SETMETADATA {folder} ({name} ~{{{len(value)}+}}\r\n'.encode() + value + b")\r\n")
+    return client.wait(f"a{client.count}")
+
+
+def test_metadata_are_kept_octet_for_octet_and_have_limits(made):
+    value = bytes(range(256)) * 200
+    with made:
+        with ImapClient(made.imap) as client:
+            set_metadata(client, "INBOX", "/private/vendor/test/octets", value)
+            for n in range(99):
+                set_metadata(client, "INBOX", f"/shared/n{n}", b"%d" % n)
+            with pytest.raises(ImapError, match="METADATA TOOMANY"):
+                set_metadata(client, "INBOX", "/shared/one-more", b"x")
+            with pytest.raises(ImapError, match="METADATA MAXSIZE 65536"):
+                set_metadata(client, "Drafts", "/shared/big", b"x" * 65537)
+            set_metadata(client, "Drafts", "/shared/big", b"x" * 65536)
+    with made, ImapClient(made.imap) as client:  # after a restart
+        assert client.command("GETMETADATA INBOX /private/vendor/test/octets")[0][1] == value
+        assert client.command("GETMETADATA (DEPTH 1) INBOX /shared")[0][0].count(b"/shared/n") == 99
+        answer = client.command("GETMETADATA (MAXSIZE 100) INBOX /private/vendor/test/octets")
+        assert len(answer) == 1 and b"[METADATA LONGENTRIES 51200]" in answer[0][0]
+        client.command("DELETE Archive")
+        client.command("CREATE Archive")
+        assert b"NIL" in client.command("GETMETADATA Archive /private/comment")[0][0]

@@ -118,6 +118,33 @@ static const Conversation conversations[] = {
 	{"LIST tells rights where it is asked to (RFC 8440 3)",
 	 "C: a LIST \"\" (INBOX Archive) RETURN (MYRIGHTS STATUS (MESSAGES))\nS: \\* LIST .* INBOX\nS: \\* MYRIGHTS INBOX lrswipktecda\nS: \\* STATUS INBOX .*\n"
 	 "S: \\* LIST .* Archive\nS: \\* MYRIGHTS Archive lrswipkxtecda\nS: \\* STATUS Archive .*\nS: a OK .*\nC: b LIST (MYRIGHTS) \"\" *\nS: b BAD .*", TRUE},
+	{"METADATA is kept with a folder or the mailbox (RFC 5464 3, 4.2, 4.3)",
+	 "C: a GETMETADATA INBOX /private/comment\nS: \\* METADATA INBOX \\(/private/comment NIL\\)\nS: a OK .*\n"
+	 "C: b SETMETADATA INBOX (/private/Comment \"mine\" /shared/comment {6+}\\nall of)\nS: b OK .*\n"
+	 "C: c GETMETADATA inbox (/PRIVATE/comment /shared/comment /private/x)\nS: \\* METADATA INBOX \\(/private/comment \"mine\" /shared/comment \"all of\" /private/x NIL\\)\nS: c OK .*\n"
+	 "C: d SETMETADATA \"\" (/private/vendor/x/y ~{3+}\\na\"b /private/vendor/x {0+}\\n)\nS: d OK .*\n"
+	 "C: e GETMETADATA (DEPTH infinity) \"\" /private\nS: \\* METADATA \"\" \\(/private/vendor/x \"\" /private/vendor/x/y \".*\"\\)\nS: e OK .*\n"
+	 "C: f GETMETADATA (DEPTH 1) \"\" /private/vendor\nS: \\* METADATA \"\" \\(/private/vendor/x \"\"\\)\nS: f OK .*\n"
+	 "C: g GETMETADATA (DEPTH 1) \"\" (/private)\nS: g OK GETMETADATA completed\n"
+	 "C: h GETMETADATA (MAXSIZE 4 DEPTH 0) INBOX (/private/comment /shared/comment)\nS: \\* METADATA INBOX \\(/private/comment \"mine\"\\)\nS: h OK \\[METADATA LONGENTRIES 6\\] .*\n"
+	 "C: i SETMETADATA INBOX (/private/comment NIL)\nS: i OK .*\nC: j GETMETADATA INBOX /private/comment\nS: \\* METADATA INBOX \\(/private/comment NIL\\)\nS: j OK .*\n"
+	 "C: k RENAME Archive Attic\nS: k OK .*\nC: l SETMETADATA Attic (/private/color blue)\nS: l BAD .*\nC: m SETMETADATA Attic (/private/color \"blue\")\nS: m OK .*\n"
+	 "C: n RENAME Attic Archive\nS: n OK .*\nC: o GETMETADATA Archive /private/color\nS: .* \\(/private/color \"blue\"\\)\nS: o OK .*", TRUE},
+	{"METADATA that can't be (RFC 5464 4.2, 4.3)",
+	 "C: a GETMETADATA nowhere /private/x\nS: a NO \\[NONEXISTENT\\] .*\nC: b GETMETADATA INBOX\nS: b BAD .*\nC: c GETMETADATA INBOX ()\nS: c BAD .*\n"
+	 "C: d GETMETADATA INBOX private/x\nS: d BAD .*\nC: e GETMETADATA INBOX /privately/x\nS: e BAD .*\nC: f GETMETADATA INBOX \"/private/*\"\nS: f BAD .*\n"
+	 "C: g GETMETADATA INBOX /private//x\nS: g BAD .*\nC: h GETMETADATA INBOX /private/x/\nS: h BAD .*\nC: i GETMETADATA (DEPTH 2) INBOX /private\nS: i BAD .*\n"
+	 "C: j GETMETADATA (MAXSIZE x) INBOX /private\nS: j BAD .*\nC: k SETMETADATA INBOX /private/x \"y\"\nS: k BAD .*\nC: l SETMETADATA INBOX (/private/x)\nS: l BAD .*\n"
+	 "C: m SETMETADATA INBOX (/private/x (y))\nS: m BAD .*\nC: n SETMETADATA \"\" (/shared/admin \"mailto:me\")\nS: n NO \\[NOPERM\\] .*\n"
+	 "C: o SETMETADATA INBOX (/private/a \"1\" /private/b/ \"2\")\nS: o BAD .*\nC: p GETMETADATA INBOX /private/a\nS: .* \\(/private/a NIL\\)\nS: p OK .*\n"
+	 "C: q SETMETADATA nowhere (/private/x \"y\")\nS: q NO \\[NONEXISTENT\\] .*\nC: r GETMETADATA INBOX /private/x extra\nS: r BAD .*\nC: s SETMETADATA INBOX ()\nS: s BAD .*", TRUE},
+	{"METADATA tells and sets what a folder is for (RFC 6154 4)",
+	 "C: a GETMETADATA Sent /private/specialuse\nS: \\* METADATA Sent \\(/private/specialuse \"\\\\\\\\Sent\"\\)\nS: a OK .*\n"
+	 "C: b SETMETADATA Archive (/private/specialuse \"\\\\Archive\")\nS: b OK .*\nC: c LIST \"\" Archive RETURN (SPECIAL-USE)\nS: \\* LIST \\(\\\\HasChildren \\\\Archive\\) .*\nS: c OK .*\n"
+	 "C: d SETMETADATA Archive (/private/specialuse \"\\\\Sent\")\nS: d NO \\[USEATTR\\] another folder is used for that\n"
+	 "C: e SETMETADATA Archive (/private/specialuse \"\\\\Nonsense\")\nS: e NO \\[USEATTR\\] .*\nC: f SETMETADATA \"\" (/private/specialuse \"\\\\Trash\")\nS: f NO \\[USEATTR\\] .*\n"
+	 "C: g SETMETADATA Archive (/private/specialuse NIL)\nS: g OK .*\nC: h GETMETADATA (DEPTH infinity) Archive /private\nS: h OK .*", TRUE},
+	{"nobody asks for metadata before the log-on", "C: a GETMETADATA INBOX /private/x\nS: a BAD log on first\nC: b SETMETADATA INBOX (/private/x \"y\")\nS: b BAD log on first"},
 	{"nobody asks for quotas before the log-on (RFC 9208 4.1)", "C: a GETQUOTA mailbox\nS: a BAD log on first\nC: b GETQUOTAROOT INBOX\nS: b BAD log on first\nC: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD log on first"},
 	{"what needs a server around the engine is not there without it",
 	 "C: a CAPABILITY\nS: \\* CAPABILITY (?!.*(QUOTA|COMPRESS|ACL|RIGHTS)).*\nS: a OK .*\nC: b GETQUOTAROOT INBOX\nS: b BAD quotas are not offered here\n"
