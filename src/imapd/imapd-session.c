@@ -24,7 +24,7 @@
 #define TO(state) (1u << STATE_##state)
 static const unsigned moves[] = {
 	[STATE_NEW] = TO (LOGGED_ON) | TO (ENDED),
-	[STATE_LOGGED_ON] = TO (SELECTED) | TO (ENDED),
+	[STATE_LOGGED_ON] = TO (SELECTED) | TO (NEW) | TO (ENDED),
 	[STATE_SELECTED] = TO (SELECTED) | TO (LOGGED_ON) | TO (ENDED),
 	[STATE_ENDED] = TO (ENDED),
 };
@@ -285,6 +285,13 @@ may_deflate (const ImapdSession *s)
 	return s->settings->deflate && !s->deflated;
 }
 
+/* RFC 8437 section 4.1 wants compression to end at different octets each way, which a client that compresses may well do by a new connection. */
+static gboolean
+may_log_off (const ImapdSession *s)
+{
+	return s->settings->unauthenticate && !s->deflated;
+}
+
 static char *
 capabilities (const ImapdSession *s)
 {
@@ -296,7 +303,8 @@ capabilities (const ImapdSession *s)
 		g_string_append (text, s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED");
 		return g_string_free (text, FALSE);
 	}
-	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s%s%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "",
+	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s%s%s%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "",
+	                        may_log_off (s) ? " UNAUTHENTICATE" : "",
 	                        s->settings->quota ? " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE" : "",
 	                        s->settings->owner ? " ACL RIGHTS=texk LIST-MYRIGHTS" : "", session_message_max (s));
 }
@@ -507,6 +515,28 @@ run_authenticate (ImapdSession *s)
 	s->word = NULL;
 }
 
+/* All that a client has said since its log-on is forgotten (RFC 8437 section 3, 4.1), and the limits of before are back. Answers by itself. */
+static void
+run_unauthenticate (ImapdSession *s)
+{
+	if (!may_log_off (s) || node_count (imap_command_args (s->command)) > 0) {
+		session_bad (s, may_log_off (s) ? "UNAUTHENTICATE takes no arguments" : "logging off is not offered here");
+		return;
+	}
+	g_autofree char *tag = slice_dup (imap_command_tag (s->command));
+	if (s->state == STATE_SELECTED)
+		session_unselect (s);
+	uid_set_clear (&s->saved);
+	g_clear_pointer (&s->notify, notify_free);
+	s->condstore = s->qresync = s->rev2 = s->out.utf8 = FALSE;
+	g_clear_pointer (&s->mailbox, imapd_mailbox_unref);
+	session_enter (s, STATE_NEW);
+	imap_command_set_limits (s->command, &imap_limits_before_log_on);
+	g_autofree char *code = capabilities (s);
+	imap_write_status (&s->out, tag, "OK", code, "logged off");
+	s->word = NULL;
+}
+
 static void
 run_enable (ImapdSession *s)
 {
@@ -566,6 +596,7 @@ static const struct {
 	{"AUTHENTICATE", run_authenticate, IN_NEW},
 	{"ENABLE", run_enable, IN_LOGGED_ON},
 	{"COMPRESS", run_compress, IN_LOGGED_ON},
+	{"UNAUTHENTICATE", run_unauthenticate, IN_LOGGED_ON | LEAVES},
 	{"IDLE", run_idle, IN_LOGGED_ON},
 	{"NOTIFY", run_notify, IN_LOGGED_ON},
 	{"NAMESPACE", run_namespace, IN_LOGGED_ON},

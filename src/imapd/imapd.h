@@ -78,6 +78,7 @@ typedef struct {
 	gboolean (*quota) (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error);
 	/* Whose @m is: an address, owned by the caller. NULL with error: it can't be known. NULL: nobody knows, and ACL is not offered. */
 	char *(*owner) (gpointer data, const ImapdMailbox *m, GError **error);
+	gboolean unauthenticate; /* UNAUTHENTICATE is offered: connections of proxies, which are used for one after another */
 	gboolean deflate;    /* COMPRESS=DEFLATE is offered to who is logged on */
 } ImapdSettings;
 

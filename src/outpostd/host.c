@@ -15,7 +15,7 @@
 
 /* ---- Configuration ---- */
 
-typedef enum { TEXT, PATH, NUMBER } SettingKind;
+typedef enum { TEXT, PATH, NUMBER, SWITCH /* yes or no: a number, 1 or 0 */ } SettingKind;
 
 /* Every setting there is. */
 static const struct {
@@ -36,6 +36,7 @@ static const struct {
 	{"server", "log-on-delay-max", NUMBER, offsetof (Host, log_on_delay_max), TRUE, NULL, 300, 86400},
 	{"server", "message-max", NUMBER, offsetof (Host, message_max), FALSE, NULL, 64u << 20, 2u << 30},
 	{"imap", "listen", TEXT, offsetof (Host, imap)},
+	{"imap", "unauthenticate", SWITCH, offsetof (Host, unauthenticate)},
 	{"imaps", "listen", TEXT, offsetof (Host, imaps)},
 	{"lmtp", "listen", TEXT, offsetof (Host, lmtp)},
 	{"control", "listen", PATH, offsetof (Host, control), FALSE, "control.sock"},
@@ -90,6 +91,11 @@ read_setting (Host *h, GKeyFile *file, const char *path, guint i, GError **error
 		       error_fail (error, ERROR_USAGE, "%s: %s must be a number from 1 to %" G_GUINT64_FORMAT ", not '%s'", path, settings[i].key,
 		                   settings[i].max, text);
 	}
+	if (settings[i].kind == SWITCH) {
+		*number_at (h, i) = text && strcmp (text, "yes") == 0;
+		return !text || !*text || *number_at (h, i) || strcmp (text, "no") == 0 ||
+		       error_fail (error, ERROR_USAGE, "%s: %s must be yes or no, not '%s'", path, settings[i].key, text);
+	}
 	if (!text)
 		text = g_strdup (settings[i].otherwise);
 	if (!text || !*text)
@@ -131,7 +137,7 @@ host_free (Host *h)
 	if (!h)
 		return;
 	for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
-		if (settings[i].kind != NUMBER)
+		if (settings[i].kind == TEXT || settings[i].kind == PATH)
 			g_free (*text_at (h, i));
 	g_free (h->folder);
 	g_free (h);
@@ -142,6 +148,8 @@ setting_text (const Host *h, guint i)
 {
 	if (settings[i].kind == NUMBER)
 		return g_strdup_printf ("%" G_GUINT64_FORMAT, *number_at (h, i));
+	if (settings[i].kind == SWITCH)
+		return g_strdup (*number_at (h, i) ? "yes" : "no");
 	return g_strdup (*text_at (h, i) ? *text_at (h, i) : "nothing");
 }
 
@@ -336,7 +344,8 @@ write_configuration (const char *folder, const char *name, const char *user, GEr
 		"#log-on-timeout = 60\n#idle-timeout = 1800\n#log-on-delay-max = 300\n"
 		"# Octets of a message that is delivered or appended.\n#message-max = 67108864\n"
 		"# Who the server becomes after its sockets are open, when root starts it.\n%suser = %s\n\n"
-		"# With STARTTLS; a password is taken in plain from this machine only.\n[imap]\nlisten = 0.0.0.0:143\n\n"
+		"# With STARTTLS; a password is taken in plain from this machine only.\n[imap]\nlisten = 0.0.0.0:143\n"
+		"# A proxy may log off and use the connection for another user (yes); here and with TLS at once.\n#unauthenticate = no\n\n"
 		"[imaps]\nlisten = 0.0.0.0:993\n\n"
 		"# Where the mail transfer agent delivers: a socket, or an address of this machine.\n[lmtp]\nlisten = lmtp.sock\n\n"
 		"# Where outpostctl asks the running server: only its own user and root may.\n[control]\nlisten = control.sock\n\n"

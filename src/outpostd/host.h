@@ -19,6 +19,7 @@ typedef struct {
 	guint64 message_max; /* octets */
 	guint64 connections, per_address, per_user;
 	guint64 log_on_timeout, idle_timeout, log_on_delay_max; /* seconds */
+	guint64 unauthenticate; /* 1: IMAP's UNAUTHENTICATE is offered; 0: not */
 } Host;
 
 /* Reads @folder/outpostd.conf. NOT_FOUND names `outpostd init`; USAGE names the file and what is wrong in it. */

@@ -61,6 +61,7 @@ typedef struct {
 	char *label;
 	gboolean encrypted;  /* peer.encrypted, which is the worker's */
 	gint64 began, since; /* monotonic, microseconds; since: it last said something */
+	gint64 stranger;     /* since when nobody is logged on */
 	gint64 paused_to; /* 0: not */
 } Connection;
 
@@ -242,7 +243,10 @@ look_at_session (Connection *c, gboolean on)
 	}
 	c->encrypted = c->peer.encrypted;
 	c->since = g_get_monotonic_time ();
+	gboolean was = c->logged_on;
 	c->logged_on = !p->is_logged_on || p->is_logged_on (c->session);
+	if (was && !c->logged_on)
+		c->stranger = c->since;
 	set_topic (c, topic);
 	if (pause && on) {
 		c->paused_to = c->since + pause * 1000;
@@ -502,7 +506,7 @@ accept_one (Server *s, guint i)
 	c->listener = &s->listeners[i];
 	c->service = &c->listener->service;
 	c->fd = fd;
-	c->began = c->since = g_get_monotonic_time ();
+	c->began = c->since = c->stranger = g_get_monotonic_time ();
 	c->busy = TRUE; /* until it listens */
 	describe_peer (c, &from, size);
 	if (from.ss_family != AF_UNIX && setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
@@ -608,7 +612,7 @@ is_late (const Connection *c, gint64 now)
 	const ServerProtocol *p = c->service->protocol;
 	const ServerLimits *limits = &c->server->limits;
 	if (!c->session || !c->logged_on) /* whatever it says meanwhile */
-		return now - c->began > microseconds (limits->log_on, LOG_ON_S);
+		return now - c->stranger > microseconds (limits->log_on, LOG_ON_S);
 	return now - c->since > microseconds (limits->silent, SILENT_S) && !(p->waits && p->waits (c->session));
 }
 

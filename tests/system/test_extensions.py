@@ -74,3 +74,27 @@ def test_metadata_are_kept_octet_for_octet_and_have_limits(made):
         client.command("DELETE Archive")
         client.command("CREATE Archive")
         assert b"NIL" in client.command("GETMETADATA Archive /private/comment")[0][0]
+
+
+def test_a_connection_is_used_for_one_after_another(made):
+    made.configure("#unauthenticate = no", "unauthenticate = maybe")
+    assert "must be yes or no" in made.run("outpostd", code=2)
+    made.configure("unauthenticate = maybe", "unauthenticate = yes")
+    made.configure("#log-on-timeout = 60", "log-on-timeout = 2")
+    imaplib.Commands.setdefault("UNAUTHENTICATE", ("AUTH", "SELECTED"))
+    with made:
+        client = made.log_on("alice", "wonderland")
+        client.append("INBOX", None, None, MESSAGE)
+        client.select("INBOX")
+        time.sleep(2.5)  # longer than a log-on may take: that time begins anew
+        assert client._simple_command("UNAUTHENTICATE")[0] == "OK"
+        assert not made.lines("who")[0]["user"]
+        client.state = "NONAUTH"
+        client.login("bob", "builder")
+        assert client.select("INBOX")[1] == [b"0"]
+        assert [line["user"] for line in made.lines("who")] == ["bob@example.org"]
+        assert client._simple_command("UNAUTHENTICATE")[0] == "OK"
+        with pytest.raises((imaplib.IMAP4.error, OSError)):  # and it does end
+            for _ in range(100):
+                time.sleep(0.1)
+                client.noop()

@@ -8,6 +8,9 @@
 #define THREE_HUNDRED LETTERS LETTERS LETTERS LETTERS "1234567890123456789012345678901234567890" "1234"
 #define LONG_LINE KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB KIB
 
+/* After ENABLE IMAP4rev2. */
+#define SELECTED_2 "C: s SELECT INBOX\nS: \\* 3 EXISTS\nS: \\* FLAGS.*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: \\* LIST .*\nS: s OK .*\n"
+
 static const Conversation conversations[] = {
 	{"before log-on only what needs none is executed (RFC 9051 6.1, 6.2)",
 	 "C: a CAPABILITY\nS: \\* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL\\+ SASL-IR ID ENABLE AUTH=PLAIN\nS: a OK CAPABILITY completed\n"
@@ -118,6 +121,15 @@ static const Conversation conversations[] = {
 	{"LIST tells rights where it is asked to (RFC 8440 3)",
 	 "C: a LIST \"\" (INBOX Archive) RETURN (MYRIGHTS STATUS (MESSAGES))\nS: \\* LIST .* INBOX\nS: \\* MYRIGHTS INBOX lrswipktecda\nS: \\* STATUS INBOX .*\n"
 	 "S: \\* LIST .* Archive\nS: \\* MYRIGHTS Archive lrswipkxtecda\nS: \\* STATUS Archive .*\nS: a OK .*\nC: b LIST (MYRIGHTS) \"\" *\nS: b BAD .*", TRUE},
+	{"UNAUTHENTICATE leaves nothing of who was logged on (RFC 8437 3, 4.1)",
+	 "C: a UNAUTHENTICATE\nS: a BAD log on first\nC: b LOGIN alice \"wonder land\\\"\"\nS: b OK \\[CAPABILITY .* UNAUTHENTICATE .*\nC: c ENABLE QRESYNC IMAP4rev2\nS: .*\nS: c OK .*\n"
+	 "C: d UNAUTHENTICATE now\nS: d BAD .*\n" SELECTED_2 "C: e SEARCH RETURN (SAVE) ALL\nS: e OK .*\nC: f NOTIFY SET (personal (MailboxName))\nS: f OK .*\n"
+	 "X: remove 2\nC: g UNAUTHENTICATE\nS: g OK \\[CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL\\+ SASL-IR ID ENABLE AUTH=PLAIN\\] logged off\n"
+	 "X: add\nX: wake\nC: h NOOP\nS: h OK .*\nC: i FETCH 1 FLAGS\nS: i BAD log on first\nC: j SELECT INBOX\nS: j BAD log on first\nC: k ((((((((x\nS: k BAD .*\n"
+	 "C: l LOGIN alice no\nS: l NO .*\nC: m LOGIN alice \"wonder land\\\"\"\nS: m OK .*\nC: n FETCH 1 FLAGS\nS: n BAD select a folder first\n"
+	 "C: o SELECT INBOX (QRESYNC (1 1))\nS: o BAD .*\nC: p SELECT INBOX\nS: \\* 3 EXISTS\nS: \\* 0 RECENT\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: p OK .*\n"
+	 "C: q SEARCH $\nS: \\* SEARCH\nS: q OK .*\nC: r UNAUTHENTICATE\\ns LOGIN alice \"wonder land\\\"\"\nS: r OK .*\nS: s OK .*\n"
+	 "C: t COMPRESS DEFLATE\nS: t OK .*\nD: \nC: u UNAUTHENTICATE\nS: u BAD logging off is not offered here\nC: v CAPABILITY\nS: \\* CAPABILITY (?!.*UNAUTH).*\nS: v OK .*"},
 	{"METADATA is kept with a folder or the mailbox (RFC 5464 3, 4.2, 4.3)",
 	 "C: a GETMETADATA INBOX /private/comment\nS: \\* METADATA INBOX \\(/private/comment NIL\\)\nS: a OK .*\n"
 	 "C: b SETMETADATA INBOX (/private/Comment \"mine\" /shared/comment {6+}\\nall of)\nS: b OK .*\n"
@@ -147,10 +159,10 @@ static const Conversation conversations[] = {
 	{"nobody asks for metadata before the log-on", "C: a GETMETADATA INBOX /private/x\nS: a BAD log on first\nC: b SETMETADATA INBOX (/private/x \"y\")\nS: b BAD log on first"},
 	{"nobody asks for quotas before the log-on (RFC 9208 4.1)", "C: a GETQUOTA mailbox\nS: a BAD log on first\nC: b GETQUOTAROOT INBOX\nS: b BAD log on first\nC: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD log on first"},
 	{"what needs a server around the engine is not there without it",
-	 "C: a CAPABILITY\nS: \\* CAPABILITY (?!.*(QUOTA|COMPRESS|ACL|RIGHTS)).*\nS: a OK .*\nC: b GETQUOTAROOT INBOX\nS: b BAD quotas are not offered here\n"
+	 "C: a CAPABILITY\nS: \\* CAPABILITY (?!.*(QUOTA|COMPRESS|ACL|RIGHTS|UNAUTH)).*\nS: a OK .*\nC: b GETQUOTAROOT INBOX\nS: b BAD quotas are not offered here\n"
 	 "C: c SETQUOTA mailbox (STORAGE 1)\nS: c BAD .*\nC: d GETQUOTA mailbox\nS: d BAD .*\nC: e COMPRESS DEFLATE\nS: e BAD compression is not offered here\n"
 	 "C: f MYRIGHTS INBOX\nS: f BAD access control lists are not offered here\nC: g GETACL INBOX\nS: g BAD .*\nC: h LISTRIGHTS INBOX x\nS: h BAD .*\n"
-	 "C: i SETACL INBOX x l\nS: i BAD .*\nC: j DELETEACL INBOX x\nS: j BAD .*\nC: k LIST \"\" * RETURN (MYRIGHTS)\nS: k BAD .*", .log_on = TRUE, .bare = TRUE},
+	 "C: i SETACL INBOX x l\nS: i BAD .*\nC: j DELETEACL INBOX x\nS: j BAD .*\nC: k LIST \"\" * RETURN (MYRIGHTS)\nS: k BAD .*\nC: l UNAUTHENTICATE\nS: l BAD logging off is not offered here", .log_on = TRUE, .bare = TRUE},
 	{"what there is no room for is not stored, and not even sent where the client waits (RFC 9208 4.3.1, RFC 9051 6.3.12)",
 	 "X: quota 1000 0\nC: a APPEND Archive {2000}\nS: a NO \\[OVERQUOTA\\] .*\nC: b APPEND Archive {30+}\\nSubject: x\\n\\n1234567890123456\nS: b OK \\[APPENDUID .*\n"
 	 "C: c APPEND Archive {600}\nS: c NO \\[OVERQUOTA\\] .*\nC: d APPEND Archive {30+}\\nSubject: x\\n\\n1234567890123456 {900}\nS: d NO \\[OVERQUOTA\\] .*\n"
