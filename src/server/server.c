@@ -391,6 +391,33 @@ say_bye (Connection *c, const char *why)
 		c->service->protocol->bye (c->session, why);
 }
 
+static gint64
+microseconds (guint seconds, guint otherwise)
+{
+	return (gint64) (seconds ? seconds : otherwise) * G_USEC_PER_SEC;
+}
+
+/* With the lock; of a busy one if it is not logged on. */
+static gboolean
+is_late (const Connection *c, gint64 now)
+{
+	const ServerProtocol *p = c->service->protocol;
+	const ServerLimits *limits = &c->server->limits;
+	if (!c->logged_on) /* whatever it says meanwhile */
+		return now - c->stranger > microseconds (limits->log_on, LOG_ON_S);
+	return now - c->since > microseconds (limits->silent, SILENT_S) && !(p->waits && p->waits (c->session));
+}
+
+/* It may have logged on meanwhile. */
+static gboolean
+is_still_late (const Connection *c)
+{
+	g_mutex_lock (&c->server->lock);
+	gboolean late = is_late (c, g_get_monotonic_time ());
+	g_mutex_unlock (&c->server->lock);
+	return late;
+}
+
 static gboolean
 do_pending (Connection *c, guint pending)
 {
@@ -400,7 +427,7 @@ do_pending (Connection *c, guint pending)
 	}
 	if (pending & PENDING_INPUT && !read_input (c))
 		return FALSE;
-	if (pending & PENDING_TIMEOUT) {
+	if (pending & PENDING_TIMEOUT && is_still_late (c)) {
 		say_bye (c, "nothing was said for too long");
 		return FALSE;
 	}
@@ -600,22 +627,6 @@ connection_told (Server *s, guint64 id)
 	g_mutex_unlock (&s->lock);
 }
 
-static gint64
-microseconds (guint seconds, guint otherwise)
-{
-	return (gint64) (seconds ? seconds : otherwise) * G_USEC_PER_SEC;
-}
-
-static gboolean
-is_late (const Connection *c, gint64 now)
-{
-	const ServerProtocol *p = c->service->protocol;
-	const ServerLimits *limits = &c->server->limits;
-	if (!c->session || !c->logged_on) /* whatever it says meanwhile */
-		return now - c->stranger > microseconds (limits->log_on, LOG_ON_S);
-	return now - c->since > microseconds (limits->silent, SILENT_S) && !(p->waits && p->waits (c->session));
-}
-
 /* With the lock: when to look again. Who is late is so for a tenth of the time that he has, at most. */
 static int
 tick_ms (const Server *s)
@@ -640,7 +651,7 @@ tick (Server *s)
 			s->paused--;
 			add_pending (c, PENDING_INPUT); /* of what TLS holds already, the socket tells nothing */
 		}
-		if (!c->busy && is_late (c, now))
+		if ((!c->busy || !c->logged_on) && is_late (c, now)) /* who talks all the time is busy whenever it is looked at */
 			add_pending (c, PENDING_TIMEOUT);
 	}
 	int wait = tick_ms (s);
