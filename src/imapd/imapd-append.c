@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* APPEND (RFC 9051 section 6.3.12, RFC 3502) and REPLACE (RFC 8508): the messages are taken as they come, small ones in memory, big ones in an unlinked file, and
+/* APPEND (RFC 9051 section 6.3.12, RFC 3502, RFC 4469) and REPLACE (RFC 8508): the messages are taken as they come, small ones in memory, big ones in an unlinked file, and
  * stored together when the command is whole. */
 #include "imapd-private.h"
+#include "imapd-section.h"
+#include "imapd-url.h"
 #include "imap-text.h"
 #include <errno.h>
 #include <string.h>
@@ -9,6 +11,8 @@
 
 #define IN_MEMORY (1u << 20)
 #define MESSAGES_MAX 1000 /* of one command */
+#define PIECE (256u << 10)
+#define URL_SHOWN 200
 
 typedef struct {
 	GByteArray *octets;
@@ -18,6 +22,7 @@ typedef struct {
 
 struct Upload {
 	GArray *parts; /* of Part, one for each NODE_STREAM */
+	guint64 composed; /* octets that CATENATE made */
 	guint64 room; /* octets of the mailbox's quota that are left for what comes */
 	gboolean failed; /* there was no room for it; told at the end, since the client is sending */
 };
@@ -55,6 +60,18 @@ folder_arg (const ImapdSession *s)
 	return imap_command_arg (s->command, imap_command_is (s->command, "REPLACE") ? 1 : 0);
 }
 
+/* NULL with the answer set. */
+static Folder *
+target (ImapdSession *s, Store *store)
+{
+	g_autoptr (Folder) f = session_selectable (s, store, folder_arg (s), "TRYCREATE");
+	if (f && f->local_only) {
+		session_no (s, "CANNOT", "folder '%s' is kept here only and holds outpost's own reports", f->path);
+		return NULL;
+	}
+	return g_steal_pointer (&f);
+}
+
 /* What REPLACE removes is not known yet. */
 static gboolean
 look_at_quota (ImapdSession *s, Store *store)
@@ -85,8 +102,6 @@ append_begin (ImapdSession *s)
 	if (!s->upload)
 		s->upload = upload_new ();
 	g_array_append_val (s->upload->parts, part);
-	if (imap_command_is (s->command, "REPLACE") && s->upload->parts->len > 1)
-		return session_bad (s, "REPLACE takes one message");
 	if (s->upload->parts->len > MESSAGES_MAX)
 		return session_no (s, "LIMIT", "at most %d messages at once", MESSAGES_MAX);
 	if (s->upload->parts->len > 1)
@@ -94,10 +109,10 @@ append_begin (ImapdSession *s)
 	if (!node_is_astring (name))
 		return session_bad (s, "a folder's name is expected");
 	Store *store = session_store (s);
-	g_autoptr (Folder) f = store ? session_selectable (s, store, name, "TRYCREATE") : NULL;
+	g_autoptr (Folder) f = store ? target (s, store) : NULL;
 	gboolean ok = f && look_at_quota (s, store);
 	mailbox_give_store (s->mailbox, g_steal_pointer (&s->store)); /* the client may take its time */
-	return ok && has_room (s) && (!f->local_only || session_no (s, "CANNOT", "folder '%s' is kept here only and holds outpost's own reports", f->path));
+	return ok && has_room (s);
 }
 
 static gboolean
@@ -128,19 +143,149 @@ to_file (Part *p)
 	return ok;
 }
 
+static gboolean
+part_add (Part *p, const void *octets, gsize size)
+{
+	p->size += size;
+	if (p->fd < 0 && p->size > IN_MEMORY && !to_file (p))
+		return FALSE;
+	if (p->fd >= 0)
+		return spool (p, octets, size);
+	g_byte_array_append (p->octets, octets, (guint) size);
+	return TRUE;
+}
+
 gboolean
 append_octets (ImapdSession *s, Slice octets)
 {
 	Upload *u = s->upload;
 	Part *p = &g_array_index (u->parts, Part, u->parts->len - 1);
-	p->size += octets.size;
-	if (p->fd < 0 && p->size > IN_MEMORY)
-		u->failed |= !to_file (p);
-	if (p->fd < 0 && !u->failed)
-		g_byte_array_append (p->octets, (const guint8 *) octets.data, (guint) octets.size);
-	else if (!u->failed)
-		u->failed = !spool (p, octets.data, octets.size);
+	u->failed = u->failed || !part_add (p, octets.data, octets.size);
 	return !u->failed;
+}
+
+/* ---- CATENATE (RFC 4469) ---- */
+
+/* What one command makes of other messages has the limit of one message. FALSE with the answer set. */
+static gboolean
+compose (ImapdSession *s, Part *p, const void *octets, gsize size)
+{
+	s->upload->composed += size;
+	if (s->upload->composed > session_message_max (s))
+		return session_no (s, "TOOBIG", "a message may have %" G_GUINT64_FORMAT " octets", session_message_max (s));
+	return part_add (p, octets, size) || session_no (s, "OVERQUOTA", "there is no room for the message");
+}
+
+static gboolean
+compose_text (ImapdSession *s, Part *p, const Part *text)
+{
+	char octets[64u << 10];
+	if (text->fd < 0)
+		return compose (s, p, text->octets->data, text->octets->len);
+	for (guint64 at = 0; at < text->size;) {
+		ssize_t n = pread (text->fd, octets, sizeof octets, (off_t) at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return session_no (s, "SERVERBUG", "what was sent can't be read again");
+		if (!compose (s, p, octets, (gsize) n))
+			return FALSE;
+		at += (guint64) n;
+	}
+	return TRUE;
+}
+
+/* Of the URL, what may stand in a response code. */
+static gboolean
+bad_url (ImapdSession *s, Slice url, const char *why)
+{
+	g_autofree char *text = g_strndup (url.data, MIN (url.size, URL_SHOWN));
+	for (char *c = text; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == ']')
+			*c = '?';
+	g_autofree char *code = g_strconcat ("BADURL ", text, NULL);
+	return session_no (s, code, "%s", why);
+}
+
+static gboolean
+compose_section (ImapdSession *s, Store *store, Part *p, Slice url, const Section *sec, Source *source)
+{
+	GError *error = NULL;
+	guint64 from, to;
+	g_autoptr (GBytes) made = NULL;
+	gboolean found;
+	if (!section_find (sec, source, &from, &to, &made, &found, &error))
+		return session_fail (s, error);
+	if (!found)
+		return bad_url (s, url, "the message has no such part");
+	if (made)
+		to = g_bytes_get_size (made);
+	if (sec->partial) {
+		from = MIN (from + sec->from, to);
+		to = MIN (from + sec->size, to);
+	}
+	if (made)
+		return compose (s, p, (const char *) g_bytes_get_data (made, NULL) + from, (gsize) (to - from));
+	for (; from < to; from += PIECE) {
+		g_autoptr (GBytes) piece = store_read (store, source->message, from, (gsize) MIN (to - from, (guint64) PIECE), &error);
+		if (!piece)
+			return session_fail (s, error);
+		if (!compose (s, p, g_bytes_get_data (piece, NULL), g_bytes_get_size (piece)))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
+compose_url (ImapdSession *s, Part *p, Slice url)
+{
+	g_auto (Url) u = {0};
+	GError *error = NULL;
+	Store *store = session_store (s);
+	if (!store)
+		return FALSE;
+	if (!url_parse (url, &u))
+		return bad_url (s, url, "a message of this mailbox is named /FOLDER/;UID=N, with /;SECTION=... and /;PARTIAL=... behind it");
+	g_autoptr (Folder) f = store_folder_by_path (store, u.folder, &error);
+	g_autoptr (Placement) at = f && (!u.uidvalidity || u.uidvalidity == f->uidvalidity) ? store_placement_by_uid (store, f->id, u.uid, &error) : NULL;
+	g_autoptr (Message) m = at ? store_message (store, at->message, &error) : NULL;
+	if (!m) {
+		gboolean unknown = !error || error_is (error, ERROR_NOT_FOUND);
+		g_autoptr (GError) e = unknown ? error : NULL;
+		return unknown ? bad_url (s, url, e ? e->message : "the folder has another UIDVALIDITY") : session_fail (s, error);
+	}
+	g_auto (Source) source = {.store = store, .message = m->id, .size = m->size, .kept = m->structure};
+	return compose_section (s, store, p, url, &u.section, &source);
+}
+
+/* Of the next NODE_STREAM: there is one for each. */
+static Part *
+sent_part (ImapdSession *s, guint *part)
+{
+	g_assert (s->upload && *part < s->upload->parts->len);
+	return &g_array_index (s->upload->parts, Part, (*part)++);
+}
+
+/* CATENATE (URL "/INBOX/;UID=1" TEXT {n} ...): *text counts the texts that were sent. */
+static gboolean
+catenate (ImapdSession *s, const ImapNode *list, guint *text, Part *out)
+{
+	if (!s->upload)
+		s->upload = upload_new ();
+	if (!list || list->kind != NODE_LIST || node_count (list) == 0)
+		return session_bad (s, "CATENATE wants texts and URLs");
+	for (const ImapNode *n = node_first (list); n; n = node_next (n)) {
+		const ImapNode *what = n;
+		n = node_next (n);
+		if (node_is_word (what, "URL") && node_is_astring (n)) {
+			if (!compose_url (s, out, node_text (n)))
+				return FALSE;
+		} else if (!node_is_word (what, "TEXT") || !n || n->kind != NODE_STREAM)
+			return session_bad (s, "CATENATE wants texts and URLs");
+		else if (!compose_text (s, out, sent_part (s, text)))
+			return FALSE;
+	}
+	return TRUE;
 }
 
 /* ---- Storing ---- */
@@ -158,14 +303,25 @@ new_message_done (NewMessage *m)
 	prepared_free (m->prepared);
 }
 
-/* The message and what stands before it: [flags] [date] octets, or UTF8 (octets) in place of the octets. */
 static gboolean
-take_message (ImapdSession *s, const ImapNode **at, Part *p, NewMessage *m)
+prepare (ImapdSession *s, Part *p, gint64 received, int zone, Prepared **out)
+{
+	GError *error = NULL;
+	if (p->size == 0)
+		return session_bad (s, "the message is empty");
+	g_autoptr (GBytes) octets = g_byte_array_free_to_bytes (g_steal_pointer (&p->octets));
+	p->octets = g_byte_array_new ();
+	*out = p->fd < 0 ? prepare_bytes (octets, received, zone) : prepare_file (p->fd, p->size, received, zone, &error);
+	return *out || session_fail (s, error);
+}
+
+/* The message and what stands before it: [flags] [date] octets, or UTF8 (octets) or CATENATE (...) in place of the octets. *part counts what was sent. */
+static gboolean
+take_message (ImapdSession *s, const ImapNode **at, guint *part, NewMessage *m)
 {
 	const ImapNode *n = *at;
 	gint64 received = g_get_real_time () / G_USEC_PER_SEC;
 	int zone = 0;
-	GError *error = NULL;
 	if (n && n->kind == NODE_LIST) {
 		if (!flags_parse (s, n, &m->flags, &m->keywords))
 			return FALSE;
@@ -176,19 +332,21 @@ take_message (ImapdSession *s, const ImapNode **at, Part *p, NewMessage *m)
 			return session_bad (s, "this is no date");
 		n = node_next (n);
 	}
+	if (node_is_word (n, "CATENATE")) {
+		Part whole = {.octets = g_byte_array_new (), .fd = -1};
+		*at = node_next (node_next (n));
+		gboolean ok = catenate (s, node_next (n), part, &whole) && prepare (s, &whole, received, zone, &m->prepared);
+		part_done (&whole);
+		return ok;
+	}
 	gboolean utf8 = node_is_word (n, "UTF8");
 	if (utf8)
 		n = node_next (n);
 	const ImapNode *stream = utf8 ? node_first (n) : n;
 	if (!stream || stream->kind != NODE_STREAM || (utf8 && node_next (stream)))
 		return session_bad (s, "a message is expected");
-	if (p->size == 0)
-		return session_bad (s, "the message is empty");
 	*at = node_next (n);
-	g_autoptr (GBytes) octets = g_byte_array_free_to_bytes (g_steal_pointer (&p->octets));
-	p->octets = g_byte_array_new ();
-	m->prepared = p->fd < 0 ? prepare_bytes (octets, received, zone) : prepare_file (p->fd, p->size, received, zone, &error);
-	return m->prepared || session_fail (s, error);
+	return prepare (s, sent_part (s, part), received, zone, &m->prepared);
 }
 
 static GArray *
@@ -197,16 +355,20 @@ take_messages (ImapdSession *s)
 	g_autoptr (GArray) messages = g_array_new (FALSE, TRUE, sizeof (NewMessage));
 	g_array_set_clear_func (messages, (GDestroyNotify) new_message_done);
 	const ImapNode *n = node_next (folder_arg (s));
-	for (guint i = 0; s->upload && i < s->upload->parts->len; i++) {
+	guint part = 0;
+	while (n && messages->len < MESSAGES_MAX) {
 		NewMessage m = {0};
-		gboolean ok = take_message (s, &n, &g_array_index (s->upload->parts, Part, i), &m);
+		gboolean ok = take_message (s, &n, &part, &m);
 		g_array_append_val (messages, m);
 		if (!ok)
 			return NULL;
 	}
-	if (messages->len > 0 && !n)
+	if (messages->len > 0 && !n && (messages->len == 1 || !imap_command_is (s->command, "REPLACE")))
 		return g_steal_pointer (&messages);
-	session_bad (s, "a folder and messages are expected");
+	if (n)
+		session_no (s, "LIMIT", "at most %d messages at once", MESSAGES_MAX);
+	else
+		session_bad (s, "%s", messages->len ? "REPLACE takes one message" : "a folder and messages are expected");
 	return NULL;
 }
 
@@ -269,7 +431,7 @@ run_replace (ImapdSession *s)
 	g_autoptr (GArray) messages = uploaded (s);
 	guint32 uid = messages ? replaced_uid (s) : 0;
 	Store *store = uid ? session_store (s) : NULL;
-	g_autoptr (Folder) f = store ? session_selectable (s, store, folder_arg (s), "TRYCREATE") : NULL;
+	g_autoptr (Folder) f = store ? target (s, store) : NULL;
 	Quota q;
 	if (!f || !quota_begin (s, store, &q) || !session_begin (s, store) ||
 	    !session_commit (s, store, remove_replaced (s, store, uid, &error) && add_messages (store, f->id, messages, &uids, &error) &&
@@ -286,7 +448,7 @@ run_append (ImapdSession *s)
 	GError *error = NULL;
 	g_autoptr (GArray) messages = uploaded (s);
 	Store *store = messages ? session_store (s) : NULL;
-	g_autoptr (Folder) f = store ? session_selectable (s, store, folder_arg (s), "TRYCREATE") : NULL;
+	g_autoptr (Folder) f = store ? target (s, store) : NULL;
 	Quota q;
 	if (!f || !quota_begin (s, store, &q) || !session_begin (s, store) ||
 	    !session_commit (s, store, add_messages (store, f->id, messages, &uids, &error) && quota_check (store, &q, &error), &error))

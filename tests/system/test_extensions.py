@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Extensions of outpostd's IMAP as Python's imaplib and other peers use them."""
 import imaplib
+import os
 import time
 
 import pytest
@@ -98,3 +99,27 @@ def test_a_connection_is_used_for_one_after_another(made):
             for _ in range(100):
                 time.sleep(0.1)
                 client.noop()
+
+
+def test_messages_are_made_of_others_octet_for_octet(made):
+    big = b"Subject: big\r\n\r\n" + os.urandom(2 << 20).replace(b"\0", b"1")
+    with made, ImapClient(made.imap) as client:
+        client.append_many("INBOX", [(big, [], 1577836800)])
+        client.create("Ar & chiv")
+        head = b"X-Made: of it\r\n"
+        client.count += 1
+        client.send(f'a{client.count} APPEND "Ar &- chiv" CATENATE (TEXT {{{len(head)}+}}\r\n'.encode() + head + b' URL "/INBOX/;UID=1" TEXT '
+                    b"{%d+}\r\n" % len(big) + big + b" URL /INBOX/;UID=1/;PARTIAL=1000.1500000)\r\n")
+        client.wait(f"a{client.count}")
+        client.select("Ar & chiv", examine=True)
+        made_of = client.command("FETCH 1 BODY.PEEK[]")[0][1]
+        assert made_of == head + big + big + big[1000:1501000]
+        client.command('APPEND Drafts CATENATE (URL "/Ar%20%26%20chiv/;UID=1/;SECTION=HEADER")')
+    made.configure("#message-max = 67108864", "message-max = 3000000")
+    with made, ImapClient(made.imap) as client:
+        with pytest.raises(ImapError, match="TOOBIG"):
+            client.command("APPEND Drafts CATENATE (URL /INBOX/;UID=1 URL /INBOX/;UID=1)")
+        with pytest.raises(ImapError, match="TOOBIG"):
+            client.command("APPEND Drafts CATENATE (URL /INBOX/;UID=1) CATENATE (URL /INBOX/;UID=1)")
+        client.select("Drafts", examine=True)
+        assert client.command("FETCH 1:* BODY.PEEK[]")[0][1] == b"X-Made: of it\r\nSubject: big\r\n\r\n"

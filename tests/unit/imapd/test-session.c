@@ -130,6 +130,25 @@ static const Conversation conversations[] = {
 	 "C: o SELECT INBOX (QRESYNC (1 1))\nS: o BAD .*\nC: p SELECT INBOX\nS: \\* 3 EXISTS\nS: \\* 0 RECENT\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: p OK .*\n"
 	 "C: q SEARCH $\nS: \\* SEARCH\nS: q OK .*\nC: r UNAUTHENTICATE\\ns LOGIN alice \"wonder land\\\"\"\nS: r OK .*\nS: s OK .*\n"
 	 "C: t COMPRESS DEFLATE\nS: t OK .*\nD: \nC: u UNAUTHENTICATE\nS: u BAD logging off is not offered here\nC: v CAPABILITY\nS: \\* CAPABILITY (?!.*UNAUTH).*\nS: v OK .*"},
+	{"CATENATE makes a message of texts and of parts of others (RFC 4469 3)",
+	 "C: a APPEND Archive (\\Seen) \"01-Jan-2020 00:00:00 +0000\" CATENATE (TEXT {14+}\\nSubject: new\\n URL \"/INBOX/;UID=1/;SECTION=2.HEADER\" TEXT {2}\nS: \\+ go on\n"
+	 "C: \\n URL /Archive/Old/;UID=1/;section=TEXT)\nS: a OK \\[APPENDUID [0-9]+ 1\\] .*\n"
+	 "C: b EXAMINE Archive\nS: \\* 1 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: b OK .*\n"
+	 "C: c FETCH 1 (FLAGS INTERNALDATE BODY.PEEK[])\nS: \\* 1 FETCH \\(FLAGS \\(\\\\Seen\\) INTERNALDATE \" 1-Jan-2020 00:00:00 \\+0000\" BODY\\[\\] \\{44\\}\n"
+	 "S: Subject: new\nS: Subject: within\nS: \nS: \nS: old one\nS: \\)\nS: c OK .*\n"
+	 "C: d APPEND Archive CATENATE (URL \"/Archive%2FOld/;uid=1\")\nS: \\* 2 EXISTS\nS: d OK .*\n"
+	 "C: e APPEND Archive CATENATE (URL \"/INBOX/;UID=2/;PARTIAL=9.6\") CATENATE (URL \"/INBOX/;UID=2/;SECTION=HEADER.FIELDS%20(From)/;PARTIAL=6\")\nS: \\* 4 EXISTS\nS: e OK \\[APPENDUID [0-9]+ 3:4\\] .*\n"
+	 "C: f FETCH 3:4 BODY.PEEK[]\nS: .* \\{6\\}\nS: second\\)\nS: .* \\{19\\}\nS: bob@example.org\nS: \nS: \\)\nS: f OK .*", TRUE},
+	{"what CATENATE can't find or take (RFC 4469 3, 4)",
+	 "C: a APPEND Archive CATENATE (URL \"/INBOX/;UID=99\")\nS: a NO \\[BADURL /INBOX/;UID=99\\] .*\nC: b APPEND Archive CATENATE (URL \"/no where/;UID=1]\")\nS: b NO \\[BADURL /no\\?where/;UID=1\\?\\] .*\n"
+	 "C: c APPEND Archive CATENATE (URL \"imap://elsewhere/INBOX/;UID=1\")\nS: c NO \\[BADURL .*\nC: d APPEND Archive CATENATE (URL \"/INBOX;UIDVALIDITY=1/;UID=1\")\nS: d NO \\[BADURL .*\\] the folder has another UIDVALIDITY\n"
+	 "C: e APPEND Archive CATENATE (URL \"/INBOX/;UID=1/;SECTION=7\")\nS: e NO \\[BADURL .*\\] the message has no such part\nC: f APPEND Archive CATENATE (URL \"/INBOX/;UID=1/;SECTION=1]%20X\")\nS: f NO \\[BADURL .*\n"
+	 "C: g APPEND Archive CATENATE (URL \"/INBOX/;UID=0\")\nS: g NO \\[BADURL .*\nC: h APPEND Archive CATENATE (URL \"/INBOX/;SECTION=1/;UID=1\")\nS: h NO \\[BADURL .*\n"
+	 "C: i APPEND Archive CATENATE (URL \"/INBOX\")\nS: i NO \\[BADURL .*\nC: j APPEND Archive CATENATE (URL \"/INBOX/;UID=1/;PARTIAL=x\")\nS: j NO \\[BADURL .*\n"
+	 "C: k APPEND Archive CATENATE ()\nS: k BAD .*\nC: l APPEND Archive CATENATE (URL)\nS: l BAD .*\nC: m APPEND Archive CATENATE (TEXT \"x\")\nS: m BAD .*\nC: n APPEND Archive CATENATE\nS: n BAD .*\n"
+	 "C: o APPEND Archive CATENATE (URL \"/INBOX/;UID=2/;PARTIAL=500.1\")\nS: o BAD the message is empty\nC: p APPEND nowhere CATENATE (URL \"/INBOX/;UID=1\")\nS: p NO \\[TRYCREATE\\] .*\n"
+	 "C: q APPEND Archive CATENATE (NIL \"/INBOX/;UID=1\")\nS: q BAD .*\nC: r STATUS Archive (MESSAGES)\nS: .* \\(MESSAGES 0\\)\nS: r OK .*\n"
+	 "X: quota 500 0\nC: s APPEND Archive CATENATE (URL \"/INBOX/;UID=1\")\nS: s NO \\[OVERQUOTA\\] .*", TRUE},
 	{"METADATA is kept with a folder or the mailbox (RFC 5464 3, 4.2, 4.3)",
 	 "C: a GETMETADATA INBOX /private/comment\nS: \\* METADATA INBOX \\(/private/comment NIL\\)\nS: a OK .*\n"
 	 "C: b SETMETADATA INBOX (/private/Comment \"mine\" /shared/comment {6+}\\nall of)\nS: b OK .*\n"
@@ -305,7 +324,10 @@ static const Conversation messages[] = {
 	 SELECTED "C: a REPLACE 2 INBOX (\\Draft) {4+}\\nabcd\nS: \\* OK \\[APPENDUID [0-9]+ 4\\] replaced\nS: \\* 2 EXPUNGE\nS: \\* 3 EXISTS\nS: a OK .*\n"
 	 "C: b UID FETCH 4 (FLAGS BODY.PEEK[])\nS: \\* 3 FETCH \\(UID 4 FLAGS \\(\\\\Draft\\) BODY\\[\\] \\{4\\}\nS: abcd\\)\nS: b OK .*\n"
 	 "C: c REPLACE 1:2 INBOX {4+}\\nabcd\nS: c BAD .*\nC: d UID REPLACE 1 Archive {4+}\\nefgh\nS: \\* OK \\[APPENDUID [0-9]+ 1\\] replaced\nS: \\* 1 EXPUNGE\nS: d OK .*\n"
-	 "C: e UID REPLACE 1 nowhere {4+}\\nefgh\nS: e NO \\[TRYCREATE\\] .*\nC: f UID REPLACE 99 Archive {4+}\\nefgh\nS: f BAD .*", TRUE},
+	 "C: e UID REPLACE 1 nowhere {4+}\\nefgh\nS: e NO \\[TRYCREATE\\] .*\nC: f UID REPLACE 99 Archive {4+}\\nefgh\nS: f BAD .*\n"
+	 "C: g REPLACE 1 Archive {4+}\\nefgh {4+}\\nijkl\nS: g BAD REPLACE takes one message\n"
+	 "C: h REPLACE 1 Archive CATENATE (TEXT {3+}\\na\\n TEXT {1+}\\nb URL /INBOX/;UID=3/;SECTION=TEXT)\nS: \\* OK \\[APPENDUID [0-9]+ 2\\] replaced\nS: \\* 1 EXPUNGE\nS: h OK .*\n"
+	 "C: i REPLACE 1 Archive CATENATE (URL /INBOX/;UID=99)\nS: i NO \\[BADURL .*", TRUE},
 	{"SEARCH RETURN, and what it saves (RFC 4731, RFC 5182, RFC 9394)",
 	 SELECTED "C: a SEARCH RETURN (MIN MAX COUNT) ALL\nS: \\* ESEARCH \\(TAG \"a\"\\) MIN 1 MAX 3 COUNT 3\nS: a OK .*\nC: b UID SEARCH RETURN () SEEN\nS: \\* ESEARCH \\(TAG \"b\"\\) UID ALL 1:2\nS: b OK .*\n"
 	 "C: c SEARCH RETURN (SAVE) SEEN\nS: c OK .*\nC: d FETCH $ UID\nS: \\* 1 FETCH \\(UID 1\\)\nS: \\* 2 FETCH \\(UID 2\\)\nS: d OK .*\nC: e SEARCH RETURN (COUNT) DRAFT\nS: \\* ESEARCH \\(TAG \"e\"\\) COUNT 0\nS: e OK .*\n"
