@@ -197,10 +197,12 @@ write_stored (ImapdSession *s, const StoreArgs *a, const Placement *p)
 	/* RFC 7162 section 3.1.3: a client that uses numbers is told the new one all the same. */
 	if (!s->condstore)
 		return;
-	imap_write_numbered (&s->out, view_number (s->view, p->uid), "FETCH");
-	imap_write_open (&s->out);
-	imap_write_word (&s->out, "UID");
-	imap_write_number (&s->out, p->uid);
+	if (!session_open_fetch (s, p->uid))
+		return;
+	if (!s->uidonly) {
+		imap_write_word (&s->out, "UID");
+		imap_write_number (&s->out, p->uid);
+	}
 	imap_write_modseq (&s->out, p->modseq);
 	imap_write_close (&s->out);
 	imap_write_end (&s->out);

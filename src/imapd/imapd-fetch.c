@@ -225,7 +225,7 @@ take_fetch (Fetch *f)
 		return FALSE;
 	if (f->modseq)
 		session_use_condstore (f->s);
-	if (!f->uid && imap_command_is_uid (f->s->command))
+	if (!f->uid && imap_command_is_uid (f->s->command) && !f->s->uidonly)
 		g_array_prepend_val (f->items, ((Item){.kind = ITEM_UID, .name = "UID"}));
 	return f->items->len > 0 || session_bad (f->s, "items are expected");
 }
@@ -512,14 +512,11 @@ write_message (Fetch *f, const Listing *l)
 	ImapWriter *w = &f->s->out;
 	g_autoptr (GError) error = NULL;
 	g_auto (Source) source = {.store = f->store, .message = l->placement.message, .size = l->message.size, .kept = l->message.structure};
-	guint32 number = view_number (f->s->view, l->placement.uid);
 	gsize start = w->text->len;
 	guint64 sent = f->s->sent;
 	gboolean ok = TRUE;
-	if (!number)
+	if (!session_open_fetch (f->s, l->placement.uid))
 		return;
-	imap_write_numbered (w, number, "FETCH");
-	imap_write_open (w);
 	for (guint i = 0; ok && i < f->items->len; i++)
 		ok = write_item (f, &g_array_index (f->items, Item, i), l, &source, &error);
 	if (ok && uid_set_contains (&f->seen, l->placement.uid) && !f->flags)

@@ -84,7 +84,7 @@ struct ImapdSession {
 	char *tag; /* of the command that waits for a line (AUTHENTICATE, IDLE) */
 	guint refusals;
 	guint pause;
-	gboolean condstore, qresync, rev2; /* enabled; out.utf8: IMAP4rev2 or UTF8=ACCEPT */
+	gboolean condstore, qresync, rev2, uidonly; /* enabled; out.utf8: IMAP4rev2 or UTF8=ACCEPT */
 
 	/* selected */
 	View *view;
@@ -135,6 +135,10 @@ void session_set_folder (ImapdSession *s, const char *path); /* NULL: none is se
 void session_unselect (ImapdSession *s);
 /* Tells what has changed since the view, and goes on to the newer one. @expunge: removals may be told. */
 void session_announce (ImapdSession *s, Store *store, gboolean expunge);
+/* BAD [UIDREQUIRED]: sequence numbers are no longer used (RFC 9586 section 3). Always FALSE. */
+gboolean session_wants_uids (ImapdSession *s);
+/* "* 3 FETCH (", or "* 7 UIDFETCH (" where UIDs are all that is used. FALSE, with nothing written: the view does not have it. */
+gboolean session_open_fetch (ImapdSession *s, guint32 uid);
 /* "* 3 FETCH (UID 7 FLAGS (...) MODSEQ (9))" */
 void session_write_flags (ImapdSession *s, const Placement *p, gboolean modseq);
 /* FLAGS, where there are keywords that the client was not told of. */

@@ -37,16 +37,26 @@ write_flags (ImapdSession *s)
 
 /* ---- Changes of others ---- */
 
+gboolean
+session_open_fetch (ImapdSession *s, guint32 uid)
+{
+	guint32 number = view_number (s->view, uid);
+	if (!number)
+		return FALSE;
+	imap_write_numbered (&s->out, s->uidonly ? uid : number, s->uidonly ? "UIDFETCH" : "FETCH");
+	imap_write_open (&s->out);
+	return TRUE;
+}
+
 void
 session_write_flags (ImapdSession *s, const Placement *p, gboolean modseq)
 {
-	guint32 number = view_number (s->view, p->uid);
-	if (!number)
+	if (!session_open_fetch (s, p->uid))
 		return;
-	imap_write_numbered (&s->out, number, "FETCH");
-	imap_write_open (&s->out);
-	imap_write_word (&s->out, "UID");
-	imap_write_number (&s->out, p->uid);
+	if (!s->uidonly) {
+		imap_write_word (&s->out, "UID");
+		imap_write_number (&s->out, p->uid);
+	}
 	imap_write_word (&s->out, "FLAGS");
 	imap_write_flags (&s->out, p->flags, p->keywords);
 	if (modseq)
@@ -67,7 +77,7 @@ write_number (ImapdSession *s, guint32 number, const char *what)
 static void
 write_expunged (ImapdSession *s, const UidSet *removed)
 {
-	if (s->qresync) {
+	if (s->qresync || s->uidonly) {
 		imap_write_vanished (&s->out, FALSE, removed);
 		return;
 	}
@@ -191,6 +201,8 @@ take_resync (ImapdSession *s, const ImapNode *list, Resync *r)
 	    !slice_to_number (node_text (node_at (list, 1)), &modseq) || validity > G_MAXUINT32 || modseq > G_MAXINT64 ||
 	    (known && known->kind != NODE_LIST && !uid_set_take_text (&r->known, node_text (known), 100000)))
 		return session_bad (s, "QRESYNC wants a UIDVALIDITY and a number of the change sequence");
+	if (s->uidonly && node_at (list, 3))
+		return session_wants_uids (s);
 	r->qresync = TRUE;
 	r->uidvalidity = (guint32) validity;
 	r->modseq = modseq;

@@ -17,7 +17,7 @@
 #define CAPABILITIES                                                                                                                        \
 	"IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MULTIAPPEND UNSELECT CHILDREN MOVE ESEARCH SEARCHRES WITHIN "    \
 	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL BINARY "            \
-	"SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES PREVIEW REPLACE NOTIFY SAVEDATE METADATA CATENATE URL-PARTIAL"
+	"SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES PREVIEW REPLACE NOTIFY SAVEDATE METADATA CATENATE URL-PARTIAL UIDONLY"
 
 /* ---- States ---- */
 
@@ -110,6 +110,14 @@ session_bad (ImapdSession *s, const char *format, ...)
 	va_start (args, format);
 	set_answer (s, "BAD", NULL, format, args);
 	va_end (args);
+	return FALSE;
+}
+
+gboolean
+session_wants_uids (ImapdSession *s)
+{
+	session_bad (s, "messages are named by UIDs only");
+	g_string_assign (s->code, "UIDREQUIRED");
 	return FALSE;
 }
 
@@ -233,6 +241,8 @@ session_uids (ImapdSession *s, const ImapNode *n, gboolean uid, UidSet *uids_out
 		uid_set_remove_set (uids_out, &gone);
 		return TRUE;
 	}
+	if (!uid && s->uidonly)
+		return session_wants_uids (s);
 	if (!uid) {
 		imap_set_resolve (&set, s->view->count, NULL, &numbers);
 		if (s->view->count == 0 && imap_set_has_star (&set))
@@ -528,7 +538,7 @@ run_unauthenticate (ImapdSession *s)
 		session_unselect (s);
 	uid_set_clear (&s->saved);
 	g_clear_pointer (&s->notify, notify_free);
-	s->condstore = s->qresync = s->rev2 = s->out.utf8 = FALSE;
+	s->condstore = s->qresync = s->rev2 = s->uidonly = s->out.utf8 = FALSE;
 	g_clear_pointer (&s->mailbox, imapd_mailbox_unref);
 	session_enter (s, STATE_NEW);
 	imap_command_set_limits (s->command, &imap_limits_before_log_on);
@@ -549,7 +559,8 @@ run_enable (ImapdSession *s)
 		if (node_is_word (n, "IMAP4REV2") || node_is_word (n, "UTF8=ACCEPT"))
 			s->out.utf8 = TRUE;
 		s->rev2 |= node_is_word (n, "IMAP4REV2");
-		static const char *const known[] = {"CONDSTORE", "QRESYNC", "IMAP4rev2", "UTF8=ACCEPT"};
+		s->uidonly |= node_is_word (n, "UIDONLY");
+		static const char *const known[] = {"CONDSTORE", "QRESYNC", "IMAP4rev2", "UTF8=ACCEPT", "UIDONLY"};
 		for (guint i = 0; i < G_N_ELEMENTS (known); i++)
 			if (node_is_word (n, known[i]))
 				g_string_append_printf (enabled, " %s", known[i]);
@@ -580,6 +591,7 @@ enum {
 	NO_EXPUNGE = 16,  /* without UID, removals must not be told during it (RFC 9051 section 7.5.1) */
 	LEAVES = 32,      /* the selected folder: nothing is told behind it */
 	ENDS = 64,
+	NUMBERS = 128,    /* without UID it takes or tells sequence numbers */
 };
 
 static const struct {
@@ -625,14 +637,14 @@ static const struct {
 	{"UNSELECT", run_unselect, IN_SELECTED | LEAVES},
 	{"CHECK", run_noop, IN_SELECTED},
 	{"EXPUNGE", run_expunge, IN_SELECTED | UID_TOO},
-	{"FETCH", run_fetch, IN_SELECTED | UID_TOO | NO_EXPUNGE},
-	{"STORE", run_store, IN_SELECTED | UID_TOO | NO_EXPUNGE},
-	{"SEARCH", run_search, IN_SELECTED | UID_TOO | NO_EXPUNGE},
-	{"SORT", run_sort, IN_SELECTED | UID_TOO | NO_EXPUNGE},
-	{"THREAD", run_thread, IN_SELECTED | UID_TOO | NO_EXPUNGE},
-	{"REPLACE", run_replace, IN_SELECTED | UID_TOO},
-	{"COPY", run_copy, IN_SELECTED | UID_TOO | NO_EXPUNGE},
-	{"MOVE", run_move, IN_SELECTED | UID_TOO},
+	{"FETCH", run_fetch, IN_SELECTED | UID_TOO | NUMBERS | NO_EXPUNGE},
+	{"STORE", run_store, IN_SELECTED | UID_TOO | NUMBERS | NO_EXPUNGE},
+	{"SEARCH", run_search, IN_SELECTED | UID_TOO | NUMBERS | NO_EXPUNGE},
+	{"SORT", run_sort, IN_SELECTED | UID_TOO | NUMBERS | NO_EXPUNGE},
+	{"THREAD", run_thread, IN_SELECTED | UID_TOO | NUMBERS | NO_EXPUNGE},
+	{"REPLACE", run_replace, IN_SELECTED | UID_TOO | NUMBERS},
+	{"COPY", run_copy, IN_SELECTED | UID_TOO | NUMBERS | NO_EXPUNGE},
+	{"MOVE", run_move, IN_SELECTED | UID_TOO | NUMBERS},
 };
 
 static guint
@@ -651,7 +663,7 @@ may_run (ImapdSession *s, guint row)
 		return session_bad (s, "there is no command %s%s", imap_command_is_uid (s->command) ? "UID " : "", imap_command_name (s->command));
 	guint now = s->state == STATE_NEW ? IN_NEW : s->state == STATE_LOGGED_ON ? IN_LOGGED_ON : IN_LOGGED_ON | IN_SELECTED;
 	if (commands[row].rules & now)
-		return TRUE;
+		return !s->uidonly || !(commands[row].rules & NUMBERS) || imap_command_is_uid (s->command) || session_wants_uids (s);
 	return s->state == STATE_NEW ? session_bad (s, "log on first")
 	       : commands[row].rules & IN_NEW ? session_bad (s, "you are logged on already") : session_bad (s, "select a folder first");
 }

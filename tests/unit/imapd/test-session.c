@@ -373,6 +373,18 @@ static const Conversation others[] = {
 	 "C: b STORE 1:3 (UNCHANGEDSINCE 1) +FLAGS \\Draft\nS: b OK \\[MODIFIED 1:3\\] .*\n"
 	 "C: c FETCH 1:* (FLAGS) (CHANGEDSINCE 999999)\nS: c OK .*\nC: d SEARCH MODSEQ 1 DRAFT\nS: \\* SEARCH 1 \\(MODSEQ [0-9]+\\)\nS: d OK .*\n"
 	 "C: e FETCH 1 FLAGS (X)\nS: e BAD .*\nC: f FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)\nS: f BAD .*", TRUE},
+	{"UIDONLY: no sequence numbers, neither way (RFC 9586 3)",
+	 "C: a ENABLE UIDONLY\nS: \\* ENABLED UIDONLY\nS: a OK .*\n" SELECTED "C: b FETCH 1 FLAGS\nS: b BAD \\[UIDREQUIRED\\] .*\nC: c SEARCH ALL\nS: c BAD \\[UIDREQUIRED\\] .*\n"
+	 "C: d STORE 1 +FLAGS x\nS: d BAD \\[UIDREQUIRED\\] .*\nC: e COPY 1 Archive\nS: e BAD \\[UIDREQUIRED\\] .*\nC: f MOVE 1 Archive\nS: f BAD \\[UIDREQUIRED\\] .*\n"
+	 "C: g SORT (DATE) UTF-8 ALL\nS: g BAD \\[UIDREQUIRED\\] .*\nC: h THREAD REFERENCES UTF-8 ALL\nS: h BAD \\[UIDREQUIRED\\] .*\n"
+	 "C: i REPLACE 1 Archive {4}\nS: i BAD \\[UIDREQUIRED\\] .*\nC: j UID SEARCH OR 1 SEEN\nS: j BAD \\[UIDREQUIRED\\] .*\n"
+	 "C: k UID FETCH 2:* FLAGS\nS: \\* 2 UIDFETCH \\(FLAGS \\(.*\\)\\)\nS: \\* 3 UIDFETCH \\(FLAGS \\(\\)\\)\nS: k OK .*\n"
+	 "C: l UID STORE 3 +FLAGS \\Flagged\nS: \\* 3 UIDFETCH \\(FLAGS \\(\\\\Flagged\\)\\)\nS: l OK .*\nX: remove 1\nX: flag 3 1\nC: m NOOP\nS: \\* VANISHED 1\nS: \\* 3 UIDFETCH \\(FLAGS \\(\\\\Seen\\)\\)\nS: m OK .*\n"
+	 "C: n UID STORE 2 +FLAGS.SILENT \\Deleted\nS: n OK .*\nC: o EXPUNGE\nS: \\* VANISHED 2\nS: o OK .*\nX: add\nC: p NOOP\nS: \\* 2 EXISTS\nS: p OK .*\n"
+	 "C: q UID SEARCH RETURN (SAVE) ALL\nS: q OK .*\nC: r UID FETCH $ (UID)\nS: \\* 3 UIDFETCH \\(UID 3\\)\nS: \\* 4 UIDFETCH \\(UID 4\\)\nS: r OK .*\nC: s UID SEARCH $\nS: \\* SEARCH 3 4\nS: s OK .*\n"
+	 "C: t UID MOVE 3 Archive\nS: \\* OK \\[COPYUID [0-9]+ 3 1\\] moved\nS: \\* VANISHED 3\nS: t OK .*\nC: u ENABLE QRESYNC\nS: .*\nS: \\* ENABLED QRESYNC\nS: u OK .*\n"
+	 "C: v UID STORE 4 +FLAGS.SILENT \\Draft\nS: \\* 4 UIDFETCH \\(MODSEQ \\([0-9]+\\)\\)\nS: v OK .*\n"
+	 "C: w SELECT INBOX (QRESYNC (1 1 1:3 (1 1)))\nS: w BAD \\[UIDREQUIRED\\] .*", TRUE},
 	{"QRESYNC: what was missed is told with the selection (RFC 7162 3.2)",
 	 "C: a SELECT INBOX (QRESYNC (1 1))\nS: a BAD .*\nC: b ENABLE QRESYNC\nS: \\* ENABLED QRESYNC\nS: b OK .*\n"
 	 "X: remove 1\nC: c SELECT INBOX (QRESYNC (1 1))\nS: \\* 2 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: c OK .*\n"
