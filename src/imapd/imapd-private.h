@@ -96,6 +96,7 @@ struct ImapdSession {
 	/* of the command */
 	Store *store;
 	Upload *upload;
+	gint64 told; /* monotonic: when its progress was told last; 0: not yet looked at */
 	guint64 own_from, own_to; /* numbers of the sequence that the command took: what is told of already */
 	const char *word;         /* of the answer */
 	GString *code, *text;     /* empty: none, the usual one */
@@ -111,6 +112,8 @@ gboolean session_fail (ImapdSession *s, GError *error); /* takes @error */
 /* Sends what is written, if it is much or @now. */
 void session_flush (ImapdSession *s, gboolean now);
 gboolean session_is_dead (const ImapdSession *s);
+/* @done of the @total messages that the command looks at: tells the client now and then (RFC 9585), where nothing is half written. FALSE: the client is gone. */
+gboolean session_progress (ImapdSession *s, guint64 done, guint64 total);
 /* Between store_begin and the commit: everything done is the session's own. FALSE, rolled back, with the answer set from *@error. */
 gboolean session_begin (ImapdSession *s, Store *store);
 gboolean session_commit (ImapdSession *s, Store *store, gboolean ok, GError **error);

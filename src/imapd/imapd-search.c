@@ -541,6 +541,7 @@ typedef struct {
 	const Key *root;
 	UidSet found;
 	guint64 modseq; /* highest of those found */
+	guint64 done, total;
 	GError **error;
 } SearchRun;
 
@@ -559,7 +560,7 @@ ask_row (gpointer data, const Listing *l)
 	/* One message that can't be read is not found; it does not end the search. */
 	if (error_is (*run->error, ERROR_CORRUPT) || error_is (*run->error, ERROR_NOT_FOUND))
 		g_clear_error (run->error);
-	return *run->error == NULL;
+	return session_progress (run->s, ++run->done, run->total) && *run->error == NULL;
 }
 
 /* Where the keys at the top name UIDs, only those are looked at. */
@@ -600,6 +601,7 @@ search_rows (SearchRun *run, ListingDepth needs, gboolean modseq)
 		uid_set_copy (&run->found, &uids);
 		return TRUE;
 	}
+	run->total = uid_set_count (&uids);
 	list_uids (run->store, run->s->view->folder, &uids, needs, ask_row, run, &error);
 	return !error || session_fail (run->s, error);
 }

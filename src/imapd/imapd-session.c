@@ -9,6 +9,8 @@
 #define IDLE_OUTPUT 1024 /* octets of buffer that a waiting session keeps */
 #define REFUSALS_MAX 3
 #define PAUSE_MS 2000
+#define PROGRESS_US (10 * G_USEC_PER_SEC)
+#define PROGRESS_ROWS 128 /* the clock is looked at behind so many: it may be slower than a message */
 #define NAME_MAX_OCTETS 4000
 #define RANGES_MAX 100000
 #define MESSAGE_MAX (G_GUINT64_CONSTANT (128) << 20)
@@ -17,7 +19,7 @@
 #define CAPABILITIES                                                                                                                        \
 	"IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MULTIAPPEND UNSELECT CHILDREN MOVE ESEARCH SEARCHRES WITHIN "    \
 	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE CONDSTORE QRESYNC OBJECTID UTF8=ACCEPT PARTIAL BINARY "            \
-	"SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES PREVIEW REPLACE NOTIFY SAVEDATE METADATA CATENATE URL-PARTIAL UIDONLY"
+	"SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES PREVIEW REPLACE NOTIFY SAVEDATE METADATA CATENATE URL-PARTIAL UIDONLY INPROGRESS"
 
 /* ---- States ---- */
 
@@ -151,6 +153,26 @@ command_begin (ImapdSession *s)
 	g_string_truncate (s->code, 0);
 	g_string_truncate (s->text, 0);
 	s->own_from = s->own_to = 0;
+	s->told = 0;
+}
+
+gboolean
+session_progress (ImapdSession *s, guint64 done, guint64 total)
+{
+	gint64 every = s->settings->progress ? s->settings->progress : PROGRESS_US;
+	if (every > 0 && done % PROGRESS_ROWS)
+		return s->state != STATE_ENDED;
+	gint64 now = g_get_monotonic_time ();
+	if (!s->told)
+		s->told = now;
+	if (now - s->told < every)
+		return s->state != STATE_ENDED;
+	s->told = now;
+	g_autofree char *tag = slice_dup (imap_command_tag (s->command));
+	g_autofree char *code = g_strdup_printf ("INPROGRESS (\"%s\" %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT ")", tag, done, total);
+	imap_write_status (&s->out, NULL, "OK", code, "still at it");
+	session_flush (s, TRUE);
+	return s->state != STATE_ENDED;
 }
 
 /* ---- What commands need ---- */

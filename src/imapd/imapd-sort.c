@@ -37,6 +37,7 @@ typedef struct {
 	Store *store;
 	const Criteria *criteria;
 	GArray *rows; /* of SortRow */
+	guint64 total; /* of what is looked at */
 	GStringChunk *texts;
 } Sorter;
 
@@ -118,7 +119,7 @@ add_row (gpointer data, const Listing *l)
 	for (guint i = 0; i < o->criteria->n; i++)
 		row.values[i] = value_of (o, o->criteria->list[i].kind, l);
 	g_array_append_val (o->rows, row);
-	return TRUE;
+	return session_progress (o->s, o->rows->len, o->total);
 }
 
 static void
@@ -231,6 +232,7 @@ static gboolean
 sort (Sorter *o, const UidSet *uids)
 {
 	GError *error = NULL;
+	o->total = uid_set_count (uids);
 	if (!list_uids (o->store, o->s->view->folder, uids, o->criteria->header ? LISTING_STRUCTURE : LISTING_MESSAGE, add_row, o, &error))
 		return session_fail (o->s, error);
 	g_array_sort_with_data (o->rows, compare_rows, (gpointer) o->criteria);

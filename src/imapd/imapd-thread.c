@@ -88,7 +88,7 @@ add_parents (gpointer data, const Listing *l)
 	gsize size = 0;
 	const char *octets = header ? g_bytes_get_data (header, &size) : "";
 	take_parents (t, &g_array_index (t->messages, ThreadMessage, t->at), (Slice){octets, size});
-	return TRUE;
+	return session_progress (t->s, t->at + 1, t->rows->len);
 }
 
 static gboolean

@@ -79,6 +79,7 @@ typedef struct {
 	/* Whose @m is: an address, owned by the caller. NULL with error: it can't be known. NULL: nobody knows, and ACL is not offered. */
 	char *(*owner) (gpointer data, const ImapdMailbox *m, GError **error);
 	gboolean unauthenticate; /* UNAUTHENTICATE is offered: connections of proxies, which are used for one after another */
+	gint64 progress;     /* microseconds between two lines that tell of a long command; 0: ten seconds; below 0: a line for each message */
 	gboolean deflate;    /* COMPRESS=DEFLATE is offered to who is logged on */
 } ImapdSettings;
 

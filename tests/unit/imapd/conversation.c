@@ -287,7 +287,7 @@ conversation_run (const Conversation *c)
 	conversation_fill (t.f->s);
 	t.pool = imapd_pool_new (changed, &t, NULL);
 	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far,
-	                                .quota = c->bare ? NULL : quota, .owner = c->bare ? NULL : owner, .deflate = !c->bare, .unauthenticate = !c->bare};
+	                                .quota = c->bare ? NULL : quota, .owner = c->bare ? NULL : owner, .deflate = !c->bare, .unauthenticate = !c->bare, .progress = c->slow ? -1 : 0};
 	play (&t, &settings);
 	for (guint i = 0; i < 2; i++) {
 		imapd_session_free (t.sessions[i]);

@@ -12,6 +12,7 @@ typedef struct {
 	gboolean log_on;    /* begin with LOGIN */
 	gboolean far;       /* the client is of another machine, and TLS is offered: "E: " encrypts */
 	gboolean sasl;      /* X-TWO is offered, which logs on with "alice" and, to "and?", "wonderland" */
+	gboolean slow;      /* progress is told with each message */
 	gboolean bare;      /* nothing is offered that needs a server around the engine: no quota, no owner, no compression */
 } Conversation;
 

@@ -385,6 +385,11 @@ static const Conversation others[] = {
 	 "C: t UID MOVE 3 Archive\nS: \\* OK \\[COPYUID [0-9]+ 3 1\\] moved\nS: \\* VANISHED 3\nS: t OK .*\nC: u ENABLE QRESYNC\nS: .*\nS: \\* ENABLED QRESYNC\nS: u OK .*\n"
 	 "C: v UID STORE 4 +FLAGS.SILENT \\Draft\nS: \\* 4 UIDFETCH \\(MODSEQ \\([0-9]+\\)\\)\nS: v OK .*\n"
 	 "C: w SELECT INBOX (QRESYNC (1 1 1:3 (1 1)))\nS: w BAD \\[UIDREQUIRED\\] .*", TRUE},
+	{"INPROGRESS tells how far a long command is (RFC 9585 4)",
+	 "C: s EXAMINE INBOX\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: s OK .*\n"
+	 "C: a.1 SEARCH FROM carl\nS: \\* OK \\[INPROGRESS \\(\"a.1\" 1 3\\)\\] still at it\nS: .* 2 3\\)\\] .*\nS: .* 3 3\\)\\] .*\nS: \\* SEARCH 3\nS: a.1 OK .*\n"
+	 "C: b SORT (SUBJECT) UTF-8 2:3\nS: \\* OK \\[INPROGRESS \\(\"b\" 1 2\\)\\] .*\nS: \\* OK \\[INPROGRESS \\(\"b\" 2 2\\)\\] .*\nS: \\* SORT 3 2\nS: b OK .*\n"
+	 "C: c SEARCH ALL\nS: .*INPROGRESS.*\nS: .*INPROGRESS.*\nS: .*INPROGRESS.*\nS: \\* SEARCH 1 2 3\nS: c OK .*\nC: d SEARCH 1:2\nS: \\* SEARCH 1 2\nS: d OK .*", .log_on = TRUE, .slow = TRUE},
 	{"QRESYNC: what was missed is told with the selection (RFC 7162 3.2)",
 	 "C: a SELECT INBOX (QRESYNC (1 1))\nS: a BAD .*\nC: b ENABLE QRESYNC\nS: \\* ENABLED QRESYNC\nS: b OK .*\n"
 	 "X: remove 1\nC: c SELECT INBOX (QRESYNC (1 1))\nS: \\* 2 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: c OK .*\n"
