@@ -102,6 +102,19 @@ echo_step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mai
 static const ImapdSasl echo = {.offered = offered, .begin = echo_begin, .step = echo_step, .free = g_free};
 
 static gboolean
+quota (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error)
+{
+	*out = (ImapdQuota){100000, 1000};
+	return TRUE;
+}
+
+static char *
+owner (gpointer data, const ImapdMailbox *m, GError **error)
+{
+	return g_strdup ("u@example.org");
+}
+
+static gboolean
 take (gpointer out, const char *octets, gsize size)
 {
 	g_string_append_len (out, octets, (gssize) size);
@@ -111,15 +124,18 @@ take (gpointer out, const char *octets, gsize size)
 static void
 feed (ImapdSession *s, const uint8_t *data, size_t size, size_t piece)
 {
-	for (size_t at = 0; at < size; at += piece)
+	for (size_t at = 0; at < size; at += piece) {
 		if (!imapd_session_feed (s, (Slice){(const char *) data + at, MIN (piece, size - at)}))
 			return;
+		imapd_session_takes_deflate (s); /* what it means is another's */
+	}
 }
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-	static const ImapdSettings settings = {.log_on = log_on, .sasl = &echo, .message_max = 64u << 10};
+	static const ImapdSettings settings = {.log_on = log_on, .sasl = &echo, .message_max = 64u << 10, .quota = quota, .owner = owner,
+	                                       .unauthenticate = TRUE, .deflate = TRUE, .progress = -1};
 	static const ImapdPeer peer = {.how = IMAPD_PRIVATE, .address = ""};
 	if (runs++ % RUNS == 0)
 		set_up ();
