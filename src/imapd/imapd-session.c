@@ -734,6 +734,7 @@ execute (ImapdSession *s)
 	command_end (s);
 	if (s->settings->ran)
 		s->settings->ran (s->settings->data, row < G_N_ELEMENTS (commands) ? commands[row].name : "unknown", g_get_monotonic_time () - began);
+	imap_command_forget (s->command); /* the client may wait for long now */
 }
 
 /* ---- Feeding ---- */

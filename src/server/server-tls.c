@@ -8,6 +8,7 @@
 struct ServerTls {
 	gnutls_certificate_credentials_t credentials;
 	gnutls_datum_t ticket_key; /* of sessions that are taken up again */
+	gnutls_priority_t priorities; /* one for all, as it is 9 KiB */
 };
 
 struct ServerTlsConn {
@@ -22,6 +23,8 @@ done (gpointer data)
 	ServerTls *t = data;
 	if (t->credentials)
 		gnutls_certificate_free_credentials (t->credentials);
+	if (t->priorities)
+		gnutls_priority_deinit (t->priorities);
 	gnutls_memset (t->ticket_key.data, 0, t->ticket_key.size);
 	gnutls_free (t->ticket_key.data);
 }
@@ -56,6 +59,8 @@ server_tls_new (const char *certificate, const char *key, GError **error)
 		code = gnutls_certificate_set_x509_key_file2 (t->credentials, certificate, key, GNUTLS_X509_FMT_PEM, NULL, 0);
 	if (code >= 0)
 		code = gnutls_session_ticket_key_generate (&t->ticket_key);
+	if (code >= 0)
+		code = gnutls_priority_init2 (&t->priorities, "-VERS-TLS1.0:-VERS-TLS1.1", NULL, GNUTLS_PRIORITY_INIT_DEF_APPEND);
 	if (code < 0) {
 		error_fail (error, ERROR_USAGE, "the certificate %s with the key %s can't be used: %s", certificate, key, gnutls_strerror (code));
 		return NULL;
@@ -69,7 +74,7 @@ server_tls_conn_new (ServerTls *t, int fd)
 	ServerTlsConn *c = g_new0 (ServerTlsConn, 1);
 	c->tls = server_tls_ref (t);
 	if (gnutls_init (&c->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0 ||
-	    gnutls_set_default_priority_append (c->session, "-VERS-TLS1.0:-VERS-TLS1.1", NULL, 0) < 0 ||
+	    gnutls_priority_set (c->session, t->priorities) < 0 ||
 	    gnutls_credentials_set (c->session, GNUTLS_CRD_CERTIFICATE, t->credentials) < 0 ||
 	    gnutls_session_ticket_enable_server (c->session, &t->ticket_key) < 0) {
 		server_tls_conn_free (c);

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -47,7 +48,7 @@ typedef struct {
 	guint64 id;
 	int fd;
 	ServerPeer peer;
-	char address[NI_MAXHOST];
+	char address[INET6_ADDRSTRLEN + IF_NAMESIZE]; /* with a zone behind % */
 	ServerTlsConn *tls;
 	ServerDeflate *deflate; /* NULL: it is not compressed */
 	gboolean is_root; /* as peer.same_user */

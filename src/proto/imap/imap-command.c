@@ -78,6 +78,13 @@ imap_command_set_limits (ImapCommand *c, const ImapCommandLimits *limits)
 }
 
 void
+imap_command_forget (ImapCommand *c)
+{
+	if (c->state == WHOLE)
+		command_reset (c);
+}
+
+void
 imap_command_allow_utf8 (ImapCommand *c, gboolean allow)
 {
 	imap_tree_allow_utf8 (c->tree, allow);

@@ -49,6 +49,9 @@ void imap_command_set_limits (ImapCommand *c, const ImapCommandLimits *limits);
 /* Quoted strings may be UTF-8: IMAP4rev2, or after ENABLE UTF8=ACCEPT. */
 void imap_command_allow_utf8 (ImapCommand *c, gboolean allow);
 
+/* Between commands only: what the last one was is no longer needed. */
+void imap_command_forget (ImapCommand *c);
+
 /* Takes from @input what the next step needs. What the functions below return stands until the next call. */
 CommandStep imap_command_feed (ImapCommand *c, Slice input, gsize *used_out);
 /* One line as it stands, without its end: answers to a SASL challenge, DONE of IDLE. MORE, DONE, BAD (over the limit), LOST. */
