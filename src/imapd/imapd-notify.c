@@ -23,6 +23,8 @@ typedef struct {
 struct Notify {
 	GArray *groups; /* of Group; the first that a folder belongs to counts */
 	Tree *told;
+	gint64 left; /* the folder that was selected; 0: none, or it was looked at behind that */
+	guint64 left_modseq;
 };
 
 static void
@@ -248,13 +250,40 @@ by_id (const Tree *t)
 }
 
 void
+notify_left (Notify *n, const View *v)
+{
+	n->left = v->folder;
+	n->left_modseq = v->modseq;
+}
+
+gboolean
+notify_has_left (const Notify *n)
+{
+	return n->left != 0;
+}
+
+/* While a folder is selected, its changes go by what is told of that, and only where a command allows it. */
+static void
+tell_left (ImapdSession *s, GHashTable *before, GHashTable *now)
+{
+	Notify *n = s->notify;
+	const Folder *old = g_hash_table_lookup (before, &n->left), *f = g_hash_table_lookup (now, &n->left);
+	gboolean passed_over = old && old->changed_modseq > n->left_modseq && f && f->changed_modseq == old->changed_modseq;
+	n->left = 0;
+	if (passed_over && events_of (n, f) & EVENTS_OF_MESSAGES)
+		tell_status (s, f);
+}
+
+void
 notify_tell (ImapdSession *s, Store *store)
 {
 	g_autoptr (Tree) newest = mailbox_tree (s->mailbox, store, NULL);
 	Tree *told = s->notify->told;
-	if (!newest || newest->modseq == told->modseq)
+	if (!newest || (newest->modseq == told->modseq && !s->notify->left))
 		return;
 	g_autoptr (GHashTable) before = by_id (told), now = by_id (newest);
+	if (s->notify->left)
+		tell_left (s, before, now);
 	for (guint i = 0; i < told->folders->len; i++) {
 		const Folder *f = told->folders->pdata[i];
 		if (!g_hash_table_contains (now, &f->id) && events_of (s->notify, f) & EVENT_NAME)

@@ -64,6 +64,9 @@ typedef struct Notify Notify; /* imapd-notify.c */
 void notify_free (Notify *n); /* NULL is allowed */
 /* Tells what changed in other folders since it was told last. s->notify is set. */
 void notify_tell (ImapdSession *s, Store *store);
+/* The session leaves the folder of @v, of which the client knows what @v has: what was passed over since, as it was selected, is told by the next notify_tell. */
+void notify_left (Notify *n, const View *v);
+gboolean notify_has_left (const Notify *n);
 /* Changes of the selected folder are to be told while no command is open; *expunge_out: removals, too. */
 gboolean notify_selected (const Notify *n, gboolean *expunge_out);
 

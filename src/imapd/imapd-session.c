@@ -63,6 +63,8 @@ void
 session_unselect (ImapdSession *s)
 {
 	session_set_folder (s, NULL);
+	if (s->notify && s->view)
+		notify_left (s->notify, s->view);
 	g_clear_pointer (&s->view, view_unref);
 	uid_set_clear (&s->saved);
 	s->read_only = FALSE;
@@ -704,6 +706,17 @@ announce_behind (ImapdSession *s, guint rules)
 	g_clear_error (&error);
 }
 
+/* The command's, if it has one; or for a folder that was left, which nobody may be woken for any more. */
+static Store *
+notify_store (ImapdSession *s)
+{
+	GError *error = NULL;
+	if (!s->store && notify_has_left (s->notify))
+		s->store = mailbox_take_store (s->mailbox, &error);
+	g_clear_error (&error);
+	return s->store;
+}
+
 static void
 command_end (ImapdSession *s)
 {
@@ -723,7 +736,7 @@ execute (ImapdSession *s)
 	if (s->word) {
 		g_autofree char *tag = slice_dup (imap_command_tag (s->command));
 		announce_behind (s, rules);
-		if (s->notify && s->store && s->state != STATE_ENDED)
+		if (s->notify && s->state != STATE_ENDED && notify_store (s))
 			notify_tell (s, s->store);
 		answer (s, tag);
 	}

@@ -373,6 +373,12 @@ static const Conversation others[] = {
 	 "C: b STORE 1:3 (UNCHANGEDSINCE 1) +FLAGS \\Draft\nS: b OK \\[MODIFIED 1:3\\] .*\n"
 	 "C: c FETCH 1:* (FLAGS) (CHANGEDSINCE 999999)\nS: c OK .*\nC: d SEARCH MODSEQ 1 DRAFT\nS: \\* SEARCH 1 \\(MODSEQ [0-9]+\\)\nS: d OK .*\n"
 	 "C: e FETCH 1 FLAGS (X)\nS: e BAD .*\nC: f FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)\nS: f BAD .*", TRUE},
+	{"NOTIFY tells of what came into a folder while it was selected, and was not told, when it is left (RFC 5465 3.1, 6)",
+	 "C: a NOTIFY SET (personal (MessageNew MessageExpunge))\nS: a OK .*\n" SELECTED "X: add\nX: wake\nC: b UNSELECT\nS: \\* STATUS INBOX \\(MESSAGES 4 UIDNEXT 5 .*\\)\nS: b OK .*\n"
+	 "C: c SELECT INBOX\nS: \\* 4 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: c OK .*\nX: add\nX: wake\n"
+	 "C: d EXAMINE Archive\nS: \\* OK \\[CLOSED\\] .*\nS: \\* 0 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: \\* STATUS INBOX \\(MESSAGES 5 .*\\)\nS: d OK .*\n"
+	 "C: e SELECT INBOX\nS: \\* OK \\[CLOSED\\] .*\nS: \\* 5 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: e OK .*\n"
+	 "X: add\nX: wake\nC: f NOOP\nS: \\* 6 EXISTS\nS: f OK .*\nC: g CLOSE\nS: g OK .*\nC: h NOOP\nS: h OK .*\nX: add\nX: wake\nS: \\* STATUS INBOX \\(MESSAGES 7 .*", TRUE},
 	{"UIDONLY: no sequence numbers, neither way (RFC 9586 3)",
 	 "C: a ENABLE UIDONLY\nS: \\* ENABLED UIDONLY\nS: a OK .*\n" SELECTED "C: b FETCH 1 FLAGS\nS: b BAD \\[UIDREQUIRED\\] .*\nC: c SEARCH ALL\nS: c BAD \\[UIDREQUIRED\\] .*\n"
 	 "C: d STORE 1 +FLAGS x\nS: d BAD \\[UIDREQUIRED\\] .*\nC: e COPY 1 Archive\nS: e BAD \\[UIDREQUIRED\\] .*\nC: f MOVE 1 Archive\nS: f BAD \\[UIDREQUIRED\\] .*\n"
