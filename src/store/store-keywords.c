@@ -75,3 +75,17 @@ keywords_merge (const char *base, const char *here, const char *home)
 			g_ptr_array_add (out, r->pdata[i]);
 	return join_words (out);
 }
+
+char *
+keywords_less (const char *a, const char *b)
+{
+	return keywords_merge (b, a, NULL);
+}
+
+void
+keywords_add (char **keywords, const char *more)
+{
+	char *all = keywords_merge (NULL, *keywords, more);
+	g_free (*keywords);
+	*keywords = all;
+}

@@ -205,6 +205,10 @@ char *keywords_canonical (const char *const *words, gsize n);
 gboolean keywords_equal (const char *a, const char *b);
 /* Three-way merge: here + (home's changes against base). */
 char *keywords_merge (const char *base, const char *here, const char *home);
+/* Those of @a that are not in @b. */
+char *keywords_less (const char *a, const char *b);
+/* Those of @more are in *@keywords, too. */
+void keywords_add (char **keywords, const char *more);
 
 /* For lists: placement with its message's listing fields, newest first. @limit 0 = all. */
 typedef struct {

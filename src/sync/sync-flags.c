@@ -248,11 +248,8 @@ note_word (Gathered *g, const FlagWord *w)
 		if (!e || e->uid != uid)
 			continue;
 		e->flags |= w->flag;
-		if (w->keyword) {
-			char *both = keywords_merge (NULL, e->keywords, w->keyword);
-			g_free (e->keywords);
-			e->keywords = both;
-		}
+		if (w->keyword)
+			keywords_add (&e->keywords, w->keyword);
 	}
 }
 
@@ -315,7 +312,7 @@ had_word (const MatchHere *h, const char *word)
 static gboolean
 had_any (const MatchHere *h, const LostFlags *lost)
 {
-	g_autofree char *left = keywords_merge (lost->keywords, h->known.keywords, NULL);
+	g_autofree char *left = keywords_less (h->known.keywords, lost->keywords);
 	return h->known.flags & lost->flags || !keywords_equal (left, h->known.keywords);
 }
 

@@ -107,11 +107,11 @@ apply_flags (SyncRun *run, FolderRun *f, const PlacementBinding *b, const Remote
 static gboolean
 forget_unkept (SyncRun *run, FolderRun *f, PlacementBinding *b, const RemoteState *state)
 {
-	g_autofree char *missing = f->few_keywords ? keywords_merge (state->keywords, b->keywords, NULL) : NULL;
-	g_autofree char *unkept = missing ? keywords_merge (f->keywords_kept, missing, NULL) : NULL;
+	g_autofree char *missing = f->few_keywords ? keywords_less (b->keywords, state->keywords) : NULL;
+	g_autofree char *unkept = missing ? keywords_less (missing, f->keywords_kept) : NULL;
 	if (!unkept || !*unkept)
 		return FALSE;
-	char *left = keywords_merge (unkept, b->keywords, NULL);
+	char *left = keywords_less (b->keywords, unkept);
 	g_free (b->keywords);
 	b->keywords = left;
 	if (!f->unkept_told)

@@ -20,13 +20,6 @@ tolerated (SyncRun *run, FolderRun *f, const char *what, GError *e, GError **err
 	return TRUE;
 }
 
-/* Keywords in @a that are not in @b; NULL when none. */
-static char *
-keywords_less (const char *a, const char *b)
-{
-	return a ? keywords_merge (b, a, NULL) : NULL;
-}
-
 /* ---- Recovering pushes whose answer never came ---- */
 
 /* If it was removed here since it was sent, the store binds it as gone, and it is removed at home with this run or the next. */

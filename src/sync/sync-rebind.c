@@ -131,14 +131,6 @@ bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *
 	return store_bind_placement (run->store, &b, error) && store_rebind (run->store, h->known.placement, e->uid, e->size, e->received, error);
 }
 
-static void
-add_keywords (char **keywords, const char *more)
-{
-	char *all = keywords_merge (NULL, *keywords, more);
-	g_free (*keywords);
-	*keywords = all;
-}
-
 /* What one part of the mail has lost, the parts that are still to arrive will have lost, too, be they as small as they may. */
 static gboolean
 remember_lost_flags (SyncRun *run, gint64 folder, LostFlags *lost, GError **error)
@@ -147,7 +139,7 @@ remember_lost_flags (SyncRun *run, gint64 folder, LostFlags *lost, GError **erro
 	if (known) {
 		char *rest;
 		lost->flags |= (guint) g_ascii_strtoull (known, &rest, 10);
-		add_keywords (&lost->keywords, *rest && rest[1] ? rest + 1 : NULL);
+		keywords_add (&lost->keywords, *rest && rest[1] ? rest + 1 : NULL);
 	}
 	g_autofree char *now = lost->flags || lost->keywords ? g_strdup_printf ("%u %s", lost->flags, lost->keywords ? lost->keywords : "") : NULL;
 	return g_strcmp0 (known, now) == 0 || store_set_setting (run->store, name, now, error);
@@ -160,7 +152,7 @@ learn_lost_flags (LostFlags *known, const LostFlags *lost)
 	known->flags |= lost->flags;
 	known->any |= lost->any;
 	known->any_keywords |= lost->any_keywords;
-	add_keywords (&known->keywords, lost->keywords);
+	keywords_add (&known->keywords, lost->keywords);
 }
 
 /* In the base it never was, so that the push sets it again. */
@@ -187,7 +179,7 @@ forget_all_lost (SyncRun *run, FolderRun *f, const Gathered *g, const LostFlags 
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
 		if (h->there < 0 || h->known.pending)
 			continue;
-		g_autofree char *left = keywords_merge (lost->keywords, h->known.keywords, NULL);
+		g_autofree char *left = keywords_less (h->known.keywords, lost->keywords);
 		if (!(h->known.flags & lost->flags) && keywords_equal (left, h->known.keywords))
 			continue;
 		if (!forget_lost (run, h->known.placement, lost, left, error))
