@@ -534,18 +534,30 @@ store_each_moved_from (Store *s, gint64 folder, KnownFn fn, gpointer data, GErro
 	return each_known (s, db_query (s->db, sql, "i", folder), fn, data, &go_on, error);
 }
 
-GArray *
-store_folders_moved_from (Store *s, GError **error)
+static GArray *
+folder_ids (Store *s, const char *sql, GError **error)
 {
 	g_autoptr (GArray) folders = g_array_new (FALSE, FALSE, sizeof (gint64));
-	DbQuery *q = db_query (s->db, "SELECT b.folder FROM pending n JOIN placement_binding b ON b.placement = n.origin WHERE b.remote_uid > 0 UNION"
-	                              " SELECT folder FROM placement_binding WHERE gone = 1 AND settled = 1 AND folder NOT IN (SELECT id FROM folder)", "");
+	DbQuery *q = db_query (s->db, sql, "");
 	int r;
 	while ((r = db_step (s->db, q, error)) > 0) {
 		gint64 id = db_int (q, 0);
 		g_array_append_val (folders, id);
 	}
 	return r == 0 ? g_steal_pointer (&folders) : NULL;
+}
+
+GArray *
+store_folders_moved_from (Store *s, GError **error)
+{
+	return folder_ids (s, "SELECT b.folder FROM pending n JOIN placement_binding b ON b.placement = n.origin WHERE b.remote_uid > 0 UNION"
+	                      " SELECT folder FROM placement_binding WHERE gone = 1 AND settled = 1 AND folder NOT IN (SELECT id FROM folder)", error);
+}
+
+GArray *
+store_folders_to_open (Store *s, GError **error)
+{
+	return folder_ids (s, "SELECT DISTINCT n.folder FROM pending n JOIN folder_binding b ON b.folder = n.folder WHERE b.selectable = 0 AND n.message IS NULL", error);
 }
 
 gboolean

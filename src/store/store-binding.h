@@ -135,6 +135,8 @@ gboolean store_forget_removed (Store *s, gint64 message, GError **error);
 gboolean store_each_moved_from (Store *s, gint64 folder, KnownFn fn, gpointer data, GError **error);
 /* Folders (gint64) that the home is to copy or move something from, and those that are gone here from which it still is to remove what it copied. */
 GArray *store_folders_moved_from (Store *s, GError **error);
+/* Folders (gint64) bound to one that can't be opened, for which there are messages to be sent. */
+GArray *store_folders_to_open (Store *s, GError **error);
 /* The home has what was moved here from @b->placement, which nothing binds any more, as @b tells: that move goes on from there. Flags that both
  * sides have are the base. */
 gboolean store_bind_astray (Store *s, const PlacementBinding *b, GError **error);

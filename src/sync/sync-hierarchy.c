@@ -284,6 +284,28 @@ has_absent_child (SyncRun *run, gint64 folder)
 
 /* Gone at home. What only this side has (messages never pushed, a subfolder) keeps the folder: it is then new to the home. */
 static gboolean
+remove_bound (SyncRun *run, gint64 folder, GError **error)
+{
+	g_auto (UidSet) bound = UID_SET_INIT;
+	UidIter it = {0};
+	guint32 uid;
+	if (!store_bound_uids (run->store, folder, &bound, error))
+		return FALSE;
+	while (uid_set_next (&bound, &it, &uid)) {
+		PlacementBinding b;
+		gboolean found;
+		if (!store_binding_by_uid (run->store, folder, uid, &b, &found, error))
+			return FALSE;
+		gint64 placement = b.placement;
+		gboolean gone = b.gone;
+		placement_binding_done (&b);
+		if (found && !gone && !store_remove (run->store, placement, "home", error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
 remove_here (Tree *t, const FolderStep *step, GError **error)
 {
 	SyncRun *run = t->run;
@@ -312,24 +334,31 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 		return store_folder_delete (run->store, f->id, "home", error) && store_unbind_folder (run->store, f->id, error);
 	}
 	sync_log_detail (run, "folder '%s' is gone at home but kept: it holds what only is here", f->path);
-	g_auto (UidSet) bound = UID_SET_INIT;
-	if (!store_bound_uids (run->store, f->id, &bound, error))
-		return FALSE;
-	UidIter it = {0};
-	guint32 uid;
-	while (uid_set_next (&bound, &it, &uid)) {
-		PlacementBinding b;
-		gboolean found;
-		if (!store_binding_by_uid (run->store, f->id, uid, &b, &found, error))
-			return FALSE;
-		gint64 placement = b.placement;
-		gboolean gone = b.gone;
-		placement_binding_done (&b);
-		if (found && !gone && !store_remove (run->store, placement, "home", error))
-			return FALSE;
-	}
 	/* unbinding drops what was pending too; what is left is new to the home */
-	return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
+	return remove_bound (run, f->id, error) && store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
+}
+
+/* What is only here stays, and the folder is made at home once more (open_parents). */
+static gboolean
+empty_here (Tree *t, const FolderStep *step, GError **error)
+{
+	SyncRun *run = t->run;
+	const Folder *f = step->folder;
+	GuardAnswer answer;
+	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
+	if (!sync_guard_noting (run, &probe, "here", f->total, f->total, TRUE, NULL, &answer, error))
+		return FALSE;
+	if (answer == GUARD_HOLD) {
+		note_absent (run, f->id);
+		return TRUE;
+	}
+	if (answer == GUARD_GO_ON && !remove_bound (run, f->id, error))
+		return FALSE;
+	sync_log_detail (run, "folder '%s' is gone at home, where others lie below it: %s", f->path,
+	                 answer == GUARD_KEEP ? "it is kept here, as decided, and made there again" : "it is emptied here");
+	FolderBinding parent = {.delimiter = step->binding->delimiter, .base_parent = step->binding->base_parent, .base_name = step->binding->base_name};
+	return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error) &&
+	       bind_as_listed (t, f->id, &parent, step->remote, parent.base_parent, parent.base_name, error);
 }
 
 static int
@@ -385,6 +414,8 @@ step_here (Tree *t, const FolderStep *step, GError **error)
 		return create_here (t, step, error);
 	case PLAN_RENAME_HERE:
 		return rename_here (t, step, error);
+	case PLAN_EMPTY_HERE:
+		return empty_here (t, step, error);
 	case PLAN_REMOVE_HERE:
 		return remove_here (t, step, error);
 	case PLAN_FORGET:
@@ -705,6 +736,26 @@ apply_home (Tree *t, GArray *steps, GError **error)
 	return TRUE;
 }
 
+/* Folders that are there at home only because others lie below them, and that are to get messages. */
+static gboolean
+open_parents (Tree *t, GError **error)
+{
+	g_autoptr (GArray) ids = store_folders_to_open (t->run->store, error);
+	for (guint i = 0; ids && i < ids->len; i++) {
+		const FolderBinding *b = binding_of_folder (t, g_array_index (ids, gint64, i));
+		const RemoteFolder *r = b ? sync_listed (t->run, b->remote_name) : NULL;
+		g_autofree char *name = NULL;
+		GError *e = NULL;
+		if (!r || r->selectable || sync_is_absent (t->run, b->folder))
+			continue;
+		sync_step ();
+		if (!t->run->home->class->folder_create (t->run->home, r->parent, r->leaf, r->role, &name, &e) && !tolerable (t->run, "created", b->base_name, e, error))
+			return FALSE;
+		sync_step ();
+	}
+	return ids != NULL;
+}
+
 static gboolean
 changes_trees (const GArray *steps)
 {
@@ -943,7 +994,7 @@ carry_out (Tree *t, GPtrArray *folders, GError **error)
 		return FALSE;
 	count_bound_names (t);
 	t->steps = steps;
-	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) && apply_home (t, steps, error);
+	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) && apply_home (t, steps, error) && open_parents (t, error);
 	t->steps = NULL;
 	store_rollback (t->run->store);
 	return ok;

@@ -10,6 +10,7 @@ typedef enum {
 	PLAN_BIND,        /* folder and remote exist and belong together: only the binding is new or has a new name */
 	PLAN_CREATE_HERE, /* remote is new */
 	PLAN_RENAME_HERE, /* remote got another name or parent */
+	PLAN_EMPTY_HERE,  /* remote is there only because others lie below it: the folder was removed at home */
 	PLAN_REMOVE_HERE, /* gone at home; children before parents */
 	PLAN_FORGET,      /* gone on both sides */
 	PLAN_RESTORE_HERE,/* removed here, but home has news in it: it comes back */

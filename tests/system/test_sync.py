@@ -350,8 +350,7 @@ def sync_result(program):
     return result
 
 
-@pytest.mark.parametrize("how", ["NO [NOPERM] not for you", "NO [UNAVAILABLE] its disk is being replaced", "NO", "BAD what?",
-                                 "\\NoSelect", "\\NonExistent"])
+@pytest.mark.parametrize("how", ["NO [NOPERM] not for you", "NO [UNAVAILABLE] its disk is being replaced", "NO", "BAD what?"])
 def test_a_folder_that_cannot_be_opened_stops_no_other(how, program):
     with FakeServer() as server:
         bare(server)
@@ -361,7 +360,7 @@ def test_a_folder_that_cannot_be_opened_stops_no_other(how, program):
         program.ok("flag", str(before[0]["id"]), "\\Flagged")
         server.add("INBOX", b"Subject: to one that opens\r\n\r\n.\r\n")
         server.add("Other", b"Subject: to one that does not\r\n\r\n.\r\n")
-        (server.attributes if how.startswith("\\") else server.refused)["Other"] = how
+        server.refused["Other"] = how
         for run in range(2):
             assert sync_result(program)["failures"] == 1
             assert [item["id"] for item in program.list("Other")] == [item["id"] for item in before]
@@ -373,6 +372,48 @@ def test_a_folder_that_cannot_be_opened_stops_no_other(how, program):
         assert len(program.list("Other")) == 5
         with ImapClient(server.port) as client:
             assert differences(program, client.dump()) == []
+
+
+@pytest.mark.parametrize("how", ["\\NoSelect", "\\NonExistent"])
+def test_a_folder_that_can_only_have_others_below_it_is_held(how, program):
+    with FakeServer() as server:
+        bare(server)
+        program.logon(server.url)
+        program.sync()
+        before = program.list("Other")
+        server.attributes["Other"] = how
+        for run in range(2):
+            assert program.run("sync")[0] == 4
+            assert program.list("Other") == before
+        server.attributes = {}
+        settle(program)
+        assert program.list("Other") == before and not program.json("resolve")
+
+
+@pytest.mark.parametrize("decision", ["server", "mine"])
+@pytest.mark.parametrize("full", [True, False])
+def test_a_folder_that_was_removed_above_others_goes_too(full, decision, server, program):
+    with ImapClient(server.port) as client:
+        client.create("A")
+        client.create("A/b")
+        for name in ("A/b",) + (("A",) if full else ()):
+            client.append_many(name, [(b"Subject: in " + name.encode() + b"\r\n\r\n.\r\n", [], 1700000000)])
+        program.logon(server.url, sync=True)
+        client.command("DELETE A")
+        assert program.run("sync")[0] == (4 if full else 0)
+        if full:
+            program.ok("resolve", "A", decision)
+        settle(program)
+        kept = full and decision == "mine"
+        assert [item["subject"] for item in program.list("A")] == (["in A"] if kept else [])
+        assert [item["subject"] for item in program.list("A/b")] == ["in A/b"]
+        if kept:
+            assert differences(program, client.dump()) == []
+        else:
+            client.create("A")
+        client.append_many("A", [(b"Subject: later\r\n\r\n.\r\n", [], 1700000001)])
+        settle(program)
+        assert program.list("A")[0]["subject"] == "later"
 
 
 def test_a_folder_that_becomes_one_with_messages_is_synchronised(program):

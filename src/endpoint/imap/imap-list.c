@@ -13,6 +13,7 @@ typedef struct {
 	GPtrArray *folders;    /* RemoteFolder */
 	GPtrArray *unfit;      /* those that can only be told of */
 	GHashTable *by_name;   /* wire name -> RemoteFolder, borrowed */
+	GQueue asked;          /* those whose STATUS is to be answered, borrowed */
 	gboolean lsub;         /* LIST does not tell subscriptions */
 	gboolean refused;      /* the server said BAD to what its capabilities promised */
 	gboolean too_many;
@@ -31,6 +32,7 @@ listing_clear (Listing *l)
 	g_clear_pointer (&l->by_name, g_hash_table_unref);
 	g_clear_pointer (&l->folders, g_ptr_array_unref);
 	g_clear_pointer (&l->unfit, g_ptr_array_unref);
+	g_queue_clear (&l->asked);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Listing, listing_clear)
 
@@ -216,6 +218,18 @@ list_plain (Listing *l, ImapSession *s, GError **error)
 	return imap_session_settle (s, 0, error);
 }
 
+/* Dovecot lists a folder that was removed as one with others below it, without saying that it can't be opened, and has no code for that. */
+static gboolean
+status_answered (gpointer data, const ImapAnswer *answer, GError **error)
+{
+	Listing *l = data;
+	RemoteFolder *f = g_queue_pop_head (&l->asked);
+	gboolean gone = strcmp (answer->code, "NONEXISTENT") == 0 || (!*answer->code && g_str_has_prefix (answer->text, "Mailbox doesn't exist"));
+	if (f && answer->outcome == IMAP_NO && gone && strcmp (f->name, "INBOX") != 0)
+		f->selectable = FALSE;
+	return TRUE;
+}
+
 /* STATUS of the folders for which LIST did not bring it. The selected folder's may be asked too (RFC 9051 6.3.11 permits it). */
 static gboolean
 list_status (Listing *l, ImapSession *s, GError **error)
@@ -228,7 +242,8 @@ list_status (Listing *l, ImapSession *s, GError **error)
 		g_autoptr (GString) text = g_string_new ("STATUS ");
 		text_add_name (text, f->name);
 		g_string_append_printf (text, " %s", items);
-		imap_session_send (s, text->str, listing_hear, NULL, l);
+		g_queue_push_tail (&l->asked, f);
+		imap_session_send (s, text->str, listing_hear, status_answered, l);
 		if (!imap_session_settle (s, STATUS_IN_FLIGHT, error))
 			return FALSE;
 	}
