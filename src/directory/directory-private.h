@@ -24,3 +24,7 @@ gboolean verified_is (gint64 number, const char *hash, const char *prepared);
 void verified_note (gint64 number, const char *hash, const char *prepared);
 gboolean domain_is_ours (Directory *d, const char *domain, GError **error);
 gboolean address_is_free (Directory *d, const char *key, const char *address, GError **error);
+/* What names and addresses are compared by. NULL: @text is not UTF-8. */
+char *fold (const char *text);
+/* For set_up: the organisation of a directory that had none, with its first site. */
+gboolean organisation_create (Directory *d, GError **error);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "directory-private.h"
 #include "digest.h"
+#include "directory-org-schema.h"
 #include "directory-schema.h"
 #include <gnutls/crypto.h>
 #include <string.h>
 
 #define APPLICATION_ID 0x4f504452 /* "OPDR" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION ((int) G_N_ELEMENTS (versions))
 #define ADDRESS_MAX 254 /* RFC 5321 4.5.3.1.3, less the brackets */
 #define LOCAL_MAX 64
 #define DOMAIN_MAX 253
@@ -47,7 +48,7 @@ is_local (const char *local)
 	return TRUE;
 }
 
-static char *
+char *
 fold (const char *text)
 {
 	g_autofree char *normal = g_utf8_normalize (text, -1, G_NORMALIZE_NFC);
@@ -167,10 +168,11 @@ directory_mailbox_free (DirectoryMailbox *m)
 		return;
 	g_free (m->id);
 	g_free (m->address);
+	g_free (m->server);
 	g_free (m);
 }
 
-#define MAILBOX_COLUMNS "id, address, created, deleted, disabled, roles, quota, quota_messages, EXISTS (SELECT 1 FROM verifier WHERE verifier.mailbox = number)"
+#define MAILBOX_COLUMNS "id, address, created, deleted, disabled, roles, quota, quota_messages, EXISTS (SELECT 1 FROM verifier WHERE verifier.mailbox = number), server, epoch"
 
 static DirectoryMailbox *
 mailbox_of_row (DbQuery *q)
@@ -185,6 +187,8 @@ mailbox_of_row (DbQuery *q)
 	m->quota = (guint64) db_int (q, 6);
 	m->quota_messages = (guint64) db_int (q, 7);
 	m->has_password = db_int (q, 8) != 0;
+	m->server = db_dup (q, 9);
+	m->epoch = db_int (q, 10);
 	return m;
 }
 
@@ -250,15 +254,23 @@ directory_mailbox (Directory *d, const char *name, GError **error)
 	return number ? mailbox_by_number (d, number, error) : NULL;
 }
 
+static gboolean
+server_is_ours (Directory *d, const char *server, GError **error)
+{
+	gint64 there;
+	return find_number (d, "SELECT 1 FROM server WHERE id = ?1", server, NULL, &there, error) &&
+	       (there || error_fail (error, ERROR_NOT_FOUND, "the directory knows no server %s", server));
+}
+
 gboolean
-directory_mailbox_add (Directory *d, const char *id, const char *address, guint64 quota, guint roles, GError **error)
+directory_mailbox_add (Directory *d, const char *id, const char *address, const char *server, guint64 quota, guint roles, GError **error)
 {
 	g_autofree char *key = NULL, *domain = NULL;
 	if (!address_split (address, &key, &domain, error) || !db_begin (d->db, error))
 		return FALSE;
-	gboolean ok = domain_is_ours (d, domain, error) && address_is_free (d, key, address, error) &&
-	              db_run (d->db, "INSERT INTO mailbox (id, address, key, domain, created, quota, roles) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", error,
-	                      "ssssiiI", id, address, key, domain, (gint64) (g_get_real_time () / G_USEC_PER_SEC), (gint64) quota, roles) &&
+	gboolean ok = domain_is_ours (d, domain, error) && address_is_free (d, key, address, error) && server_is_ours (d, server, error) &&
+	              db_run (d->db, "INSERT INTO mailbox (id, address, key, domain, created, quota, roles, server) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", error,
+	                      "ssssiiIs", id, address, key, domain, (gint64) (g_get_real_time () / G_USEC_PER_SEC), (gint64) quota, roles, server) &&
 	              db_commit (d->db, error);
 	db_rollback (d->db);
 	return ok;
@@ -389,20 +401,33 @@ directory_purge (Directory *d, gint64 before, GError **error)
 
 /* ---- Opening ---- */
 
-/* Version n is reached from n - 1 by the SQL at index n; 1 is directory.sql as it was. */
-static const char *const migrations[SCHEMA_VERSION + 1] = {
-	[2] = "ALTER TABLE mailbox ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT 0; PRAGMA user_version=2",
+static gboolean
+make_secret (Directory *d, GError **error)
+{
+	guint8 secret[SECRET_SIZE];
+	if (gnutls_rnd (GNUTLS_RND_KEY, secret, sizeof secret) < 0)
+		return error_fail (error, ERROR_IO, "the system gives no random numbers");
+	return db_run (d->db, "INSERT INTO meta (id, secret) VALUES (1, ?1)", error, "b", secret, (gsize) sizeof secret);
+}
+
+/* What makes each version of the one before: a new directory goes through all of them. */
+static const struct {
+	const char *schema;
+	gboolean (*fill) (Directory *d, GError **error); /* NULL: nothing more */
+} versions[] = {
+	{directory_schema_text, make_secret},
+	{"ALTER TABLE mailbox ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT 0", NULL}, /* 0: no limit */
+	{directory_org_schema_text, organisation_create},
 };
 
 static gboolean
-create_schema (Directory *d, GError **error)
+upgrade (Directory *d, gint64 version, GError **error)
 {
-	guint8 secret[SECRET_SIZE];
 	g_autofree char *pragmas = g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
-	if (gnutls_rnd (GNUTLS_RND_KEY, secret, sizeof secret) < 0)
-		return error_fail (error, ERROR_IO, "the system gives no random numbers");
-	return db_exec (d->db, directory_schema_text, error) && db_exec (d->db, pragmas, error) &&
-	       db_run (d->db, "INSERT INTO meta (id, secret) VALUES (1, ?1)", error, "b", secret, (gsize) sizeof secret);
+	gboolean ok = TRUE;
+	for (gint64 i = version; ok && i < SCHEMA_VERSION; i++)
+		ok = db_exec (d->db, versions[i].schema, error) && (!versions[i].fill || versions[i].fill (d, error));
+	return ok && db_exec (d->db, pragmas, error);
 }
 
 static gboolean
@@ -413,15 +438,14 @@ set_up (Directory *d, const char *path, gboolean create, GError **error)
 	gint64 application = db_number (d->db, "PRAGMA application_id", 0, ""), version = db_number (d->db, "PRAGMA user_version", 0, "");
 	gboolean empty = !db_number (d->db, "SELECT 1 FROM sqlite_schema", 0, ""), ok = TRUE;
 	if (empty && create && application == 0)
-		ok = create_schema (d, error);
-	else if (application != APPLICATION_ID)
+		ok = upgrade (d, 0, error);
+	else if (application != APPLICATION_ID || version < 1)
 		ok = error_fail (error, ERROR_CORRUPT, "%s is no directory of outpost", path);
 	else if (version > SCHEMA_VERSION)
 		ok = error_fail (error, ERROR_CORRUPT, "the directory %s is of version %d, this program knows %d: use the newer program", path, (int) version,
 		                 SCHEMA_VERSION);
-	else
-		while (ok && version < SCHEMA_VERSION)
-			ok = db_exec (d->db, migrations[++version], error);
+	else if (version < SCHEMA_VERSION)
+		ok = upgrade (d, version, error);
 	ok = ok && db_commit (d->db, error);
 	db_rollback (d->db);
 	return ok;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directory, first form: domains, mailboxes, aliases, password verifiers and roles, in one SQLite file. Sites, servers and epochs have
- * their place in the schema and no meaning yet.
+/* The directory: the organisation, its sites and servers; domains, mailboxes, aliases, password verifiers and roles; in one SQLite file.
  *
  * A Directory is used by one thread at a time; others may have theirs on the same file. Addresses are "local@domain" in UTF-8, at most 254 octets,
  * compared without letters' case, A-labels as U-labels, and shown as they were given. Errors: USAGE for what can't be an address, domain or
@@ -11,10 +10,54 @@
 #include "error.h"
 
 typedef struct Directory Directory;
-/* @create: makes it if it is not there (0600); else NOT_FOUND. CORRUPT for another program's file or a newer version's. */
+/* @create: makes it if it is not there (0600); else NOT_FOUND. One of an older version is brought up to date: what it knows stays, and it becomes an
+ * organisation without a name, with one site and no server. CORRUPT for another program's file or a newer version's. */
 Directory *directory_open (const char *path, gboolean create, GError **error);
 void directory_free (Directory *d); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, directory_free)
+
+/* ---- The organisation: sites, and servers in them. Names have 1 to 100 octets and are compared without letters' case ---- */
+
+char *directory_organisation (Directory *d, GError **error); /* its name; "": it has none yet */
+/* @first: EXISTS if it has a name already. */
+gboolean directory_organisation_name (Directory *d, const char *name, gboolean first, GError **error);
+
+typedef struct {
+	char *id, *name;
+} DirectorySite;
+void directory_site_free (DirectorySite *s);
+gboolean directory_site_add (Directory *d, const char *name, GError **error);                     /* EXISTS */
+gboolean directory_site_rename (Directory *d, const char *name, const char *new, GError **error); /* NOT_FOUND, EXISTS */
+GPtrArray *directory_sites (Directory *d, GError **error);                                        /* of DirectorySite *, by name */
+
+typedef struct {
+	char *id, *name, *site;
+	char **addresses; /* "imaps://ex1.example.org:993", the preferred one first */
+	char **past;      /* those that it has moved away from, the last one first */
+	guint64 mailboxes;
+} DirectoryServer;
+void directory_server_free (DirectoryServer *s); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryServer, directory_server_free)
+DirectoryServer *directory_server (Directory *d, const char *name, GError **error); /* by name or id. NOT_FOUND */
+GPtrArray *directory_servers (Directory *d, GError **error);                       /* of DirectoryServer *, by site and name */
+/* @id: its own; NULL: a fresh one. @addresses: NULL, or as above, at most 10, written as they are to be compared. EXISTS for an id, a name or an address that a
+ * server has or had; NOT_FOUND for the site. */
+gboolean directory_server_add (Directory *d, const char *id, const char *name, const char *site, const char *const *addresses, GError **error);
+/* The server that reads this directory is there with its @id. One that the directory does not know is added, with @name and in the first site, where there is no
+ * other; mailboxes that have no home are then at home there. NOT_FOUND beside others. */
+gboolean directory_server_enrol (Directory *d, const char *id, const char *name, GError **error);
+
+/* What Move Server changes; NULL: that stays. Addresses that are not among the new ones become past ones. */
+typedef struct {
+	const char *site, *name;
+	const char *const *addresses;
+} DirectoryServerMove;
+/* In one transaction; no mailbox and no store has any part in it. *after_out is the server behind it. @rehearse: all of that, and nothing is kept. NOT_FOUND for
+ * the server or the site, EXISTS for a name or an address of another server, be it a past one. */
+gboolean directory_server_move (Directory *d, const char *name, const DirectoryServerMove *move, gboolean rehearse, DirectoryServer **after_out,
+                                GError **error);
+/* A past address is nobody's any more: another server may have it. NOT_FOUND. */
+gboolean directory_address_forget (Directory *d, const char *address, GError **error);
 
 /* ---- Domains: an address is of this organisation if its domain is one of these ---- */
 
@@ -34,12 +77,15 @@ typedef struct {
 	guint roles;
 	guint64 quota, quota_messages; /* octets; 0: none */
 	gboolean has_password;
+	char *server; /* its home: a server's id; NULL: made before there were servers, and no server has taken it (directory_server_enrol) */
+	gint64 epoch; /* of that home: the next one's is higher */
 } DirectoryMailbox;
 void directory_mailbox_free (DirectoryMailbox *m); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryMailbox, directory_mailbox_free)
 
-/* @id: that of its store. EXISTS for an address that a mailbox or alias has, NOT_FOUND for a domain that is not ours. */
-gboolean directory_mailbox_add (Directory *d, const char *id, const char *address, guint64 quota, guint roles, GError **error);
+/* @id: that of its store. @server: the id of its home. EXISTS for an address that a mailbox or alias has, NOT_FOUND for a domain that is not ours, or a server
+ * that there is not. */
+gboolean directory_mailbox_add (Directory *d, const char *id, const char *address, const char *server, guint64 quota, guint roles, GError **error);
 /* By address, by id (deleted ones by that only), or by the local part where there is one domain. NOT_FOUND. */
 DirectoryMailbox *directory_mailbox (Directory *d, const char *name, GError **error);
 /* Of DirectoryMailbox *, by address. */

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The directory. Keys of addresses are case-folded; what is shown is as it was given. server and epoch are for moves.
+-- The directory, version 1; directory.c has what makes the later ones of it. Keys of addresses are case-folded; what is shown is as it was given.
 CREATE TABLE meta (
 	id INTEGER PRIMARY KEY CHECK (id = 1),
 	secret BLOB NOT NULL                           -- makes answers about users that there are not
@@ -16,9 +16,8 @@ CREATE TABLE mailbox (
 	disabled INTEGER NOT NULL DEFAULT 0,
 	roles INTEGER NOT NULL DEFAULT 0,
 	quota INTEGER NOT NULL DEFAULT 0,              -- octets; 0: none
-	server TEXT,
-	epoch INTEGER NOT NULL DEFAULT 1,
-	quota_messages INTEGER NOT NULL DEFAULT 0,     -- 0: no limit
+	server TEXT,                                   -- its home; NULL: made by version 1, and nobody has taken it
+	epoch INTEGER NOT NULL DEFAULT 1,              -- of that home
 	CHECK ((key IS NULL) = (deleted > 0))
 ) STRICT;
 CREATE INDEX mailbox_domain ON mailbox (domain);

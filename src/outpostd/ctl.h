@@ -7,8 +7,24 @@ typedef struct {
 	Host *host;
 	Directory *d;
 	char **args;
-	gboolean json; /* what the server answers, as it is */
+	gboolean json; /* what the server answers, as it is; the organisation as one object */
+	gboolean dot, dry_run;
+	char *site, *to_site, *rename; /* options; NULL */
+	char **at;
 } Ctl;
+
+/* The organisation (ctl-org.c). */
+gboolean org_init (Ctl *c, GError **error);
+gboolean org_rename (Ctl *c, GError **error);
+gboolean org_show (Ctl *c, GError **error);
+gboolean site_create (Ctl *c, GError **error);
+gboolean site_rename (Ctl *c, GError **error);
+gboolean site_list (Ctl *c, GError **error);
+gboolean ctl_server_add (Ctl *c, GError **error);
+gboolean ctl_server_list (Ctl *c, GError **error);
+gboolean ctl_server_move (Ctl *c, GError **error);
+gboolean ctl_server_adopt (Ctl *c, GError **error);
+gboolean ctl_server_forget (Ctl *c, GError **error);
 
 /* Questions to the running server (ctl-server.c). NOT_FOUND if none runs. */
 gboolean server_status (Ctl *c, GError **error);

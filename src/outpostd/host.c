@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
+#include "digest.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -140,6 +141,7 @@ host_free (Host *h)
 		if (settings[i].kind == TEXT || settings[i].kind == PATH)
 			g_free (*text_at (h, i));
 	g_free (h->folder);
+	g_free (h->server);
 	g_free (h);
 }
 
@@ -198,6 +200,84 @@ host_directory (Host *h, GError **error)
 	return d;
 }
 
+/* ---- Which server this is ---- */
+
+static char *
+id_path (const Host *h)
+{
+	return g_build_filename (h->folder, "server.id", NULL);
+}
+
+/* NULL without error: there is none yet. */
+static char *
+read_id (const Host *h, GError **error)
+{
+	g_autofree char *path = id_path (h), *text = NULL;
+	g_autoptr (GError) local = NULL;
+	if (!g_file_get_contents (path, &text, NULL, &local)) {
+		if (!g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+			error_fail (error, ERROR_IO, "%s", local->message);
+		return NULL;
+	}
+	g_strstrip (text);
+	if (strlen (text) == ID_TEXT_SIZE - 1 && strspn (text, "0123456789abcdef") == ID_TEXT_SIZE - 1)
+		return g_steal_pointer (&text);
+	error_fail (error, ERROR_CORRUPT, "%s must hold the server's id, 32 hexadecimal digits: `outpostctl server adopt NAME` writes it", path);
+	return NULL;
+}
+
+/* Where another process has just made one, that is it. */
+static gboolean
+make_id (const Host *h, GError **error)
+{
+	char id[ID_TEXT_SIZE];
+	Id128 fresh = id128_random ();
+	g_autofree char *path = id_path (h), *temporary = g_strconcat (path, ".XXXXXX", NULL);
+	id128_text (&fresh, id);
+	int fd = g_mkstemp_full (temporary, O_RDWR | O_CLOEXEC, 0640);
+	gboolean ok = fd >= 0 && write (fd, id, ID_TEXT_SIZE - 1) == ID_TEXT_SIZE - 1 && fsync (fd) == 0 && (link (temporary, path) == 0 || errno == EEXIST);
+	int err = errno;
+	if (fd >= 0) {
+		close (fd);
+		g_unlink (temporary);
+	}
+	return ok || error_set_errno (error, err, "writing %s", path);
+}
+
+gboolean
+host_enrol (Host *h, GError **error)
+{
+	g_autoptr (GError) local = NULL;
+	Directory *d = host_directory (h, error);
+	g_free (h->server);
+	h->server = d ? read_id (h, &local) : NULL;
+	if (d && !h->server && !local && make_id (h, &local))
+		h->server = read_id (h, &local);
+	if (local)
+		g_propagate_error (error, g_steal_pointer (&local));
+	if (!h->server)
+		return FALSE;
+	if (directory_server_enrol (d, h->server, h->name, &local))
+		return TRUE;
+	gboolean strange = error_is (local, ERROR_NOT_FOUND);
+	g_propagate_error (error, g_steal_pointer (&local));
+	if (strange)
+		g_prefix_error (error, "which server is in %s? `outpostctl server adopt NAME` says it: ", h->folder);
+	return FALSE;
+}
+
+gboolean
+host_adopt (Host *h, const char *id, GError **error)
+{
+	g_autofree char *path = id_path (h);
+	g_autoptr (GError) local = NULL;
+	if (!g_file_set_contents_full (path, id, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0640, &local))
+		return error_fail (error, ERROR_IO, "%s", local->message);
+	g_free (h->server);
+	h->server = g_strdup (id);
+	return TRUE;
+}
+
 char *
 host_store_path (const Host *h, const char *id)
 {
@@ -245,7 +325,7 @@ host_remove_store (const Host *h, const char *id)
 gboolean
 host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messages, guint roles, GError **error)
 {
-	Directory *d = host_directory (h, error);
+	Directory *d = h->server || host_enrol (h, error) ? host_directory (h, error) : NULL;
 	g_autofree char *fresh = host_store_path (h, "new-XXXXXX");
 	int fd = d ? g_mkstemp_full (fresh, O_RDWR | O_CLOEXEC, 0600) : -1;
 	if (fd < 0)
@@ -263,7 +343,7 @@ host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messag
 	g_clear_pointer (&s, store_close);
 	g_autofree char *path = host_store_path (h, id);
 	gboolean ok = rename (fresh, path) == 0 || error_set_errno (error, errno, "making the store %s", path);
-	ok = ok && directory_mailbox_add (d, id, address, quota, roles, error) && (!messages || directory_mailbox_set_quota (d, id, quota, messages, error));
+	ok = ok && directory_mailbox_add (d, id, address, h->server, quota, roles, error) && (!messages || directory_mailbox_set_quota (d, id, quota, messages, error));
 	if (!ok) {
 		remove_store (path);
 		remove_store (fresh);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A mailbox server's folder on disk: outpostd.conf, directory.db, tls/, mail/ID (a store for each mailbox). Used by the server and by outpostctl,
+/* A mailbox server's folder on disk: outpostd.conf, directory.db, server.id, tls/, mail/ID (a store for each mailbox). Used by the server and by outpostctl,
  * at the same time.
  *
  * A Host is used by any number of threads; each has a connection to the directory of its own. */
@@ -11,6 +11,7 @@
 
 typedef struct {
 	char *folder, *name; /* name: the server's, for greetings and Received fields */
+	char *server; /* its id in the directory; NULL before host_enrol */
 	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; NULL: not served */
 	char *control; /* a path; NULL: nothing can be asked of the server while it runs */
 	char *metrics; /* "ADDRESS:PORT" of this machine; NULL: not served */
@@ -35,8 +36,13 @@ gboolean host_init (const char *folder, const char *domain, const char *name, co
 gboolean host_become_user (const Host *h, GError **error);
 /* The calling thread's. Borrowed. */
 Directory *host_directory (Host *h, GError **error);
+/* Before it is shared by threads: the folder knows which server of the directory it is (server.id, made where it is not there), and so does the directory. NOT_FOUND
+ * names `outpostctl server adopt`. */
+gboolean host_enrol (Host *h, GError **error);
+/* The folder is from now on that of the server @id. */
+gboolean host_adopt (Host *h, const char *id, GError **error);
 char *host_store_path (const Host *h, const char *id);
-/* A mailbox with a store and the folders that people expect. */
+/* A mailbox that is at home here, with a store and the folders that people expect. */
 gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messages, guint roles, GError **error);
 /* OVER_QUOTA if @now is more than @m may have. */
 gboolean host_has_room (const DirectoryMailbox *m, const StoreUsage *now, GError **error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outpostctl: mailboxes, aliases and domains of a mailbox server, while it runs or not, and the running server itself. */
+/* outpostctl: mailboxes, aliases, domains, and the organisation of a mailbox server, while it runs or not, and the running server itself. */
 #include "ctl.h"
 #include "secret.h"
 #include "sweep.h"
@@ -8,7 +8,8 @@
 #include <string.h>
 
 static char *folder, *quota_option, *messages_option, *password_command;
-static gboolean admin, deleted_too, keep_alias, json, dry_run, version;
+static gboolean admin, deleted_too, keep_alias, version;
+static Ctl ctl;
 
 static const GOptionEntry options[] = {
 	{"dir", 'd', 0, G_OPTION_ARG_FILENAME, &folder, "The server's folder (/srv/mail)", "DIR"},
@@ -18,8 +19,13 @@ static const GOptionEntry options[] = {
 	{"admin", 0, 0, G_OPTION_ARG_NONE, &admin, "mailbox create: of an administrator", NULL},
 	{"deleted", 0, 0, G_OPTION_ARG_NONE, &deleted_too, "mailbox list: the deleted ones, which are kept for 30 days", NULL},
 	{"keep-alias", 0, 0, G_OPTION_ARG_NONE, &keep_alias, "mailbox rename: mail to the old address still arrives", NULL},
-	{"dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "purge: only tell what would go", NULL},
-	{"json", 0, 0, G_OPTION_ARG_NONE, &json, "status, who, kick, reload: lines of JSON, as the server sends them", NULL},
+	{"dry-run", 0, 0, G_OPTION_ARG_NONE, &ctl.dry_run, "purge, server move: only tell what would be done", NULL},
+	{"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json, "org show: one JSON object; status, who, kick, reload: lines of JSON, as the server sends them", NULL},
+	{"dot", 0, 0, G_OPTION_ARG_NONE, &ctl.dot, "org show: a graph for Graphviz", NULL},
+	{"site", 0, 0, G_OPTION_ARG_STRING, &ctl.site, "server add: the site where it is", "SITE"},
+	{"at", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.at, "server add, move: where clients reach it; may be repeated, the preferred one first", "imaps://HOST[:PORT]"},
+	{"to-site", 0, 0, G_OPTION_ARG_STRING, &ctl.to_site, "server move: the site where it is from now on", "SITE"},
+	{"rename", 0, 0, G_OPTION_ARG_STRING, &ctl.rename, "server move: its name from now on", "NAME"},
 	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
 	{NULL},
 };
@@ -217,7 +223,7 @@ static void
 print_purged (gpointer data, const DirectoryMailbox *m, gboolean whole, guint64 messages, const GError *error)
 {
 	Purged *p = data;
-	const char *verb = dry_run ? "would go" : "gone";
+	const char *verb = ctl.dry_run ? "would go" : "gone";
 	p->failures += error != NULL;
 	p->mailboxes += whole;
 	p->messages += messages;
@@ -233,7 +239,7 @@ static gboolean
 purge (Ctl *c, GError **error)
 {
 	Purged p = {0};
-	if (!sweep_run (c->host, g_get_real_time () / G_USEC_PER_SEC, dry_run ? SWEEP_DRY : 0, NULL, print_purged, &p, error))
+	if (!sweep_run (c->host, g_get_real_time () / G_USEC_PER_SEC, c->dry_run ? SWEEP_DRY : 0, NULL, print_purged, &p, error))
 		return FALSE;
 	if (p.mailboxes + p.messages + p.failures == 0)
 		printf ("Nothing was removed or deleted more than %d days ago.\n", HOST_KEPT_DAYS);
@@ -261,6 +267,17 @@ static const struct {
 	{"alias", "add", "ALIAS TARGET", "mail to ALIAS goes to TARGET; several are possible", 2, 2, alias_add},
 	{"alias", "remove", "ALIAS [TARGET]", "one of them, or all", 1, 2, alias_remove},
 	{"alias", "list", "", "all aliases", 0, 0, alias_list},
+	{"org", "init", "NAME", "name the organisation", 1, 1, org_init},
+	{"org", "rename", "NAME", "another name for it", 1, 1, org_rename},
+	{"org", "show", "", "the organisation: sites, servers, addresses", 0, 0, org_show},
+	{"site", "create", "SITE", "a place for servers", 1, 1, site_create},
+	{"site", "rename", "SITE NEW", "another name for it", 2, 2, site_rename},
+	{"site", "list", "", "all sites", 0, 0, site_list},
+	{"server", "add", "NAME --site SITE", "another server, which then adopts that name", 1, 1, ctl_server_add},
+	{"server", "list", "", "all servers, with addresses", 0, 0, ctl_server_list},
+	{"server", "move", "NAME", "Move Server: to another site, name or address", 1, 1, ctl_server_move},
+	{"server", "adopt", "NAME", "this folder is that server's", 1, 1, ctl_server_adopt},
+	{"server", "forget", "ADDRESS", "a past address forwards no more", 1, 1, ctl_server_forget},
 	{"purge", NULL, "", "drop what was removed or deleted 30 days ago, as the server does each day", 0, 0, purge},
 	{"status", NULL, "", "of the running server", 0, 0, server_status},
 	{"who", NULL, "", "its sessions", 0, 0, server_who},
@@ -306,8 +323,10 @@ run (char **words, GError **error)
 			return error_fail (error, ERROR_USAGE, "say: outpostctl %s", right);
 		g_autoptr (Host) h = host_open (folder ? folder : "/srv/mail", error);
 		Directory *d = h && host_become_user (h, error) ? host_directory (h, error) : NULL;
-		Ctl c = {.host = h, .d = d, .args = words + named, .json = json};
-		return d && verbs[i].run (&c, error);
+		ctl.host = h;
+		ctl.d = d;
+		ctl.args = words + named;
+		return d && verbs[i].run (&ctl, error);
 	}
 	return error_fail (error, ERROR_USAGE, "there is no such command: outpostctl --help lists them");
 }

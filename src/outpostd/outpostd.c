@@ -134,7 +134,7 @@ listen_to_prometheus (Running *r, GError **error)
 static gboolean
 serve_until (Running *r, GError **error)
 {
-	if (!host_become_user (r->host, error) || !host_directory (r->host, error) || !listen_to_prometheus (r, error) ||
+	if (!host_become_user (r->host, error) || !host_enrol (r->host, error) || !listen_to_prometheus (r, error) ||
 	    !listen_to_administrator (r, error))
 		return FALSE;
 	GThread *answering = g_thread_new ("answering", answer_thread, r), *sweeping = g_thread_new ("sweeping", sweep_thread, r);

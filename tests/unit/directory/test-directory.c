@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SERVER "5e7e5e7e5e7e5e7e5e7e5e7e5e7e5e7e"
+
 typedef struct {
 	char *folder, *path;
 	Directory *d;
@@ -43,6 +45,7 @@ set_up (void **state)
 	w->d = directory_open (w->path, TRUE, &e);
 	must (w->d != NULL, &e);
 	must (directory_domain_add (w->d, "Example.ORG", &e), &e);
+	must (directory_server_enrol (w->d, SERVER, "here", &e), &e);
 	*state = w;
 	return 0;
 }
@@ -68,7 +71,7 @@ add (World *w, const char *address)
 {
 	GError *e = NULL;
 	char *id = g_strdup_printf ("%032x", ++w->ids);
-	must (directory_mailbox_add (w->d, id, address, 0, 0, &e), &e);
+	must (directory_mailbox_add (w->d, id, address, SERVER, 0, 0, &e), &e);
 	return id;
 }
 
@@ -113,14 +116,14 @@ an_address_is_what_mail_knows_as_one (void **state)
 	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
 		GError *e = NULL;
 		g_autofree char *id = g_strdup_printf ("%032x", 1000 + i);
-		gboolean ok = directory_mailbox_add (w->d, id, rows[i].address, 0, 0, &e);
+		gboolean ok = directory_mailbox_add (w->d, id, rows[i].address, SERVER, 0, 0, &e);
 		if (ok != rows[i].good || (!ok && !error_is (e, ERROR_USAGE)))
 			fail_msg ("'%s': %s", rows[i].address, ok ? "taken" : e->message);
 		g_clear_error (&e);
 	}
 	g_autofree char *local = g_strnfill (65, 'a'), *long_one = g_strconcat (local, "@example.org", NULL);
 	GError *e = NULL;
-	must_fail (directory_mailbox_add (w->d, "x", long_one, 0, 0, &e), &e, ERROR_USAGE, "65 octets before the @");
+	must_fail (directory_mailbox_add (w->d, "x", long_one, SERVER, 0, 0, &e), &e, ERROR_USAGE, "65 octets before the @");
 	must_fail (directory_domain_add (w->d, "no domain", &e), &e, ERROR_USAGE, "a domain");
 }
 
@@ -130,8 +133,8 @@ a_name_is_one_mailbox_whatever_its_letters_case (void **state)
 	World *w = *state;
 	GError *e = NULL;
 	g_autofree char *id = add (w, "Anna@Example.org");
-	must_fail (directory_mailbox_add (w->d, "x", "anna@example.ORG", 0, 0, &e), &e, ERROR_EXISTS, "twice");
-	must_fail (directory_mailbox_add (w->d, "x", "anna@example.com", 0, 0, &e), &e, ERROR_NOT_FOUND, "not our domain");
+	must_fail (directory_mailbox_add (w->d, "x", "anna@example.ORG", SERVER, 0, 0, &e), &e, ERROR_EXISTS, "twice");
+	must_fail (directory_mailbox_add (w->d, "x", "anna@example.com", SERVER, 0, 0, &e), &e, ERROR_NOT_FOUND, "not our domain");
 	for (const char *const *name = (const char *const[]){"ANNA@EXAMPLE.ORG", "anna", id, NULL}; *name; name++) {
 		g_autoptr (DirectoryMailbox) m = directory_mailbox (w->d, *name, &e);
 		must (m != NULL, &e);
@@ -182,7 +185,7 @@ an_address_leads_to_mailboxes (void **state)
 	must_fail (directory_alias_add (w->d, "b@example.org", "b@example.org", &e), &e, ERROR_USAGE, "an alias of itself");
 	must_fail (directory_alias_add (w->d, "c@example.org", "nobody@example.org", &e), &e, ERROR_NOT_FOUND, "an alias of nobody");
 	must_fail (directory_alias_add (w->d, "c@example.com", "bob@example.org", &e), &e, ERROR_NOT_FOUND, "an alias elsewhere");
-	must_fail (directory_mailbox_add (w->d, "x", "info@example.org", 0, 0, &e), &e, ERROR_EXISTS, "a mailbox that is an alias");
+	must_fail (directory_mailbox_add (w->d, "x", "info@example.org", SERVER, 0, 0, &e), &e, ERROR_EXISTS, "a mailbox that is an alias");
 	must (directory_alias_remove (w->d, "info@example.org", "anna@example.org", &e), &e);
 	leads (w, "info@example.org", "bob@example.org");
 	must_fail (directory_alias_remove (w->d, "info@example.org", "anna@example.org", &e), &e, ERROR_NOT_FOUND, "no alias");
@@ -585,10 +588,11 @@ an_older_version_is_brought_up_to_date (void **state)
 {
 	World *w = *state;
 	GError *e = NULL;
-	must (directory_mailbox_add (w->d, "0123456789abcdef0123456789abcdef", "old@example.org", 1000, 0, &e), &e);
+	must (directory_mailbox_add (w->d, "0123456789abcdef0123456789abcdef", "old@example.org", SERVER, 1000, 0, &e), &e);
 	directory_free (w->d);
 	Db *db = db_open (w->path, FALSE, FALSE, &e);
-	must (db && db_exec (db, "ALTER TABLE mailbox DROP COLUMN quota_messages; PRAGMA user_version=1", &e), &e);
+	must (db && db_exec (db, "DROP INDEX mailbox_server; DROP TABLE server_address; DROP TABLE server; DROP TABLE site; DROP TABLE organisation;"
+	                   "ALTER TABLE mailbox DROP COLUMN quota_messages; PRAGMA user_version=1", &e), &e);
 	db_close (db);
 	w->d = directory_open (w->path, FALSE, &e);
 	must (w->d && directory_mailbox_set_quota (w->d, "old@example.org", 1000, 9, &e), &e);
@@ -703,7 +707,7 @@ a_damaged_directory_is_not_an_empty_one (void **state)
 	must_fail (directory_mailbox_delete (w->d, "anna@example.org", &e), &e, ERROR_CORRUPT, "delete");
 	must_fail (directory_mailbox_undelete (w->d, id, &e), &e, ERROR_CORRUPT, "undelete");
 	must_fail (directory_mailbox_rename (w->d, "anna@example.org", "b@example.org", TRUE, &e), &e, ERROR_CORRUPT, "rename");
-	must_fail (directory_mailbox_add (w->d, "x", "b@example.org", 0, 0, &e), &e, ERROR_CORRUPT, "add");
+	must_fail (directory_mailbox_add (w->d, "x", "b@example.org", SERVER, 0, 0, &e), &e, ERROR_CORRUPT, "add");
 	must_fail (directory_alias_add (w->d, "b@example.org", "anna@example.org", &e), &e, ERROR_CORRUPT, "an alias");
 	must_fail (directory_domain_add (w->d, "example.net", &e), &e, ERROR_CORRUPT, "a domain");
 	must_fail (directory_domain_remove (w->d, "example.org", &e), &e, ERROR_CORRUPT, "no domain");
