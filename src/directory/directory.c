@@ -76,9 +76,12 @@ address_split (const char *address, char **key_out, char **domain_out, GError **
 	const char *at = strrchr (address, '@');
 	g_autofree char *local = at ? g_strndup (address, (gsize) (at - address)) : NULL;
 	g_autofree char *domain = at && strlen (address) <= ADDRESS_MAX && is_local (local) ? domain_key (at + 1) : NULL;
-	if (!domain)
-		return error_fail (error, ERROR_USAGE, "'%s' is no address: it must look like user@example.org", address);
-	*key_out = address_key (local, domain);
+	g_autofree char *key = domain ? address_key (local, domain) : NULL;
+	if (!key) {
+		error_fail (error, ERROR_USAGE, "'%s' is no address: it must look like user@example.org", address);
+		return FALSE;
+	}
+	*key_out = g_steal_pointer (&key);
 	*domain_out = g_steal_pointer (&domain);
 	return TRUE;
 }

@@ -804,14 +804,16 @@ add_listener (Server *s, const ServerService *service, int fd, const char *path,
 	return TRUE;
 }
 
+G_STATIC_ASSERT (offsetof (struct sockaddr_in, sin_port) == offsetof (struct sockaddr_in6, sin6_port));
+
 static guint16
 port_of (int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_in6 address = {0};
 	socklen_t size = sizeof address;
 	if (getsockname (fd, (struct sockaddr *) &address, &size) != 0)
 		return 0;
-	return ntohs (address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *) &address)->sin6_port : ((struct sockaddr_in *) &address)->sin_port);
+	return ntohs (address.sin6_port); /* where that of IPv4 is, too */
 }
 
 gboolean
