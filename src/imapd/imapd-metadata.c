@@ -117,6 +117,16 @@ look_at (gpointer data, const char *name, const void *value, gsize size)
 	add_value (g, name, value, size);
 }
 
+/* What the server says of itself. */
+static gboolean
+look_at_server (const ImapdSession *s, Get *g, GError **error)
+{
+	g_autoptr (GPtrArray) all = s->settings->metadata (s->settings->data, error);
+	for (guint i = 0; all && i + 1 < all->len; i += 2)
+		look_at (g, all->pdata[i], all->pdata[i + 1], strlen (all->pdata[i + 1]));
+	return all != NULL;
+}
+
 static gboolean
 get_entry (ImapdSession *s, Store *store, const char *entry, Get *g)
 {
@@ -126,7 +136,7 @@ get_entry (ImapdSession *s, Store *store, const char *entry, Get *g)
 	g->found = FALSE;
 	if (use)
 		look_at (g, SPECIAL_USE, use, strlen (use));
-	if (!store_each_annotation (store, place_id (g->folder), look_at, g, &error))
+	if ((!g->folder && s->settings->metadata && !look_at_server (s, g, &error)) || !store_each_annotation (store, place_id (g->folder), look_at, g, &error))
 		return session_fail (s, error);
 	if (!g->found && g->depth == 0)
 		add_pair (g, entry, NULL);

@@ -337,10 +337,11 @@ capabilities (const ImapdSession *s)
 		g_string_append (text, s->is_private ? " AUTH=PLAIN" : " LOGINDISABLED");
 		return g_string_free (text, FALSE);
 	}
-	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s%s%s%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "",
+	return g_strdup_printf ("CAPABILITY " CAPABILITIES "%s%s%s%s%s APPENDLIMIT=%" G_GUINT64_FORMAT, may_deflate (s) ? " COMPRESS=DEFLATE" : "",
 	                        may_log_off (s) ? " UNAUTHENTICATE" : "",
 	                        s->settings->quota ? " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE" : "",
-	                        s->settings->owner ? " ACL RIGHTS=texk LIST-MYRIGHTS" : "", session_message_max (s));
+	                        s->settings->owner ? " ACL RIGHTS=texk LIST-MYRIGHTS" : "",
+	                        s->settings->metadata ? " METADATA-SERVER" : "", session_message_max (s));
 }
 
 static void

@@ -73,6 +73,9 @@ typedef struct {
 	guint64 message_max; /* octets of an appended message; 0: 128 MiB */
 	/* Told of each command behind its answer: its name (a constant) and how long it took, waiting for the client to take the answer included. NULL: nobody is. */
 	void (*ran) (gpointer data, const char *command, gint64 microseconds);
+	/* What the server says of itself to who is logged on (METADATA-SERVER, RFC 5464; entries of the mailbox "" that nobody can write), as it is now: of char *, names in lower case, each with its value behind it.
+	 * NULL with an error for what can't be had now; no function: it is not offered. */
+	GPtrArray *(*metadata) (gpointer data, GError **error);
 	gboolean tls;        /* STARTTLS is offered where the connection is not encrypted */
 	/* What @m may hold, as it is now. FALSE: it can't be known. NULL: nothing is limited, and QUOTA is not offered. */
 	gboolean (*quota) (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GError **error);

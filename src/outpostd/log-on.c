@@ -174,3 +174,30 @@ step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_
 }
 
 const ImapdSasl log_on_sasl = {.offered = offered, .begin = begin, .step = step, .free = end};
+
+/* ---- What the server says of itself ---- */
+
+static void
+add_entry (GPtrArray *all, const char *name, const char *value)
+{
+	g_ptr_array_add (all, g_strconcat ("/shared/vendor/outpost/server/", name, NULL));
+	g_ptr_array_add (all, g_strdup (value));
+}
+
+GPtrArray *
+log_on_metadata (gpointer data, GError **error)
+{
+	const LogOns *l = data;
+	Directory *d = host_directory (l->host, error);
+	g_autoptr (DirectoryServer) s = d ? directory_server (d, l->host->server, error) : NULL;
+	if (!s)
+		return NULL;
+	GPtrArray *all = g_ptr_array_new_with_free_func (g_free);
+	g_autofree char *addresses = g_strjoinv (" ", s->addresses);
+	add_entry (all, "id", s->id);
+	add_entry (all, "name", s->name);
+	add_entry (all, "site", s->site);
+	if (*addresses)
+		add_entry (all, "addresses", addresses);
+	return all;
+}

@@ -24,3 +24,5 @@ char *log_on_owner (gpointer data, const ImapdMailbox *m, GError **error);
 void log_on_count_command (gpointer data, const char *command, gint64 microseconds);
 /* SCRAM-SHA-256 and SCRAM-SHA-1, and -PLUS where the connection has what can be bound to. */
 extern const ImapdSasl log_on_sasl;
+/* What the directory says of this server: ImapdSettings.metadata. Clients that know outpost find the server by it after it was moved (docs/outpostd.md). */
+GPtrArray *log_on_metadata (gpointer data, GError **error);

@@ -152,7 +152,8 @@ listen_and_serve (Running *r, GError **error)
 	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics, .backoff = r->control.backoff};
 	g_autoptr (Delivery) delivery = delivery_new (h, r->page.metrics);
 	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max,
-	                                     .ran = log_on_count_command, .quota = log_on_quota, .owner = log_on_owner, .tls = TRUE, .deflate = TRUE, .unauthenticate = h->unauthenticate != 0};
+	                                     .ran = log_on_count_command, .quota = log_on_quota, .owner = log_on_owner, .metadata = log_on_metadata, .tls = TRUE,
+	                                     .deflate = TRUE, .unauthenticate = h->unauthenticate != 0};
 	ServerImap imap = {&imap_settings, NULL};
 	LmtpdSettings lmtp = deliver_settings (delivery);
 	const ServerLimits limits = control_limits (h);

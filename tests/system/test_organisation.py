@@ -90,6 +90,25 @@ def test_a_server_that_was_set_up_before_goes_on_and_has_an_organisation(made):
             lmtp.sendmail("a@elsewhere.example", ["bob@example.org"], b"Subject: x\r\n\r\nx\r\n")
 
 
+def told(client, depth="infinity"):
+    """What the server says of itself, {last word: value}."""
+    client.untagged_responses.pop("METADATA", None)
+    assert client.xatom("GETMETADATA", f"(DEPTH {depth})", '""', "/shared/vendor/outpost/server")[0] == "OK"
+    return dict(re.findall(r'/shared/vendor/outpost/server/(\w+) "([^"]*)"', (client.response("METADATA")[1][0] or b"").decode()))
+
+
+def test_a_server_says_who_and_where_it_is_to_who_is_logged_on(organised):
+    with organised:
+        client = organised.log_on("alice", "wonderland")
+        assert "METADATA-SERVER" in client.capability()[1][0].decode()
+        before = told(client)
+        assert before == {"id": tree(organised)[1]["Berlin"]["ex1"]["id"], "name": "ex1", "site": "Berlin", "addresses": "imaps://ex1.example.org:993"}
+        organised.ctl("server", "move", "ex1", "--to-site", "Oslo", "--at", "imaps://b.example.org", "--at", "imap://c.example.org")
+        assert told(client) == dict(before, site="Oslo", addresses="imaps://b.example.org:993 imap://c.example.org:143")  # the same session
+        assert told(client, 0) == {}
+        client.logout()
+
+
 def test_a_graph_of_it_is_one_that_graphviz_takes(organised):
     organised.ctl("site", "rename", "Berlin", 'Ber"lin\\')
     graph = organised.ctl("org", "show", "--dot")

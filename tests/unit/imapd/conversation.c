@@ -99,6 +99,16 @@ two_step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mail
 
 static const ImapdSasl two_messages = {.offered = offered, .begin = two_begin, .step = two_step, .free = g_free};
 
+static GPtrArray *
+metadata (gpointer data, GError **error)
+{
+	static const char *const entries[] = {"/shared/comment", "a \"server\"", "/shared/vendor/x/a", "one", "/shared/vendor/x/a/b", "two two", "/shared/vendor/xy", "three"};
+	GPtrArray *all = g_ptr_array_new_with_free_func (g_free);
+	for (guint i = 0; i < G_N_ELEMENTS (entries); i++)
+		g_ptr_array_add (all, g_strdup (entries[i]));
+	return all;
+}
+
 static void
 changed (gpointer data)
 {
@@ -287,7 +297,7 @@ conversation_run (const Conversation *c)
 	conversation_fill (t.f->s);
 	t.pool = imapd_pool_new (changed, &t, NULL);
 	const ImapdSettings settings = {.log_on = log_on, .sasl = c->sasl ? &two_messages : NULL, .data = &t, .message_max = 5u << 20, .tls = c->far,
-	                                .quota = c->bare ? NULL : quota, .owner = c->bare ? NULL : owner, .deflate = !c->bare, .unauthenticate = !c->bare, .progress = c->slow ? -1 : 0};
+	                                .quota = c->bare ? NULL : quota, .owner = c->bare ? NULL : owner, .metadata = c->bare ? NULL : metadata, .deflate = !c->bare, .unauthenticate = !c->bare, .progress = c->slow ? -1 : 0};
 	play (&t, &settings);
 	for (guint i = 0; i < 2; i++) {
 		imapd_session_free (t.sessions[i]);

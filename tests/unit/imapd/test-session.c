@@ -65,6 +65,14 @@ static const Conversation conversations[] = {
 	 "C: i CAPABILITY\nS: \\* CAPABILITY (?!.*COMPRESS).*\nS: i OK .*"},
 	{"what came behind COMPRESS ends the connection (RFC 4978 3)", "C: a COMPRESS DEFLATE\\nb NOOP\nS: a OK COMPRESS completed\nC: c NOOP", TRUE},
 	{"STARTTLS where there is no TLS", "C: a STARTTLS\nS: a BAD TLS is not offered here"},
+	{"what the server says of itself (RFC 5464 1, 4.2)",
+	 "C: a CAPABILITY\nS: \\* CAPABILITY .* METADATA-SERVER .*\nS: a OK .*\n"
+	 "C: b GETMETADATA \"\" /shared/comment\nS: \\* METADATA \"\" \\(/shared/comment \"a \\\\\"server\\\\\"\"\\)\nS: b OK .*\n"
+	 "C: c GETMETADATA (DEPTH 1) \"\" /Shared/Vendor/X\nS: \\* METADATA \"\" \\(/shared/vendor/x/a \"one\"\\)\nS: c OK .*\n"
+	 "C: d GETMETADATA (DEPTH infinity MAXSIZE 5) \"\" (/shared/vendor/x)\nS: \\* METADATA \"\" \\(/shared/vendor/x/a \"one\"\\)\n"
+	 "S: d OK \\[METADATA LONGENTRIES 7\\] .*\n"
+	 "C: e GETMETADATA INBOX /shared/comment\nS: \\* METADATA INBOX \\(/shared/comment NIL\\)\nS: e OK .*\n"
+	 "C: f SETMETADATA \"\" (/shared/comment NIL)\nS: f NO \\[NOPERM\\] .*\n", TRUE},
 	{"ID answers who it is, and takes no more than 30 pairs (RFC 2971)",
 	 "C: a ID NIL\nS: \\* ID \\(\"name\" \"outpost\" \"version\" \".*\"\\)\nS: a OK .*\n"
 	 "C: b ID (\"name\" \"x\")\nS: \\* ID .*\nS: b OK .*\nC: c ID x\nS: c BAD .*"},
