@@ -12,7 +12,7 @@
 typedef struct {
 	char *folder, *name; /* name: the server's, for greetings and Received fields */
 	char *server; /* its id in the directory; NULL before host_enrol */
-	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; NULL: not served */
+	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; several with commas between; NULL: not served */
 	char *control; /* a path; NULL: nothing can be asked of the server while it runs */
 	char *metrics; /* "ADDRESS:PORT" of this machine; NULL: not served */
 	char *certificate, *key;

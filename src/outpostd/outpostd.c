@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define ADMINISTRATORS_MAX 20
+#define PLACES_MAX 10 /* where one protocol is served */
 #define DAY_MS (24 * 3600 * 1000)
 
 static char *folder = NULL, *domain_option, *name_option, *user_option;
@@ -46,7 +47,7 @@ typedef struct {
 } Running;
 
 static gboolean
-listen_at (Running *r, Server *server, const ServerService *service, const char *where, GError **error)
+listen_at_one (Running *r, Server *server, const ServerService *service, const char *where, GError **error)
 {
 	const Host *h = r->host;
 	const char *what = service->name;
@@ -73,6 +74,19 @@ listen_at (Running *r, Server *server, const ServerService *service, const char 
 		return FALSE;
 	g_message ("%s: serving at %s, port %u", what, host, port);
 	g_ptr_array_add (r->control.listening, g_strdup_printf (strchr (host, ':') ? "%s [%s]:%u" : "%s %s:%u", what, host, port));
+	return TRUE;
+}
+
+/* @where: one place, or several with commas between: a server that has moved serves at its past addresses, too. */
+static gboolean
+listen_at (Running *r, Server *server, const ServerService *service, const char *where, GError **error)
+{
+	g_auto (GStrv) places = g_strsplit (where, ",", PLACES_MAX + 1);
+	if (g_strv_length (places) > PLACES_MAX)
+		return error_fail (error, ERROR_USAGE, "[%s] listen: at most %d places", service->name, PLACES_MAX);
+	for (char **p = places; *p; p++)
+		if (!listen_at_one (r, server, service, g_strstrip (*p), error))
+			return FALSE;
 	return TRUE;
 }
 
@@ -126,6 +140,8 @@ listen_to_prometheus (Running *r, GError **error)
 {
 	const ServerService service = {.name = "metrics", .protocol = &server_metrics, .data = &r->page, .most = ADMINISTRATORS_MAX / 2};
 	const char *where = r->host->metrics;
+	if (where && strchr (where, ','))
+		return error_fail (error, ERROR_USAGE, "[metrics] listen: one address, not '%s'", where);
 	if (where && !g_str_has_prefix (where, "127.") && !g_str_has_prefix (where, "[::1]:"))
 		return error_fail (error, ERROR_USAGE, "[metrics] listen: only addresses of this machine are served, such as 127.0.0.1:9143, not '%s'", where);
 	return !where || listen_at (r, r->asked, &service, where, error);

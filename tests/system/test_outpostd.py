@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from dovecot import free_port
+
 MESSAGE = b"From: a@elsewhere.example\r\nSubject: hello\r\nMessage-ID: <1@elsewhere.example>\r\n\r\nbody\r\n.\r\n\xe4\r\n"
 
 
@@ -168,3 +170,14 @@ def test_a_letter_that_can_not_be_stored_does_not_hold_up_those_beside_it(made):
             assert [lmtp.rcpt(name)[0] for name in ("broken@example.org", "alice@example.org")] == [250, 250]
             assert [lmtp.data(MESSAGE)[0], lmtp.getreply()[0]] == [451, 250]
         assert len(octets(made.log_on("alice", "wonderland"))) == 2
+
+
+def test_a_protocol_is_served_at_several_addresses(made):
+    other = free_port()
+    made.configure(f"listen = 127.0.0.1:{made.imap}\n", f"listen = 127.0.0.1:{made.imap} , 127.0.0.1:{other}\n")
+    with made:
+        for port in (made.imap, other):
+            client = imaplib.IMAP4("127.0.0.1", port)
+            client.login("alice", "wonderland")
+            client.logout()
+        assert {f"imap 127.0.0.1:{made.imap}", f"imap 127.0.0.1:{other}"} <= set(made.lines("status")[0]["listening"])
