@@ -31,16 +31,14 @@ show_alert (gpointer data, const char *text)
 	cli_note (h->cli, "The server says: %s", text);
 }
 
-Home *
-home_new (Cli *cli, Profile *p, const char *known)
+static ImapSettings
+settings_of (Home *h, const char *known)
 {
-	Home *h = g_new0 (Home, 1);
-	h->cli = cli;
-	h->profile = p;
+	Profile *p = h->profile;
 	gboolean loopback = strcmp (p->host, "localhost") == 0 || g_str_has_prefix (p->host, "127.") || strcmp (p->host, "::1") == 0;
 	/* whoever names a certificate wants TLS on this machine, too */
 	h->plain = !p->tls && loopback && !p->ca_file && !p->pin;
-	ImapSettings settings = {
+	return (ImapSettings){
 		.host = p->host,
 		.port = p->port,
 		.implicit_tls = p->tls,
@@ -53,14 +51,30 @@ home_new (Cli *cli, Profile *p, const char *known)
 		.far = !loopback || p->tunnel,
 		.secret = give_secret,
 		.secret_data = h,
-		.trace = cli->verbose ? show_trace : NULL,
+		.trace = h->cli->verbose ? show_trace : NULL,
 		.trace_data = h,
 		.alert = show_alert,
 		.alert_data = h,
 		.known_capabilities = known,
 	};
+}
+
+Home *
+home_new (Cli *cli, Profile *p, const char *known)
+{
+	Home *h = g_new0 (Home, 1);
+	h->cli = cli;
+	h->profile = p;
+	const ImapSettings settings = settings_of (h, known);
 	h->endpoint = imap_endpoint_new (&settings);
 	return h;
+}
+
+void
+home_set_place (Home *h)
+{
+	const ImapSettings settings = settings_of (h, NULL);
+	imap_endpoint_set_place (h->endpoint, &settings);
 }
 
 void
@@ -103,7 +117,8 @@ gboolean
 home_remember (Home *h, Store *s, GError **error)
 {
 	gboolean begun = FALSE;
-	gboolean ok = remember (s, "capabilities", imap_endpoint_capabilities (h->endpoint), &begun, error) &&
+	const ImapServer *server = imap_endpoint_server (h->endpoint, NULL);
+	gboolean ok = remember (s, "server", server ? server->id : NULL, &begun, error) && remember (s, "capabilities", imap_endpoint_capabilities (h->endpoint), &begun, error) &&
 	              remember (s, "software", imap_endpoint_software (h->endpoint), &begun, error) && (!begun || store_commit (s, error));
 	store_rollback (s);
 	return ok;

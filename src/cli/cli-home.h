@@ -10,6 +10,7 @@ typedef struct {
 	char *secret;     /* kept for further connections; not for tokens, which expire */
 	Endpoint *endpoint;
 	gboolean plain;   /* no TLS, because it is this machine */
+	gint64 followed;  /* monotonic: when it was last tried to follow the server, 0 never */
 } Home;
 /* @known: capabilities of the last run, or NULL. The secret is asked for when it is needed. */
 Home *home_new (Cli *cli, Profile *p, const char *known);
@@ -21,3 +22,11 @@ void home_set_secret (Home *h, const char *secret);
 void home_forget_secret (Home *h);
 /* Remembers in the store what the server said of itself, where that is news. Not inside a transaction. */
 gboolean home_remember (Home *h, Store *s, GError **error);
+/* The profile has another location: the next connection goes there. */
+void home_set_place (Home *h);
+
+/* After a run that succeeded (cli-follow.c): where the server says that it has other addresses than the profile's, the first one where the same server proves to be becomes
+ * the profile's, and @run of the log (0: a new one) says so. What fails is told, and changes nothing. */
+void home_follow (Home *h, Store *s, gint64 run);
+/* After one that could not connect: TRUE if the server that @s knows is at an address that the profile has moved away from; the next connection goes there. */
+gboolean home_look_back (Home *h, Store *s);

@@ -36,6 +36,7 @@ typedef struct {
 	int wake, tell, listen_fd, netlink;
 	char *socket_path;
 	gboolean ending;
+	guint failures; /* of runs, one after the other */
 
 	/* control thread only */
 	Client clients[CLIENTS_MAX];
@@ -117,6 +118,17 @@ print_lines (Watcher *w, gboolean worth)
 	fflush (stdout);
 }
 
+/* The first failure may be of the network alone. */
+static void
+follow_or_look_back (Watcher *w, const SyncResult *r, const GError *error)
+{
+	if (!error) {
+		w->failures = 0;
+		home_follow (w->home, w->cli->store, r->run);
+	} else if (r && (error_is (error, ERROR_TEMPORARY) || error_is (error, ERROR_NOT_FOUND)) && w->failures++ > 0)
+		home_look_back (w->home, w->cli->store);
+}
+
 static void
 on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try_s)
 {
@@ -127,6 +139,7 @@ on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try
 		g_debug ("watch: the server's capabilities could not be kept");
 	if (error && error_is (error, ERROR_NO_PERMISSION))
 		home_forget_secret (w->home);
+	follow_or_look_back (w, r, error);
 	g_mutex_lock (&w->lock);
 	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
 	if (r) {

@@ -16,8 +16,8 @@ json_profile (const Profile *p)
 {
 	static const char *const sources[] = {"keyring", "command", "prompt"};
 	g_autofree char *location = profile_location (p);
-	return json_pack ("{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:b, s:b, s:o, s:o, s:o}", "name", cli_json_text (p->name), "address",
-	                  cli_json_text (p->address), "server", cli_json_text (location), "user", cli_json_text (p->user), "auth",
+	return json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:b, s:b, s:o, s:o, s:o}", "name", cli_json_text (p->name), "address",
+	                  cli_json_text (p->address), "server", cli_json_text (location), "earlier", cli_json_text (p->earlier), "user", cli_json_text (p->user), "auth",
 	                  cli_json_text (p->auth), "secret", sources[p->source], "command", cli_json_text (p->command), "token",
 	                  p->secret_is_token, "insecure", p->insecure, "tunnel", p->tunnel, "tlsCa", cli_json_text (p->ca_file), "tlsPin", cli_json_text (p->pin),
 	                  "store", cli_json_text (p->store));
@@ -76,6 +76,8 @@ cmd_profile_show (Cli *cli, char **args, GError **error)
 	}
 	g_autofree char *location = profile_location (p);
 	cli_print ("Name       %s\nAddress    %s\nServer     %s\nUser       %s", p->name, p->address, location, p->user);
+	if (p->earlier)
+		cli_print ("Earlier    %s", p->earlier);
 	cli_print ("Password   %s%s%s", p->source == SECRET_KEYRING ? "from the keyring" : p->source == SECRET_PROMPT ? "asked for" : "from: ",
 	           p->source == SECRET_COMMAND ? p->command : "", p->secret_is_token ? " (OAuth 2 token)" : "");
 	if (p->auth)

@@ -90,6 +90,21 @@ say_what_room_is_needed (Cli *cli, const Display *d)
 		          size ? "; they need about " : "", size ? size : "");
 }
 
+/* Where the profile says, or, if nobody answers there, where the server was before. */
+static gboolean
+run_somewhere (Home *home, const SyncOptions *o, SyncResult *r, GError **error)
+{
+	Cli *cli = home->cli;
+	g_autoptr (GError) local = NULL;
+	if (sync_run (cli->store, home->endpoint, o, cli->cancel, r, &local))
+		return TRUE;
+	gboolean nobody = (error_is (local, ERROR_TEMPORARY) || error_is (local, ERROR_NOT_FOUND)) && r->traffic.octets_in == 0;
+	if (nobody && home_look_back (home, cli->store))
+		return sync_run (cli->store, home->endpoint, o, cli->cancel, r, error);
+	g_propagate_error (error, g_steal_pointer (&local));
+	return FALSE;
+}
+
 gboolean
 cli_sync_once (Cli *cli, const char *secret, GError **error)
 {
@@ -110,9 +125,11 @@ cli_sync_once (Cli *cli, const char *secret, GError **error)
 	display_begin (&d, cli);
 	if (stale_is_reported (cli))
 		return sync_report_stale (cli->store, home->endpoint, &o, cli->cancel, error);
-	gboolean ok = sync_run (cli->store, home->endpoint, &o, cli->cancel, &r, &failure);
+	gboolean ok = run_somewhere (home, &o, &r, &failure);
 	display_end (&d);
 	ok = ok && home_remember (home, cli->store, &failure);
+	if (ok)
+		home_follow (home, cli->store, r.run);
 	home->endpoint->class->close (home->endpoint);
 	report_run (cli, &r, failure);
 	if (error_is (failure, ERROR_NO_SPACE))

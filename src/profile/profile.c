@@ -22,7 +22,7 @@ static const struct {
 	{"address", G_STRUCT_OFFSET (Profile, address)}, {"user", G_STRUCT_OFFSET (Profile, user)},
 	{"auth", G_STRUCT_OFFSET (Profile, auth)},       {"command", G_STRUCT_OFFSET (Profile, command)},
 	{"tls-ca", G_STRUCT_OFFSET (Profile, ca_file)},  {"tls-pin", G_STRUCT_OFFSET (Profile, pin)},
-	{"store", G_STRUCT_OFFSET (Profile, store)},
+	{"store", G_STRUCT_OFFSET (Profile, store)},     {"earlier", G_STRUCT_OFFSET (Profile, earlier)},
 };
 static const char *const other_keys[] = {"location", "secret", "secret-is-token", "insecure", "tunnel"};
 
@@ -133,6 +133,25 @@ profile_location (const Profile *p)
 {
 	const char *scheme = p->tls ? "imaps" : "imap";
 	return g_strdup_printf (strchr (p->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", scheme, p->host, p->port);
+}
+
+gboolean
+profile_follow (Profile *p, const char *location, GError **error)
+{
+	g_autofree char *before = profile_location (p);
+	if (!profile_set_location (p, location, error))
+		return FALSE;
+	g_autofree char *now = profile_location (p);
+	g_auto (GStrv) old = g_strsplit (p->earlier ? p->earlier : "", " ", PROFILE_EARLIER_MAX + 1);
+	GString *text = g_string_new (strcmp (before, now) == 0 ? "" : before);
+	for (guint i = 0, n = text->len > 0; old[i] && n < PROFILE_EARLIER_MAX; i++)
+		if (*old[i] && !strchr (old[i], ' ') && strcmp (old[i], now) != 0 && strcmp (old[i], before) != 0) {
+			g_string_append_printf (text, "%s%s", text->len ? " " : "", old[i]);
+			n++;
+		}
+	g_free (p->earlier);
+	p->earlier = g_string_free (text, text->len == 0);
+	return TRUE;
 }
 
 static gboolean

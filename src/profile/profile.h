@@ -9,6 +9,7 @@
 #include "net-conn.h"
 
 #define PROFILE_MAX 1000 /* listed at most */
+#define PROFILE_EARLIER_MAX 3
 
 typedef enum { SECRET_KEYRING, SECRET_COMMAND, SECRET_PROMPT } SecretSource;
 
@@ -27,6 +28,7 @@ typedef struct {
 	gboolean insecure;        /* plain text is accepted */
 	gboolean tunnel;          /* @host is this machine, and the server behind it is not */
 	char *store;     /* absolute path of the store */
+	char *earlier;   /* locations that the server has moved away from, the last one first, with blanks between; NULL */
 } Profile;
 
 Profile *profile_new (const char *name);
@@ -37,6 +39,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Profile, profile_free)
  * literals in brackets. Ports default to 993 and 143. USAGE otherwise, naming what is wrong; @p is then unchanged. A password (a colon
  * before the "@"; one in a user name is written %3A) is refused and not repeated. */
 gboolean profile_set_location (Profile *p, const char *location, GError **error);
+/* The server has moved to @location, which is as above: the one until now becomes the first of p->earlier, of at most PROFILE_EARLIER_MAX. */
+gboolean profile_follow (Profile *p, const char *location, GError **error);
 /* "imaps://host:port", without the user. */
 char *profile_location (const Profile *p);
 

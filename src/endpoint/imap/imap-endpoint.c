@@ -212,3 +212,24 @@ imap_endpoint_software (Endpoint *endpoint)
 	}
 	return e->software;
 }
+
+const ImapServer *
+imap_endpoint_server (Endpoint *endpoint, GError **error)
+{
+	ImapEndpoint *e = (ImapEndpoint *) endpoint;
+	if (!e->sessions[0] || imap_session_is_dead (e->sessions[0]))
+		return NULL;
+	return imap_session_settle (e->sessions[0], 0, error) ? imap_session_server (e->sessions[0]) : NULL;
+}
+
+void
+imap_endpoint_set_place (Endpoint *endpoint, const ImapSettings *settings)
+{
+	ImapEndpoint *e = (ImapEndpoint *) endpoint;
+	g_free ((char *) e->settings.host);
+	e->settings.host = g_strdup (settings->host);
+	e->settings.port = settings->port;
+	e->settings.implicit_tls = settings->implicit_tls;
+	e->settings.plain = settings->plain;
+	e->settings.far = settings->far;
+}

@@ -34,3 +34,13 @@ Endpoint *imap_endpoint_new (const ImapSettings *settings);
 const char *imap_endpoint_capabilities (Endpoint *e);
 /* "Dovecot", "Cyrus IMAP 3.6.1": from ID or the greeting; NULL unknown. Borrowed. */
 const char *imap_endpoint_software (Endpoint *e);
+
+/* Which server it is, as it says itself (METADATA-SERVER with outpost's entries, docs/outpostd.md). */
+typedef struct {
+	char *id, *name, *site; /* UTF-8; NULL where it does not say that, but for the id */
+	char **addresses;       /* "imaps://host:port", the preferred one first; perhaps none */
+} ImapServer;
+/* Of the open connection, whose answer is waited for if it has not come. NULL without error: it says nothing of that kind. Borrowed, while the connection lives. */
+const ImapServer *imap_endpoint_server (Endpoint *e, GError **error);
+/* The next connection goes to the host and port of @settings, with its TLS and its distance; those that are open stay. */
+void imap_endpoint_set_place (Endpoint *e, const ImapSettings *settings);

@@ -252,12 +252,14 @@ session_log_on_remembered (ImapSession *s, GError **error)
 }
 
 /* Who we are (RFC 2971), and nothing about the machine or its user. Some servers open no folder for a client that does not say it, so
- * every connection does. It waits in the queue for the first command and goes with it. */
+ * every connection does. It waits in the queue for the first command and goes with it, and so does the question which server this is. */
 static void
 session_introduce (ImapSession *s)
 {
 	if (imap_session_can (s, "ID"))
 		imap_session_send (s, "ID (\"name\" \"outpost\" \"version\" \"" OUTPOST_VERSION "\")", NULL, NULL, NULL);
+	if (imap_session_can (s, "METADATA-SERVER")) /* not of those with METADATA for folders: outpostd has this alone */
+		imap_session_send (s, "GETMETADATA (MAXSIZE 4000 DEPTH infinity) \"\" /shared/vendor/outpost/server", NULL, NULL, NULL);
 }
 
 static gboolean

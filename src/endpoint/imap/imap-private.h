@@ -53,6 +53,7 @@ gboolean imap_session_has_condstore (const ImapSession *s);
 gboolean imap_session_has_qresync (const ImapSession *s); /* enabled, or not yet refused */
 const char *imap_session_capabilities (const ImapSession *s);
 const char *imap_session_software (const ImapSession *s);
+const ImapServer *imap_session_server (const ImapSession *s);
 NetConn *imap_session_conn (ImapSession *s);
 EndpointTraffic imap_session_traffic (const ImapSession *s);
 

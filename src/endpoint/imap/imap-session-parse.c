@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define ID_FIELD_LIMIT 100 /* octets */
+#define ADDRESSES_LIMIT 10 /* of a server; of 300 octets each */
 
 void
 session_parser_clear (ImapSession *s)
@@ -72,6 +73,36 @@ session_take_id (ImapSession *s, const ImapResponse *r)
 	s->software = g_strjoin (*version ? " " : "", name, version, NULL);
 }
 
+/* The value of outpost's entry @name, "" if there is none. */
+static char *
+server_entry (const ImapNode *entries, const char *name, gsize limit)
+{
+	g_autofree char *whole = g_strconcat ("/shared/vendor/outpost/server/", name, NULL);
+	for (const ImapNode *n = node_first (entries), *value; n && (value = node_next (n)); n = node_next (value))
+		if (slice_equals_ascii_case (node_text (n), whole) && !node_is_nil (value)) {
+			char *text = slice_to_utf8 (node_text (value), limit);
+			for (char *c = text; *c; c++)
+				if (g_ascii_iscntrl (*c))
+					*c = ' ';
+			return text;
+		}
+	return g_strdup ("");
+}
+
+static void
+session_take_metadata (ImapSession *s, const ImapResponse *r)
+{
+	const ImapNode *entries = reply_arg (r, 1);
+	g_autofree char *id = server_entry (entries, "id", ID_FIELD_LIMIT);
+	if (reply_text (r, 0).size != 0 || !*id || s->server.id)
+		return;
+	g_autofree char *addresses = server_entry (entries, "addresses", ADDRESSES_LIMIT * 300);
+	s->server.id = g_steal_pointer (&id);
+	s->server.name = server_entry (entries, "name", ID_FIELD_LIMIT);
+	s->server.site = server_entry (entries, "site", ID_FIELD_LIMIT);
+	s->server.addresses = g_strsplit (addresses, " ", ADDRESSES_LIMIT);
+}
+
 /* What of a status response belongs to the session and not to a command. */
 static void
 session_take_status (ImapSession *s, const ImapResponse *r)
@@ -122,6 +153,8 @@ session_dispatch (ImapSession *s, const ImapResponse *r, GError **error)
 		session_take_capability (s, r);
 	else if (reply_is (r, "ID"))
 		session_take_id (s, r);
+	else if (reply_is (r, "METADATA"))
+		session_take_metadata (s, r);
 	return reply_kind (r) == REPLY_TAGGED ? session_take_tagged (s, r, error) : session_untagged (s, r, error);
 }
 

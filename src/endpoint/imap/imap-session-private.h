@@ -33,6 +33,7 @@ struct ImapSession {
 	GString *capability_text;
 	GHashTable *capabilities; /* upper-case words */
 	char *software;
+	ImapServer server; /* id NULL: it did not say */
 	guint64 log_on_flights;
 	GString *trace_in, *trace_out; /* lines not yet complete */
 	gboolean hide_input;

@@ -85,6 +85,12 @@ imap_session_software (const ImapSession *s)
 	return s->software;
 }
 
+const ImapServer *
+imap_session_server (const ImapSession *s)
+{
+	return s->server.id ? &s->server : NULL;
+}
+
 gboolean
 imap_session_can (const ImapSession *s, const char *capability)
 {
@@ -444,9 +450,10 @@ imap_session_start_deflate (ImapSession *s, GError **error)
 void
 imap_session_logout (ImapSession *s)
 {
-	const char *current = imap_session_current (s);
-	gboolean only_id = s->commands.length == 1 && strcmp (current, "ID") == 0; /* nobody waits for its answer */
-	if (imap_session_is_dead (s) || (current && !only_id))
+	for (GList *l = s->commands.head; l; l = l->next)
+		if (strcmp (((ImapCommand *) l->data)->what, "ID") != 0 && strcmp (((ImapCommand *) l->data)->what, "GETMETADATA") != 0)
+			return; /* for the answers of those nobody waits */
+	if (imap_session_is_dead (s))
 		return;
 	imap_session_send (s, "LOGOUT", NULL, NULL, NULL);
 	net_conn_flush (s->conn, NULL);
@@ -465,6 +472,10 @@ imap_session_free (ImapSession *s)
 	g_string_free (s->trace_in, TRUE);
 	g_string_free (s->trace_out, TRUE);
 	g_free (s->software);
+	g_free (s->server.id);
+	g_free (s->server.name);
+	g_free (s->server.site);
+	g_strfreev (s->server.addresses);
 	g_free (s->greeting);
 	g_free (s->opened);
 	g_free (s->bye);

@@ -84,6 +84,15 @@ call_list_who (Endpoint *e)
 	return g_strdup_printf ("%s of %s", folders, software ? software : "-");
 }
 
+char *
+call_list_server (Endpoint *e)
+{
+	g_autofree char *folders = call_list (e);
+	const ImapServer *s = imap_endpoint_server (e, NULL);
+	g_autofree char *addresses = s ? g_strjoinv ("+", s->addresses) : NULL;
+	return s ? g_strdup_printf ("%s, %s %s in %s at %s", folders, s->id, s->name, s->site, addresses) : g_strdup_printf ("%s, nowhere", folders);
+}
+
 static void
 tell_states (GString *text, const GArray *states)
 {

@@ -57,6 +57,7 @@ const char *error_name (const GError *error);
 
 char *call_list (Endpoint *e);
 char *call_list_who (Endpoint *e);       /* and what the server is */
+char *call_list_server (Endpoint *e);    /* and which server it says that it is */
 char *call_query_uids (Endpoint *e);     /* of INBOX, never seen */
 char *call_query_changes (Endpoint *e);  /* of INBOX: validity 7, since 10 */
 char *call_query_plain (Endpoint *e);    /* of INBOX: validity 7, no modseq known */

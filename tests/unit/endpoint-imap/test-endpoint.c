@@ -11,6 +11,7 @@ three_hundred (int fd)
 		dprintf (fd, "* %u FETCH (FLAGS (\\Seen) INTERNALDATE \"17-Jul-2020 02:44:25 -0700\" RFC822.SIZE %u)\r\n", i, 100 + i);
 }
 
+#define WHICH "^GETMETADATA \\(MAXSIZE 4000 DEPTH infinity\\) \"\" /shared/vendor/outpost/server$"
 #define SELECT_WITH(folder, exists, uidnext, modseq) {"^SELECT \"" folder "\" \\(CONDSTORE\\)$", "* OK [CLOSED] left\r\n* " exists " EXISTS\r\n" \
 	"* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT " uidnext "] n\r\n* OK [HIGHESTMODSEQ " modseq "] h\r\n" OK}
 static const EndpointCase list_cases[] = {
@@ -32,6 +33,14 @@ static const EndpointCase list_cases[] = {
 	 "INBOX<\\|INBOX\\|inbox 1/2/3/0 of Cyrus IMAP 3.6.1",
 	 {TALK (LOG_ON (WATCHED " OBJECTID ID"), {WE_ARE, "* ID (\"name\" \"Cyrus IMAP\" \"version\" \"3.6.1\")\r\n" OK}, SPACE,
 	        {"^LIST .*MAILBOXID", "* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 MAILBOXID (x0f))\r\n" OK})}},
+	{"which server it is is asked in the same flight", call_list_server, "INBOX<.*, 5e ex1 in Os lo at imaps://a:993\\+imap://b:143",
+	 {TALK (LOG_ON (WATCHED " METADATA-SERVER"), {WHICH, "* METADATA \"\" (/shared/vendor/outpost/server/id \"5e\" /Shared/Vendor/Outpost/Server/Name \"ex1\""
+	        " /shared/vendor/outpost/server/site {5}\r\nOs\tlo /shared/vendor/outpost/server/addresses \"imaps://a:993 imap://b:143\""
+	        " /shared/vendor/outpost/server/new NIL)\r\n" OK}, SPACE, LIST_TWO)}, 1},
+	{"a server that has annotations, but not these", call_list_server, "INBOX<.*, nowhere",
+	 {TALK (LOG_ON (WATCHED " METADATA-SERVER"), {WHICH, "* METADATA \"\" (/shared/vendor/outpost/server/id NIL)\r\n* METADATA INBOX (/shared/vendor/outpost/server/id \"5\")\r\n"
+	        "* METADATA \"\" (/shared/vendor/outpost/server/name)\r\n* METADATA \"\"\r\n" OK}, SPACE, LIST_TWO)}},
+	{"a server that likes the question not", call_list_server, "INBOX<.*, nowhere", {TALK (LOG_ON (WATCHED " METADATA-SERVER"), {WHICH, "%T NO no\r\n"}, SPACE, LIST_TWO)}},
 	{"a bare server takes two flights", call_list, "INBOX<\\|INBOX\\|inbox sub 1/2/3/0; Sent Items<\\|Sent Items\\|sent 4/5/6/0",
 	 {TALK (LOG_ON (""), {"^LIST \"\" \"\"$", "* LIST (\\NoSelect) \".\" \"\"\r\n" OK},
 	        {"^LIST \"\" \"\\*\"$", "* LIST () \".\" INBOX\r\n* LIST () \".\" {10}\r\nSent Items\r\n" OK},

@@ -208,6 +208,33 @@ test_discovery_follows_the_hooks (void **state)
 	assert_true (error_is (error, ERROR_USAGE));
 }
 
+static void
+test_a_profile_that_follows_keeps_where_it_was (void **state)
+{
+	static const char *const steps[][2] = {
+		{"imaps://b", "imaps://a:993"}, {"imaps://b:993", "imaps://a:993"}, {"imap://c", "imaps://b:993 imaps://a:993"}, {"imaps://a", "imap://c:143 imaps://b:993"},
+		{"imaps://d", "imaps://a:993 imap://c:143 imaps://b:993"}, {"imaps://e", "imaps://d:993 imaps://a:993 imap://c:143"},
+	};
+	g_autoptr (GError) error = NULL;
+	g_autoptr (Profile) p = profile_new ("followed");
+	p->address = g_strdup ("ann@example.org");
+	p->source = SECRET_PROMPT;
+	p->store = g_strdup ("/nowhere/ann");
+	assert_true (profile_set_location (p, "imaps://ann@a", &error));
+	for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
+		assert_true (profile_follow (p, steps[i][0], &error));
+		assert_string_equal (p->earlier, steps[i][1]);
+	}
+	assert_false (profile_follow (p, "imaps://x y", &error));
+	assert_string_equal (p->host, "e");
+	g_clear_error (&error);
+	assert_true (profile_save (p, &error));
+	g_autoptr (Profile) again = profile_load ("followed", &error);
+	assert_string_equal (again->earlier, steps[G_N_ELEMENTS (steps) - 1][1]);
+	assert_string_equal (again->user, "ann");
+	assert_true (profile_delete ("followed", &error));
+}
+
 /* Resolver threads that libcurl has given up run on for a while, and the libraries below them (libcrypto) take it ill when the process
  * ends under them: freed twice. */
 static int
@@ -231,7 +258,7 @@ main (void)
 	g_setenv ("XDG_CONFIG_HOME", dir, TRUE);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (test_locations_are_read_or_refused),
-		cmocka_unit_test (test_a_password_in_a_location_is_refused_and_not_repeated), cmocka_unit_test (test_profiles_are_kept),
+		cmocka_unit_test (test_a_password_in_a_location_is_refused_and_not_repeated), cmocka_unit_test (test_profiles_are_kept), cmocka_unit_test (test_a_profile_that_follows_keeps_where_it_was),
 		cmocka_unit_test (test_commands_give_their_first_line), cmocka_unit_test (test_autoconfig_files_are_read),
 		cmocka_unit_test (test_srv_records_are_ordered), cmocka_unit_test (test_discovery_follows_the_hooks),
 	};
