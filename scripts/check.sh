@@ -38,6 +38,6 @@ done
 # The exit codes are not trusted alone: check-results.py reads what was run, and misses what was not.
 meson test -C "$build" --no-rebuild --print-errorlogs -t 10 </dev/null
 workers=$(($(nproc) + 1)) # tests wait, too
-/usr/bin/python3 -m pytest -q -n "$workers" --junitxml="$results/pytest.xml" --durations=10 tests/system ${PYTEST_OPTIONS:-} </dev/null
+/usr/bin/python3 -m pytest -q -n "$workers" --junitxml="$results/pytest.xml" --durations=10 tests/system tests/seed ${PYTEST_OPTIONS:-} </dev/null
 
 /usr/bin/python3 scripts/check-results.py "$build"
