@@ -388,16 +388,16 @@ directory_mailbox_undelete (Directory *d, const char *id, GError **error)
 }
 
 GPtrArray *
-directory_purge (Directory *d, gint64 before, GError **error)
+directory_purge (Directory *d, const char *server, gint64 before, GError **error)
 {
 	g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
 	if (!db_begin (d->db, error))
 		return NULL;
-	DbQuery *q = db_query (d->db, "SELECT id FROM mailbox WHERE deleted > 0 AND deleted < ?1 ORDER BY number", "i", before);
+	DbQuery *q = db_query (d->db, "SELECT id FROM mailbox WHERE deleted > 0 AND deleted < ?1 AND server = ?2 ORDER BY number", "is", before, server);
 	int row;
 	while ((row = db_step (d->db, q, error)) > 0)
 		g_ptr_array_add (ids, db_dup (q, 0));
-	gboolean ok = row == 0 && db_run (d->db, "DELETE FROM mailbox WHERE deleted > 0 AND deleted < ?1", error, "i", before) && db_commit (d->db, error);
+	gboolean ok = row == 0 && db_run (d->db, "DELETE FROM mailbox WHERE deleted > 0 AND deleted < ?1 AND server = ?2", error, "is", before, server) && db_commit (d->db, error);
 	db_rollback (d->db);
 	return ok ? g_steal_pointer (&ids) : NULL;
 }

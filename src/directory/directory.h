@@ -99,8 +99,8 @@ gboolean directory_mailbox_set_roles (Directory *d, const char *name, guint role
 gboolean directory_mailbox_delete (Directory *d, const char *name, GError **error);
 /* EXISTS if the address is another's by now. */
 gboolean directory_mailbox_undelete (Directory *d, const char *id, GError **error);
-/* Forgets those that were deleted before @before (Unix seconds). Their ids (char *): their stores are to be removed. */
-GPtrArray *directory_purge (Directory *d, gint64 before, GError **error);
+/* Forgets those at home at @server that were deleted before @before (Unix seconds). Their ids (char *): their stores are to be removed. */
+GPtrArray *directory_purge (Directory *d, const char *server, gint64 before, GError **error);
 
 /* ---- Aliases: an address that leads to mailboxes, or to other aliases ---- */
 

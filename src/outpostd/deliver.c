@@ -89,7 +89,7 @@ find (gpointer data, const char *address, gpointer *recipient_out, GError **erro
 		return FALSE;
 	}
 	for (guint i = 0; i < mailboxes->len; i++)
-		if (!has_room (h, mailboxes->pdata[i], error))
+		if (!host_is_home (h, mailboxes->pdata[i], error) || !has_room (h, mailboxes->pdata[i], error))
 			return FALSE;
 	*recipient_out = g_steal_pointer (&mailboxes);
 	return TRUE;
@@ -116,6 +116,8 @@ box_open (Box *b, GError **error)
 		return TRUE;
 	g_clear_pointer (&b->store, store_close);
 	b->store = store_open (b->path, 0, error);
+	if (!b->store && error && error_is (*error, ERROR_NOT_FOUND)) /* the directory has the mailbox: its store is on its way, and the letter waits */
+		(*error)->code = ERROR_UNAVAILABLE;
 	if (!b->store || g_stat (b->path, &now) != 0)
 		return b->store != NULL && error_set_errno (error, errno, "looking at %s", b->path);
 	b->device = now.st_dev;

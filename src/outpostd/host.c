@@ -40,6 +40,7 @@ static const struct {
 	{"imap", "unauthenticate", SWITCH, offsetof (Host, unauthenticate)},
 	{"imaps", "listen", TEXT, offsetof (Host, imaps)},
 	{"lmtp", "listen", TEXT, offsetof (Host, lmtp)},
+	{"directory", "at", PATH, offsetof (Host, directory), FALSE, "directory.db"},
 	{"control", "listen", PATH, offsetof (Host, control), FALSE, "control.sock"},
 	{"metrics", "listen", TEXT, offsetof (Host, metrics)},
 	{"tls", "certificate", PATH, offsetof (Host, certificate), TRUE, "tls/certificate.pem"},
@@ -193,8 +194,7 @@ host_directory (Host *h, GError **error)
 	static GPrivate mine = G_PRIVATE_INIT (close_directory); /* a process serves one host */
 	Directory *d = g_private_get (&mine);
 	if (!d) {
-		g_autofree char *path = g_build_filename (h->folder, "directory.db", NULL);
-		d = directory_open (path, FALSE, error);
+		d = directory_open (h->directory, FALSE, error);
 		g_private_set (&mine, d);
 	}
 	return d;
@@ -276,6 +276,19 @@ host_adopt (Host *h, const char *id, GError **error)
 	g_free (h->server);
 	h->server = g_strdup (id);
 	return TRUE;
+}
+
+gboolean
+host_is_home (Host *h, const DirectoryMailbox *m, GError **error)
+{
+	if (g_strcmp0 (m->server, h->server) == 0)
+		return TRUE;
+	Directory *d = host_directory (h, error);
+	g_autoptr (DirectoryServer) s = d && m->server ? directory_server (d, m->server, error) : NULL;
+	if (error && *error)
+		return FALSE;
+	return error_fail (error, ERROR_UNAVAILABLE, "the mailbox %s is at home at %s%s%s, not here", m->address, s ? s->name : "no server",
+	                   s && *s->addresses ? ", " : "", s && *s->addresses ? *s->addresses : "");
 }
 
 char *
@@ -411,10 +424,10 @@ make_certificate (const char *folder, const char *name, GError **error)
 }
 
 static gboolean
-write_configuration (const char *folder, const char *name, const char *user, GError **error)
+write_configuration (const HostInit *i, GError **error)
 {
 	g_autoptr (GError) local = NULL;
-	g_autofree char *path = g_build_filename (folder, "outpostd.conf", NULL);
+	g_autofree char *path = g_build_filename (i->folder, "outpostd.conf", NULL), *join = i->join ? g_canonicalize_filename (i->join, NULL) : NULL;
 	g_autofree char *text = g_strdup_printf (
 		"# The configuration of outpostd(8). A relative path is below this folder.\n\n"
 		"[server]\n# As in the certificate, and as mail servers see it.\nname = %s\n"
@@ -431,15 +444,16 @@ write_configuration (const char *folder, const char *name, const char *user, GEr
 		"# Where the mail transfer agent delivers: a socket, or an address of this machine.\n[lmtp]\nlisten = lmtp.sock\n\n"
 		"# Where outpostctl asks the running server: only its own user and root may.\n[control]\nlisten = control.sock\n\n"
 		"# Counters for Prometheus, by HTTP at an address of this machine: http://127.0.0.1:9143/metrics\n[metrics]\n#listen = 127.0.0.1:9143\n\n"
+		"# Of several servers of this machine the same.\n[directory]\nat = %s\n\n"
 		"[tls]\ncertificate = tls/certificate.pem\nkey = tls/key.pem\n",
-		name, user ? "" : "#", user ? user : "outpostd");
+		i->name, i->user ? "" : "#", i->user ? i->user : "outpostd", join ? join : "directory.db");
 	return g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0640, &local) || error_fail (error, ERROR_IO, "%s", local->message);
 }
 
 static gboolean
 give_to (const char *folder, const struct passwd *owner, GError **error)
 {
-	static const char *const names[] = {"", "outpostd.conf", "directory.db", "directory.db-wal", "directory.db-shm", "tls", "tls/key.pem",
+	static const char *const names[] = {"", "outpostd.conf", "server.id", "directory.db", "directory.db-wal", "directory.db-shm", "tls", "tls/key.pem",
 	                                    "tls/certificate.pem", "mail"};
 	for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
 		g_autofree char *path = g_build_filename (folder, names[i], NULL);
@@ -449,25 +463,43 @@ give_to (const char *folder, const struct passwd *owner, GError **error)
 	return TRUE;
 }
 
-gboolean
-host_init (const char *folder, const char *domain, const char *name, const char *user, GError **error)
+static gboolean
+make_directory (const HostInit *i, GError **error)
 {
-	g_autofree char *tls = g_build_filename (folder, "tls", NULL), *mail = g_build_filename (folder, "mail", NULL);
-	g_autofree char *conf = g_build_filename (folder, "outpostd.conf", NULL), *path = g_build_filename (folder, "directory.db", NULL);
-	const struct passwd *owner = user ? getpwnam (user) : NULL;
-	if (user && !owner)
-		return error_fail (error, ERROR_USAGE, "there is no user %s: `adduser --system --group %s` makes one", user, user);
-	if (g_file_test (conf, G_FILE_TEST_EXISTS))
-		return error_fail (error, ERROR_EXISTS, "there is a server in %s already", folder);
-	if (g_mkdir_with_parents (folder, 0750) != 0 || g_mkdir_with_parents (tls, 0700) != 0 || g_mkdir_with_parents (mail, 0700) != 0)
-		return error_set_errno (error, errno, "making the folder %s", folder);
+	g_autofree char *path = g_build_filename (i->folder, "directory.db", NULL);
 	g_autoptr (Directory) d = directory_open (path, TRUE, error);
 	g_autoptr (GError) local = NULL;
-	if (!d || (!directory_domain_add (d, domain, &local) && !error_is (local, ERROR_EXISTS))) {
-		if (local)
-			g_propagate_error (error, g_steal_pointer (&local));
-		return FALSE;
-	}
+	if (d && (directory_domain_add (d, i->domain, &local) || error_is (local, ERROR_EXISTS)))
+		return TRUE;
+	if (local)
+		g_propagate_error (error, g_steal_pointer (&local));
+	return FALSE;
+}
+
+static gboolean
+join_directory (const HostInit *i, GError **error)
+{
+	g_autoptr (Directory) d = directory_open (i->join, FALSE, error);
+	g_autoptr (DirectoryServer) s = d ? directory_server (d, i->server, error) : NULL;
+	Host here = {.folder = (char *) i->folder};
+	gboolean ok = s && host_adopt (&here, s->id, error);
+	g_free (here.server);
+	return ok;
+}
+
+gboolean
+host_init (const HostInit *i, GError **error)
+{
+	g_autofree char *tls = g_build_filename (i->folder, "tls", NULL), *mail = g_build_filename (i->folder, "mail", NULL);
+	g_autofree char *conf = g_build_filename (i->folder, "outpostd.conf", NULL);
+	const struct passwd *owner = i->user ? getpwnam (i->user) : NULL;
+	if (i->user && !owner)
+		return error_fail (error, ERROR_USAGE, "there is no user %s: `adduser --system --group %s` makes one", i->user, i->user);
+	if (g_file_test (conf, G_FILE_TEST_EXISTS))
+		return error_fail (error, ERROR_EXISTS, "there is a server in %s already", i->folder);
+	if (g_mkdir_with_parents (i->folder, 0750) != 0 || g_mkdir_with_parents (tls, 0700) != 0 || g_mkdir_with_parents (mail, 0700) != 0)
+		return error_set_errno (error, errno, "making the folder %s", i->folder);
 	/* the configuration last: with it, it is a server */
-	return make_certificate (tls, name, error) && write_configuration (folder, name, user, error) && (!owner || give_to (folder, owner, error));
+	return (i->join ? join_directory (i, error) : make_directory (i, error)) && make_certificate (tls, i->name, error) && write_configuration (i, error) &&
+	       (!owner || give_to (i->folder, owner, error));
 }

@@ -16,6 +16,7 @@ typedef struct {
 	char *control; /* a path; NULL: nothing can be asked of the server while it runs */
 	char *metrics; /* "ADDRESS:PORT" of this machine; NULL: not served */
 	char *certificate, *key;
+	char *directory; /* a path: of this server alone, or of several on this machine */
 	char *user; /* to become after the sockets are open; NULL: stay */
 	guint64 message_max; /* octets */
 	guint64 connections, per_address, per_user;
@@ -29,8 +30,14 @@ void host_free (Host *h);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Host, host_free)
 /* What differs: of char *, "[server] connections: 100 -> 200". @live: settings that a running server can change, else those that want a restart. */
 GPtrArray *host_differences (const Host *running, const Host *now, gboolean live);
-/* Makes @folder with a configuration, a directory with @domain, and a certificate for @name that it signs itself. EXISTS if it is there. */
-gboolean host_init (const char *folder, const char *domain, const char *name, const char *user, GError **error);
+/* What `outpostd init` makes: a folder with a configuration, a directory with @domain, and a certificate for @name that it signs itself. With @join, the path of a
+ * directory that is there, it makes none: the folder is that of @server, which that one knows. */
+typedef struct {
+	const char *folder, *domain, *name, *user; /* user: NULL: as in Host */
+	const char *join, *server;
+} HostInit;
+/* EXISTS if it is there. */
+gboolean host_init (const HostInit *i, GError **error);
 
 /* Root becomes whom the mail belongs to, for good; nobody else changes. */
 gboolean host_become_user (const Host *h, GError **error);
@@ -41,6 +48,8 @@ Directory *host_directory (Host *h, GError **error);
 gboolean host_enrol (Host *h, GError **error);
 /* The folder is from now on that of the server @id. */
 gboolean host_adopt (Host *h, const char *id, GError **error);
+/* TRUE if @m is at home here. Else UNAVAILABLE, whose text says where it is. */
+gboolean host_is_home (Host *h, const DirectoryMailbox *m, GError **error);
 char *host_store_path (const Host *h, const char *id);
 /* A mailbox that is at home here, with a store and the folders that people expect. */
 gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messages, guint roles, GError **error);

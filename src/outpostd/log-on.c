@@ -50,6 +50,12 @@ static ImapdMailbox *
 attempt_succeeded (Attempt *a, const DirectoryMailbox *m, const char *how, GError **error)
 {
 	attempt_end (a, BACKOFF_RIGHT);
+	g_autoptr (GError) elsewhere = NULL;
+	if (!host_is_home (a->of->host, m, &elsewhere)) {
+		g_message ("log-on: from=%s %s", a->peer.address, elsewhere->message);
+		error_fail (error, error_is (elsewhere, ERROR_UNAVAILABLE) ? ERROR_REFUSED : ERROR_IO, "%s", elsewhere->message); /* the client is told where */
+		return NULL;
+	}
 	g_autofree char *path = host_store_path (a->of->host, m->id);
 	g_autoptr (ImapdMailbox) mailbox = imapd_pool_open (a->of->pool, path, error);
 	if (!mailbox)

@@ -110,8 +110,9 @@ static gboolean
 mailbox_show (Ctl *c, GError **error)
 {
 	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
-	g_autofree char *path = m ? host_store_path (c->host, m->id) : NULL;
-	g_autoptr (Store) s = m ? store_open (path, 0, error) : NULL; /* it may be of an older version */
+	gboolean here = m && (c->host->server || host_enrol (c->host, error)) && host_is_home (c->host, m, error);
+	g_autofree char *path = here ? host_store_path (c->host, m->id) : NULL;
+	g_autoptr (Store) s = here ? store_open (path, 0, error) : NULL; /* it may be of an older version */
 	StoreStatistics now;
 	StoreUsage usage;
 	if (!s || !store_statistics (s, &now, error) || !store_usage (s, &usage, error))

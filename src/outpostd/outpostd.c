@@ -16,7 +16,7 @@
 #define PLACES_MAX 10 /* where one protocol is served */
 #define DAY_MS (24 * 3600 * 1000)
 
-static char *folder = NULL, *domain_option, *name_option, *user_option;
+static char *folder = NULL, *domain_option, *name_option, *user_option, *join_option, *server_option;
 static gboolean version;
 static Cancel *stopping;
 
@@ -29,6 +29,8 @@ static const GOptionEntry init_options[] = {
 	{"dir", 'd', 0, G_OPTION_ARG_FILENAME, &folder, "The server's folder (/srv/mail)", "DIR"},
 	{"domain", 0, 0, G_OPTION_ARG_STRING, &domain_option, "The domain of the first mailboxes", "DOMAIN"},
 	{"name", 0, 0, G_OPTION_ARG_STRING, &name_option, "The server's name (this machine's)", "HOST"},
+	{"join", 0, 0, G_OPTION_ARG_FILENAME, &join_option, "Instead of --domain: the directory of a server of this machine, to share it", "FILE"},
+	{"server", 0, 0, G_OPTION_ARG_STRING, &server_option, "With --join: which server of that directory this is (outpostctl server add)", "NAME"},
 	{"user", 0, 0, G_OPTION_ARG_STRING, &user_option, "Whom the mail belongs to, and who the server becomes when root starts it", "USER"},
 	{NULL},
 };
@@ -247,10 +249,15 @@ static gboolean
 init (GError **error)
 {
 	const char *where = folder ? folder : "/srv/mail", *name = name_option ? name_option : g_get_host_name ();
-	if (!domain_option)
-		return error_fail (error, ERROR_USAGE, "init wants --domain DOMAIN, that of the mail addresses");
-	if (!host_init (where, domain_option, name, user_option, error))
+	if (!join_option == !domain_option || !join_option != !server_option)
+		return error_fail (error, ERROR_USAGE, "init wants --domain DOMAIN, that of the mail addresses, or --join FILE --server NAME");
+	const HostInit made = {.folder = where, .domain = domain_option, .name = name, .user = user_option, .join = join_option, .server = server_option};
+	if (!host_init (&made, error))
 		return FALSE;
+	if (join_option) {
+		printf ("The server %s is in %s. Next, when its ports in %s/outpostd.conf are no other server's:\n\n    outpostd --dir %s\n", server_option, where, where, where);
+		return TRUE;
+	}
 	printf ("A mailbox server for %s is in %s. Next:\n\n    outpostctl --dir %s mailbox create you@%s\n    outpostd --dir %s\n\n"
 	        "Its certificate is signed by itself, for %s: put one that mail programs know into tls/, or compare its fingerprint there.\n"
 	        "Ports, names and limits stand in %s/outpostd.conf.\n", domain_option, where, where, domain_option, where, name, where);

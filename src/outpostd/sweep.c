@@ -65,12 +65,21 @@ take_breath (const Sweep *s, GError **error)
 	return cancel_check (s->cancel, error);
 }
 
+/* Several servers may share the directory. */
+static gboolean
+is_ours (const Sweep *s, const DirectoryMailbox *m)
+{
+	return g_strcmp0 (m->server, s->host->server) == 0;
+}
+
 static gboolean
 sweep_all_messages (const Sweep *s, GError **error)
 {
 	g_autoptr (GPtrArray) all = directory_mailboxes (s->d, FALSE, error);
 	gboolean on = all != NULL;
 	for (guint i = 0; on && i < all->len; i++) {
+		if (!is_ours (s, all->pdata[i]))
+			continue;
 		sweep_messages (s, all->pdata[i]);
 		on = take_breath (s, error);
 	}
@@ -124,7 +133,7 @@ forget (const Sweep *s, const GPtrArray *due, GError **error)
 {
 	if (!note_ids (s, due, error))
 		return FALSE;
-	g_autoptr (GPtrArray) forgotten = directory_purge (s->d, s->before, error);
+	g_autoptr (GPtrArray) forgotten = directory_purge (s->d, s->host->server, s->before, error);
 	return forgotten && remove_stores (s, error);
 }
 
@@ -133,7 +142,7 @@ sweep_mailboxes (const Sweep *s, GError **error)
 {
 	g_autoptr (GPtrArray) all = directory_mailboxes (s->d, TRUE, error), due = g_ptr_array_new ();
 	for (guint i = 0; all && i < all->len; i++)
-		if (((const DirectoryMailbox *) all->pdata[i])->deleted < s->before)
+		if (((const DirectoryMailbox *) all->pdata[i])->deleted < s->before && is_ours (s, all->pdata[i]))
 			g_ptr_array_add (due, all->pdata[i]);
 	if (!all || (due->len && !(s->how & SWEEP_DRY) && !forget (s, due, error)))
 		return FALSE;
@@ -165,7 +174,7 @@ sweep_run (Host *h, gint64 now, guint how, Cancel *cancel, SweepTold told, gpoin
 {
 	Sweep s = {.host = h, .d = host_directory (h, error), .now = now, .before = now - HOST_KEPT_DAYS * DAY, .how = how, .cancel = cancel, .told = told,
 	           .data = data};
-	int fd = s.d ? lock (h, error) : -1;
+	int fd = s.d && (h->server || host_enrol (h, error)) ? lock (h, error) : -1;
 	if (fd < 0)
 		return FALSE;
 	gboolean ok = (how & SWEEP_DRY || remove_stores (&s, error)) && sweep_mailboxes (&s, error) && sweep_all_messages (&s, error);

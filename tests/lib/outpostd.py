@@ -18,10 +18,10 @@ BUILD = os.path.dirname(os.path.dirname(find_binary() or "/x/x"))
 
 
 class Server:
-    def __init__(self, folder):
+    def __init__(self, folder, *how):
         self.folder, self.imap, self.imaps = str(folder), free_port(), free_port()
         self.environment = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "exitcode=99"))
-        self.run("outpostd", "init", "--domain", "example.org", "--name", "localhost")
+        self.run("outpostd", "init", "--name", "localhost", *(how or ("--domain", "example.org")))
         path = os.path.join(self.folder, "outpostd.conf")
         text = open(path).read().replace("0.0.0.0:143", f"127.0.0.1:{self.imap}").replace("0.0.0.0:993", f"127.0.0.1:{self.imaps}")
         open(path, "w").write(text)

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The organisation of a mailbox server: sites, servers, Move Server."""
+import imaplib
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 
 import pytest
+
+from outpostd import BUILD, Server
 
 
 def tree(made):
@@ -107,6 +112,57 @@ def test_a_server_says_who_and_where_it_is_to_who_is_logged_on(organised):
         assert told(client) == dict(before, site="Oslo", addresses="imaps://b.example.org:993 imap://c.example.org:143")  # the same session
         assert told(client, 0) == {}
         client.logout()
+
+
+@pytest.fixture
+def second(organised):
+    """ex2, a server in Oslo that shares the directory."""
+    organised.ctl("server", "add", "ex2", "--site", "Oslo", "--at", "imaps://ex2.example.org")
+    folder = tempfile.mkdtemp(prefix="outpostd-")
+    server = Server(os.path.join(folder, "mail"), "--join", os.path.join(organised.folder, "directory.db"), "--server", "ex2")
+    server.create("carol@example.org", "singer")
+    yield server
+    shutil.rmtree(folder)
+
+
+def test_two_servers_share_a_directory_and_serve_what_is_at_home_there(organised, second):
+    assert [s["mailboxes"] for s in (tree(organised)[1]["Berlin"]["ex1"], tree(second)[1]["Oslo"]["ex2"])] == [2, 1]
+    for server in (organised, second):
+        assert server.ctl("mailbox", "list").count("@example.org") == 3
+    with organised, second:
+        for here, there, user, password, place in ((organised, second, "alice", "wonderland", "ex1, imaps://ex1.example.org:993"),
+                                                   (second, organised, "carol", "singer", "ex2, imaps://ex2.example.org:993")):
+            client = here.log_on(user, password)
+            assert told(client)["name"] == place[:3] and client.select("INBOX")[0] == "OK"
+            client.logout()
+            with pytest.raises(imaplib.IMAP4.error, match=rf"\[UNAVAILABLE\] the mailbox {user}@example.org is at home at {place}, not here"):
+                there.log_on(user, password)
+            with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):  # who has not the password is told nothing
+                there.log_on(user, "wrong")
+            with there.lmtp() as lmtp, here.lmtp() as right:
+                for one, code in ((lmtp, 451), (right, 250)):
+                    one.ehlo_or_helo_if_needed()
+                    one.mail("a@elsewhere.example")
+                    assert one.rcpt(f"{user}@example.org")[0] == code
+            assert f"at home at {place}" in there.ctl("mailbox", "show", user, code=1)
+
+
+def test_a_purge_leaves_alone_what_is_at_home_elsewhere(organised, second):
+    second.ctl("mailbox", "delete", "carol")
+    with sqlite3.connect(os.path.join(organised.folder, "directory.db")) as db:
+        db.execute("UPDATE mailbox SET deleted = 1 WHERE deleted > 0")
+    db.close()
+    assert "Nothing was removed" in organised.ctl("purge")
+    assert "the mailbox gone" in second.ctl("purge") and not os.listdir(os.path.join(second.folder, "mail"))
+
+
+def test_a_folder_that_joins_names_a_server_of_the_directory(organised, tmp_path):
+    directory = os.path.join(organised.folder, "directory.db")
+    for words, code, text in ((("--join", directory, "--server", "ex9"), 1, "there is no server ex9"), (("--join", directory), 2, "init wants"),
+                              (("--domain", "x.org", "--server", "ex1"), 2, "init wants"), (("--join", "/nowhere", "--server", "ex1"), 1, "no directory")):
+        done = subprocess.run([os.path.join(BUILD, "outpostd", "outpostd"), "init", "--dir", str(tmp_path / "new"), *words], stderr=subprocess.PIPE,
+                              text=True, env=organised.environment)
+        assert text in done.stderr and done.returncode == code, (words, done.stderr)
 
 
 def test_a_graph_of_it_is_one_that_graphviz_takes(organised):

@@ -258,8 +258,10 @@ a_deleted_mailbox_can_come_back_until_it_is_purged (void **state)
 	assert_string_equal (m->id, id);
 	must (directory_mailbox_delete (w->d, "anna@example.org", &e), &e);
 	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
-	g_autoptr (GPtrArray) none = directory_purge (w->d, now - 100, &e);
-	g_autoptr (GPtrArray) purged = directory_purge (w->d, now + 100, &e);
+	g_autoptr (GPtrArray) none = directory_purge (w->d, SERVER, now - 100, &e);
+	g_autoptr (GPtrArray) others = directory_purge (w->d, "another", now + 100, &e);
+	assert_int_equal (others->len, 0);
+	g_autoptr (GPtrArray) purged = directory_purge (w->d, SERVER, now + 100, &e);
 	must (none && purged, &e);
 	assert_true (none->len == 0 && purged->len == 1);
 	assert_string_equal (purged->pdata[0], id);
