@@ -10,7 +10,7 @@
 --   5. every placement_binding with a placement belongs to that placement's folder; remote UIDs are unique in a folder.
 --   6. a message without a placement has a row in `removed` (it can still be restored) or is swept by the next compact.
 
--- TRUTH. One row. `role` is 'replica' (an offline store) or 'home'.
+-- TRUTH. One row. `role` is 'replica' (an offline store), 'home', or 'moved': a home that is elsewhere now, and takes no change.
 CREATE TABLE meta (
 	id INTEGER PRIMARY KEY CHECK (id = 1),
 	mailbox_id BLOB NOT NULL,             -- 16 octets, random at birth, for ever

@@ -60,7 +60,7 @@ static const Rule rules[] = {
 	  "INSERT INTO meta (id, mailbox_id, role, created, modseq, indexed_message) SELECT 1, randomblob (16), 'replica',"
 	  " CAST (strftime ('%s') AS INTEGER), 1, -1 WHERE NOT EXISTS (SELECT 1 FROM meta)"},
 	 "the mailbox got a new id"},
-	{"SELECT printf ('the role ''%s'' is unknown', role) FROM meta WHERE role NOT IN ('replica', 'home')"},
+	{"SELECT printf ('the role ''%s'' is unknown', role) FROM meta WHERE role NOT IN ('replica', 'home', 'moved')"},
 	{"SELECT printf ('the counter of the change sequence is %d, but there are changes up to %d', modseq, " HIGHEST_MODSEQ ")"
 	 " FROM meta WHERE modseq < " HIGHEST_MODSEQ, {"UPDATE meta SET modseq = " HIGHEST_MODSEQ}, "the counter was raised"},
 	{"SELECT printf ('table %s would use ids again: next %d, highest %d', name, seq + 1, highest) FROM ("

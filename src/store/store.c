@@ -220,10 +220,13 @@ store_close (Store *s)
 static gboolean
 read_modseq (Store *s, GError **error)
 {
-	DbQuery *q = db_query (s->db, "SELECT modseq FROM meta", "");
+	DbQuery *q = db_query (s->db, "SELECT modseq, role = 'moved' FROM meta", "");
 	int r = db_step (s->db, q, error);
 	s->modseq = r > 0 ? (guint64) db_int (q, 0) : 0;
+	gboolean moved = r > 0 && db_int (q, 1);
 	db_reset (q);
+	if (moved)
+		return error_fail (error, ERROR_UNAVAILABLE, "the mailbox of the store %s is at home elsewhere now", s->path);
 	return r > 0 || (r == 0 && (s->for_repair || damaged_identity (s, error)));
 }
 

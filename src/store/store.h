@@ -31,7 +31,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Store, store_close)
 const char *store_path (const Store *s); /* borrowed */
 Id128 store_mailbox_id (const Store *s);
 
-/* Write transactions (BEGIN IMMEDIATE, durable on commit: WAL with synchronous=FULL). store_rollback without one is a no-op. */
+/* Write transactions (BEGIN IMMEDIATE, durable on commit: WAL with synchronous=FULL). store_rollback without one is a no-op. UNAVAILABLE for a home that has moved
+ * away (store-copy.h). */
 gboolean store_begin (Store *s, GError **error);
 gboolean store_commit (Store *s, GError **error);
 void store_rollback (Store *s);
