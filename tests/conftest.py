@@ -34,3 +34,24 @@ def made():
     server.create("bob@example.org", "builder", "--quota", "1k")
     yield server
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def organised(made):
+    """It is ex1, in Berlin; there is Oslo, too."""
+    made.ctl("org", "init", "Contoso")
+    for site in ("Berlin", "Oslo"):
+        made.ctl("site", "create", site)
+    made.ctl("server", "move", "localhost", "--to-site", "Berlin", "--rename", "ex1", "--at", "imaps://ex1.example.org")
+    return made
+
+
+@pytest.fixture
+def second(organised):
+    """ex2, a server in Oslo that shares the directory."""
+    organised.ctl("server", "add", "ex2", "--site", "Oslo", "--at", "imaps://ex2.example.org")
+    folder = tempfile.mkdtemp(prefix="outpostd-")
+    server = Server(os.path.join(folder, "mail"), "--join", os.path.join(organised.folder, "directory.db"), "--server", "ex2")
+    server.create("carol@example.org", "singer")
+    yield server
+    shutil.rmtree(folder)

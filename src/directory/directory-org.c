@@ -149,6 +149,7 @@ directory_server_free (DirectoryServer *s)
 	g_free (s->id);
 	g_free (s->name);
 	g_free (s->site);
+	g_free (s->folder);
 	g_strfreev (s->addresses);
 	g_strfreev (s->past);
 	g_free (s);
@@ -170,7 +171,7 @@ addresses_of (Directory *d, const char *sql, gint64 server, GError **error)
 	return (char **) g_ptr_array_free (all, FALSE);
 }
 
-#define SERVER_COLUMNS "server.number, server.id, server.name, site.name, (SELECT COUNT (*) FROM mailbox WHERE mailbox.server = server.id AND mailbox.key IS NOT NULL)"
+#define SERVER_COLUMNS "server.number, server.id, server.name, site.name, (SELECT COUNT (*) FROM mailbox WHERE mailbox.server = server.id AND mailbox.key IS NOT NULL), server.folder"
 
 /* NULL for what can't be read. */
 static DirectoryServer *
@@ -182,6 +183,7 @@ server_of_row (Directory *d, DbQuery *q, GError **error)
 	s->name = db_dup (q, 2);
 	s->site = db_dup (q, 3);
 	s->mailboxes = (guint64) db_int (q, 4);
+	s->folder = db_dup (q, 5);
 	s->addresses = addresses_of (d, "SELECT address FROM server_address WHERE server = ?1 AND past = 0 ORDER BY rank", number, error);
 	s->past = s->addresses ? addresses_of (d, "SELECT address FROM server_address WHERE server = ?1 AND past > 0 ORDER BY past DESC, rank", number, error) : NULL;
 	return s->past ? g_steal_pointer (&s) : NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "directory-private.h"
 #include "digest.h"
+#include "directory-move-schema.h"
 #include "directory-org-schema.h"
 #include "directory-schema.h"
 #include <gnutls/crypto.h>
@@ -421,6 +422,7 @@ static const struct {
 	{directory_schema_text, make_secret},
 	{"ALTER TABLE mailbox ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT 0", NULL}, /* 0: no limit */
 	{directory_org_schema_text, organisation_create},
+	{directory_move_schema_text, NULL},
 };
 
 static gboolean

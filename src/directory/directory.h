@@ -35,6 +35,7 @@ typedef struct {
 	char **addresses; /* "imaps://ex1.example.org:993", the preferred one first */
 	char **past;      /* those that it has moved away from, the last one first */
 	guint64 mailboxes;
+	char *folder; /* on this machine; NULL: it has not started yet */
 } DirectoryServer;
 void directory_server_free (DirectoryServer *s); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryServer, directory_server_free)
@@ -46,6 +47,9 @@ gboolean directory_server_add (Directory *d, const char *id, const char *name, c
 /* The server that reads this directory is there with its @id. One that the directory does not know is added, with @name and in the first site, where there is no
  * other; mailboxes that have no home are then at home there. NOT_FOUND beside others. */
 gboolean directory_server_enrol (Directory *d, const char *id, const char *name, GError **error);
+
+/* Where it is on the machine that the directory is on. */
+gboolean directory_server_set_folder (Directory *d, const char *id, const char *folder, GError **error);
 
 /* What Move Server changes; NULL: that stays. Addresses that are not among the new ones become past ones. */
 typedef struct {
@@ -101,6 +105,35 @@ gboolean directory_mailbox_delete (Directory *d, const char *name, GError **erro
 gboolean directory_mailbox_undelete (Directory *d, const char *id, GError **error);
 /* Forgets those at home at @server that were deleted before @before (Unix seconds). Their ids (char *): their stores are to be removed. */
 GPtrArray *directory_purge (Directory *d, const char *server, gint64 before, GError **error);
+
+/* ---- Moves of mailboxes ---- */
+
+/* Up to `fenced` a move can be cancelled, and the mailbox is at home at its source, as with `cancelling`; from `committed` on at its target. `done` and `cancelled` end it. */
+typedef enum { MOVE_PREPARED, MOVE_COPYING, MOVE_CATCHING_UP, MOVE_FENCED, MOVE_COMMITTED, MOVE_DONE, MOVE_CANCELLING, MOVE_CANCELLED } DirectoryMoveState;
+const char *directory_move_state_name (DirectoryMoveState state);
+typedef struct {
+	gint64 number;
+	char *mailbox, *address; /* its id, and what it is called now */
+	char *source, *target;   /* servers' ids */
+	gint64 epoch;            /* of the home that it begins from */
+	DirectoryMoveState state;
+	gint64 began, ended;     /* Unix seconds; ended 0: it goes on */
+	guint64 octets;          /* of the store */
+	gint64 fence;            /* microseconds for which nobody could write */
+	char *sum;               /* of both sides; NULL: not there yet */
+	char *error;             /* why it stopped last; NULL */
+} DirectoryMove;
+void directory_move_free (DirectoryMove *m); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryMove, directory_move_free)
+
+/* `prepared`. NOT_FOUND; EXISTS if it is at home there, or being moved already; CONFLICT for a deleted one. */
+DirectoryMove *directory_move_begin (Directory *d, const char *mailbox, const char *target, GError **error);
+DirectoryMove *directory_move (Directory *d, gint64 number, GError **error);          /* NOT_FOUND */
+GPtrArray *directory_moves (Directory *d, gboolean open, GError **error);             /* of DirectoryMove *, by number; @open: those that go on */
+/* @m goes on to @next, with its octets, fence and sum; durable. With `committed` the mailbox's home is the target, and its epoch one higher, in the same transaction.
+ * CONFLICT if the move is in another state than @m says, or the mailbox not where it began: then nothing was changed. */
+gboolean directory_move_enter (Directory *d, DirectoryMove *m, DirectoryMoveState next, GError **error);
+gboolean directory_move_note_error (Directory *d, const DirectoryMove *m, const char *text, GError **error);
 
 /* ---- Aliases: an address that leads to mailboxes, or to other aliases ---- */
 

@@ -9,7 +9,7 @@ typedef struct {
 	char **args;
 	gboolean json; /* what the server answers, as it is; the organisation as one object */
 	gboolean dot, dry_run;
-	char *site, *to_site, *rename; /* options; NULL */
+	char *site, *to_site, *rename, *to_server, *max_rate; /* options; NULL */
 	char **at;
 } Ctl;
 
@@ -25,6 +25,14 @@ gboolean ctl_server_list (Ctl *c, GError **error);
 gboolean ctl_server_move (Ctl *c, GError **error);
 gboolean ctl_server_adopt (Ctl *c, GError **error);
 gboolean ctl_server_forget (Ctl *c, GError **error);
+
+/* Moves of mailboxes (ctl-move.c). */
+gboolean ctl_mailbox_move (Ctl *c, GError **error);
+gboolean ctl_move_list (Ctl *c, GError **error);
+gboolean ctl_move_resume (Ctl *c, GError **error);
+gboolean ctl_move_cancel (Ctl *c, GError **error);
+/* "10G", "500M", "100k", "none" or "0"; NULL: *out stays as it is. USAGE */
+gboolean ctl_parse_size (const char *text, guint64 *out, GError **error);
 
 /* Questions to the running server (ctl-server.c). NOT_FOUND if none runs. */
 gboolean server_status (Ctl *c, GError **error);

@@ -257,7 +257,7 @@ host_enrol (Host *h, GError **error)
 		g_propagate_error (error, g_steal_pointer (&local));
 	if (!h->server)
 		return FALSE;
-	if (directory_server_enrol (d, h->server, h->name, &local))
+	if (directory_server_enrol (d, h->server, h->name, &local) && directory_server_set_folder (d, h->server, h->folder, &local))
 		return TRUE;
 	gboolean strange = error_is (local, ERROR_NOT_FOUND);
 	g_propagate_error (error, g_steal_pointer (&local));

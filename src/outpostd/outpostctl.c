@@ -19,20 +19,21 @@ static const GOptionEntry options[] = {
 	{"admin", 0, 0, G_OPTION_ARG_NONE, &admin, "mailbox create: of an administrator", NULL},
 	{"deleted", 0, 0, G_OPTION_ARG_NONE, &deleted_too, "mailbox list: the deleted ones, which are kept for 30 days", NULL},
 	{"keep-alias", 0, 0, G_OPTION_ARG_NONE, &keep_alias, "mailbox rename: mail to the old address still arrives", NULL},
-	{"dry-run", 0, 0, G_OPTION_ARG_NONE, &ctl.dry_run, "purge, server move: only tell what would be done", NULL},
+	{"dry-run", 0, 0, G_OPTION_ARG_NONE, &ctl.dry_run, "purge, server move, mailbox move: only tell what would be done", NULL},
 	{"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json, "org show: one JSON object; status, who, kick, reload: lines of JSON, as the server sends them", NULL},
 	{"dot", 0, 0, G_OPTION_ARG_NONE, &ctl.dot, "org show: a graph for Graphviz", NULL},
 	{"site", 0, 0, G_OPTION_ARG_STRING, &ctl.site, "server add: the site where it is", "SITE"},
 	{"at", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.at, "server add, move: where clients reach it; may be repeated, the preferred one first", "imaps://HOST[:PORT]"},
 	{"to-site", 0, 0, G_OPTION_ARG_STRING, &ctl.to_site, "server move: the site where it is from now on", "SITE"},
+	{"to-server", 0, 0, G_OPTION_ARG_STRING, &ctl.to_server, "mailbox move: the server where it is to be at home", "SERVER"},
+	{"max-rate", 0, 0, G_OPTION_ARG_STRING, &ctl.max_rate, "mailbox move: how much is copied in a second at most", "20M"},
 	{"rename", 0, 0, G_OPTION_ARG_STRING, &ctl.rename, "server move: its name from now on", "NAME"},
 	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
 	{NULL},
 };
 
-/* "10G", "500M", "100k", "none" or "0"; NULL: as it is. */
-static gboolean
-parse_quota (const char *text, guint64 *out, GError **error)
+gboolean
+ctl_parse_size (const char *text, guint64 *out, GError **error)
 {
 	static const char units[] = "kMGT";
 	char *end;
@@ -78,7 +79,7 @@ static gboolean
 mailbox_create (Ctl *c, GError **error)
 {
 	guint64 quota = 0, messages = 0;
-	if (!parse_quota (quota_option, &quota, error) || !parse_messages (messages_option, &messages, error) ||
+	if (!ctl_parse_size (quota_option, &quota, error) || !parse_messages (messages_option, &messages, error) ||
 	    !host_create_mailbox (c->host, c->args[0], quota, messages, admin ? DIRECTORY_ADMINISTRATOR : 0, error))
 		return FALSE;
 	if (set_password (c, c->args[0], error)) {
@@ -148,7 +149,7 @@ static gboolean
 mailbox_quota (Ctl *c, GError **error)
 {
 	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
-	return m && parse_quota (c->args[1], &m->quota, error) && parse_messages (c->args[2], &m->quota_messages, error) &&
+	return m && ctl_parse_size (c->args[1], &m->quota, error) && parse_messages (c->args[2], &m->quota_messages, error) &&
 	       directory_mailbox_set_quota (c->d, m->id, m->quota, m->quota_messages, error);
 }
 
@@ -262,6 +263,10 @@ static const struct {
 	{"mailbox", "rename", "ADDRESS NEW", "another address; mail programs notice nothing else", 2, 2, mailbox_rename},
 	{"mailbox", "delete", "ADDRESS", "kept for 30 days", 1, 1, mailbox_delete},
 	{"mailbox", "undelete", "ID", "back again", 1, 1, mailbox_undelete},
+	{"mailbox", "move", "ADDRESS --to-server SERVER", "Move Mailbox, while it is used", 1, 1, ctl_mailbox_move},
+	{"move", "list", "", "moves of mailboxes", 0, 0, ctl_move_list},
+	{"move", "resume", "NUMBER", "go on with one that was interrupted", 1, 1, ctl_move_resume},
+	{"move", "cancel", "NUMBER", "the mailbox stays where it is", 1, 1, ctl_move_cancel},
 	{"domain", "add", "DOMAIN", "addresses in it are of this server", 1, 1, domain_add},
 	{"domain", "remove", "DOMAIN", "one without mailboxes", 1, 1, domain_remove},
 	{"domain", "list", "", "all domains", 0, 0, domain_list},
@@ -332,6 +337,12 @@ run (char **words, GError **error)
 	return error_fail (error, ERROR_USAGE, "there is no such command: outpostctl --help lists them");
 }
 
+/* What is for a server's log; an administrator is told in other words. */
+static void
+say_nothing (const char *domain, GLogLevelFlags level, const char *text, gpointer data)
+{
+}
+
 int
 main (int argc, char **argv)
 {
@@ -339,6 +350,7 @@ main (int argc, char **argv)
 	g_autoptr (GOptionContext) context = g_option_context_new ("COMMAND - mailboxes, aliases and domains of a mailbox server");
 	g_autofree char *text = summary ();
 	setlocale (LC_ALL, "");
+	g_log_set_handler ("outpost", G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_INFO, say_nothing, NULL);
 	g_option_context_add_main_entries (context, options, NULL);
 	g_option_context_set_summary (context, text);
 	gboolean ok = g_option_context_parse (context, &argc, &argv, &error);

@@ -4,6 +4,7 @@
 #include "deliver.h"
 #include "log-on.h"
 #include "metrics-page.h"
+#include "move.h"
 #include "sweep.h"
 #include "server-imap.h"
 #include <locale.h>
@@ -14,7 +15,8 @@
 
 #define ADMINISTRATORS_MAX 20
 #define PLACES_MAX 10 /* where one protocol is served */
-#define DAY_MS (24 * 3600 * 1000)
+#define MINUTE_MS 60000
+#define DAY_MINUTES (24 * 60)
 
 static char *folder = NULL, *domain_option, *name_option, *user_option, *join_option, *server_option;
 static gboolean version;
@@ -113,18 +115,26 @@ log_swept (gpointer data, const DirectoryMailbox *m, gboolean whole, guint64 mes
 		g_message ("purge: mailbox=%s messages=%" G_GUINT64_FORMAT, m->address, messages);
 }
 
-/* At the start, then each day. */
+static void
+sweep (Running *r)
+{
+	g_autoptr (GError) error = NULL;
+	gboolean ok = sweep_run (r->host, g_get_real_time () / G_USEC_PER_SEC, SWEEP_DAILY, r->cancel, log_swept, NULL, &error);
+	if (!ok && !error_is (error, ERROR_CANCELLED))
+		g_message ("purge: %s", error->message);
+}
+
+/* Sweeps at the start, then each day. Looks each minute for moves of mailboxes that nobody does any more: until then a fenced one can't be written to. */
 static gpointer
 sweep_thread (gpointer data)
 {
 	Running *r = data;
 	struct pollfd wait = {cancel_fd (r->cancel), POLLIN, 0};
-	while (!cancel_is_triggered (r->cancel)) {
-		g_autoptr (GError) error = NULL;
-		gboolean ok = sweep_run (r->host, g_get_real_time () / G_USEC_PER_SEC, SWEEP_DAILY, r->cancel, log_swept, NULL, &error);
-		if (!ok && !error_is (error, ERROR_CANCELLED))
-			g_message ("purge: %s", error->message);
-		poll (&wait, 1, DAY_MS);
+	for (guint minutes = 0; !cancel_is_triggered (r->cancel); minutes = (minutes + 1) % DAY_MINUTES) {
+		move_recover (r->host);
+		if (minutes == 0)
+			sweep (r);
+		poll (&wait, 1, MINUTE_MS);
 	}
 	return NULL;
 }

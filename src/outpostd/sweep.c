@@ -2,6 +2,7 @@
 /* Mailboxes in three steps, each of which may come twice: their ids are written to a file; the directory forgets them; the stores of those ids that it does not
  * have are removed, and then the file. So no store is removed that somebody could have, and none stays behind that nobody can. */
 #include "sweep.h"
+#include "move.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -151,6 +152,21 @@ sweep_mailboxes (const Sweep *s, GError **error)
 	return TRUE;
 }
 
+/* ---- Stores of mailboxes that have moved away ---- */
+
+static gboolean
+sweep_moved (const Sweep *s, GError **error)
+{
+	g_autoptr (GPtrArray) all = directory_moves (s->d, FALSE, error);
+	for (guint i = 0; all && i < all->len; i++) {
+		const DirectoryMove *m = all->pdata[i];
+		g_autofree char *name = move_store_name (m);
+		if (m->state == MOVE_DONE && m->ended < s->before && g_strcmp0 (m->source, s->host->server) == 0)
+			host_remove_store (s->host, name);
+	}
+	return all != NULL;
+}
+
 /* ---- One at a time ---- */
 
 static int
@@ -177,7 +193,7 @@ sweep_run (Host *h, gint64 now, guint how, Cancel *cancel, SweepTold told, gpoin
 	int fd = s.d && (h->server || host_enrol (h, error)) ? lock (h, error) : -1;
 	if (fd < 0)
 		return FALSE;
-	gboolean ok = (how & SWEEP_DRY || remove_stores (&s, error)) && sweep_mailboxes (&s, error) && sweep_all_messages (&s, error);
+	gboolean ok = (how & SWEEP_DRY || remove_stores (&s, error)) && sweep_mailboxes (&s, error) && (how & SWEEP_DRY || sweep_moved (&s, error)) && sweep_all_messages (&s, error);
 	close (fd);
 	return ok;
 }

@@ -59,6 +59,10 @@ class Server:
         assert self.process.wait(30) == 0, open(self.log.name).read()
         self.log.close()
 
+    def restart(self):
+        self.__exit__()
+        self.__enter__()
+
     def lmtp(self):
         return smtplib.LMTP(os.path.join(self.folder, "lmtp.sock"))
 

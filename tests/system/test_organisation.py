@@ -4,28 +4,17 @@ import imaplib
 import json
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
-import tempfile
 
 import pytest
 
-from outpostd import BUILD, Server
+from outpostd import BUILD
 
 
 def tree(made):
     shown = json.loads(made.ctl("org", "show", "--json"))
     return shown["organisation"], {site["name"]: {s["name"]: s for s in site["servers"]} for site in shown["sites"]}
-
-
-@pytest.fixture
-def organised(made):
-    made.ctl("org", "init", "Contoso")
-    for site in ("Berlin", "Oslo"):
-        made.ctl("site", "create", site)
-    made.ctl("server", "move", "localhost", "--to-site", "Berlin", "--rename", "ex1", "--at", "imaps://ex1.example.org")
-    return made
 
 
 def stamps(made):
@@ -83,8 +72,8 @@ def test_a_server_that_was_set_up_before_goes_on_and_has_an_organisation(made):
     """The directory as version 1 left it, and no server.id."""
     path = os.path.join(made.folder, "directory.db")
     with sqlite3.connect(path) as db:
-        db.executescript("UPDATE mailbox SET server = NULL; DROP INDEX mailbox_server; DROP TABLE server_address; DROP TABLE server;"
-                         "DROP TABLE site; DROP TABLE organisation; PRAGMA user_version = 1;")
+        db.executescript("UPDATE mailbox SET server = NULL; DROP INDEX mailbox_server; DROP TABLE move; DROP TABLE server_address; DROP TABLE server;"
+                         "DROP TABLE site; DROP TABLE organisation; ALTER TABLE mailbox DROP COLUMN quota_messages; PRAGMA user_version = 1;")
     db.close()
     os.unlink(os.path.join(made.folder, "server.id"))
     with made:
@@ -112,17 +101,6 @@ def test_a_server_says_who_and_where_it_is_to_who_is_logged_on(organised):
         assert told(client) == dict(before, site="Oslo", addresses="imaps://b.example.org:993 imap://c.example.org:143")  # the same session
         assert told(client, 0) == {}
         client.logout()
-
-
-@pytest.fixture
-def second(organised):
-    """ex2, a server in Oslo that shares the directory."""
-    organised.ctl("server", "add", "ex2", "--site", "Oslo", "--at", "imaps://ex2.example.org")
-    folder = tempfile.mkdtemp(prefix="outpostd-")
-    server = Server(os.path.join(folder, "mail"), "--join", os.path.join(organised.folder, "directory.db"), "--server", "ex2")
-    server.create("carol@example.org", "singer")
-    yield server
-    shutil.rmtree(folder)
 
 
 def test_two_servers_share_a_directory_and_serve_what_is_at_home_there(organised, second):

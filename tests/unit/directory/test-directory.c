@@ -593,7 +593,7 @@ an_older_version_is_brought_up_to_date (void **state)
 	must (directory_mailbox_add (w->d, "0123456789abcdef0123456789abcdef", "old@example.org", SERVER, 1000, 0, &e), &e);
 	directory_free (w->d);
 	Db *db = db_open (w->path, FALSE, FALSE, &e);
-	must (db && db_exec (db, "DROP INDEX mailbox_server; DROP TABLE server_address; DROP TABLE server; DROP TABLE site; DROP TABLE organisation;"
+	must (db && db_exec (db, "DROP TABLE move; DROP INDEX mailbox_server; DROP TABLE server_address; DROP TABLE server; DROP TABLE site; DROP TABLE organisation;"
 	                   "ALTER TABLE mailbox DROP COLUMN quota_messages; PRAGMA user_version=1", &e), &e);
 	db_close (db);
 	w->d = directory_open (w->path, FALSE, &e);

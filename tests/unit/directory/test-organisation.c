@@ -210,6 +210,71 @@ a_server_is_enrolled_once_and_not_beside_others (void **state)
 	must_fail (directory_mailbox_add (w->d, "m", "anna@example.org", "2", 0, 0, &e), &e, ERROR_NOT_FOUND, "at home at a stranger's");
 }
 
+static DirectoryMove *
+begun (World *w)
+{
+	GError *e = NULL;
+	must (directory_mailbox_add (w->d, "m", "anna@example.org", HERE, 0, 0, &e) && directory_server_add (w->d, "2", "ex2", "Oslo", NULL, &e), &e);
+	DirectoryMove *m = directory_move_begin (w->d, "anna@example.org", "ex2", &e);
+	must (m != NULL, &e);
+	return m;
+}
+
+static void
+is_at_home (World *w, const char *server, gint64 epoch)
+{
+	GError *e = NULL;
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (w->d, "anna@example.org", &e);
+	must (m != NULL, &e);
+	assert_string_equal (m->server, server);
+	assert_int_equal (m->epoch, epoch);
+}
+
+static void
+a_move_goes_on_state_by_state_and_its_switch_is_the_home (void **state)
+{
+	static const DirectoryMoveState way[] = {MOVE_COPYING, MOVE_CATCHING_UP, MOVE_FENCED, MOVE_COMMITTED, MOVE_DONE};
+	World *w = *state;
+	GError *e = NULL;
+	g_autoptr (DirectoryMove) m = begun (w);
+	assert_null (directory_move_begin (w->d, "anna@example.org", "ex2", &e));
+	must_fail (FALSE, &e, ERROR_EXISTS, "moved already");
+	for (guint i = 0; i < G_N_ELEMENTS (way); i++) {
+		is_at_home (w, way[i] <= MOVE_COMMITTED ? HERE : "2", way[i] <= MOVE_COMMITTED ? 1 : 2);
+		g_autoptr (DirectoryMove) late = directory_move (w->d, m->number, &e);
+		m->fence = 7;
+		must (directory_move_enter (w->d, m, way[i], &e), &e);
+		if (way[i] < MOVE_DONE) /* whoever has not seen that can do nothing */
+			must_fail (directory_move_enter (w->d, late, late->state < MOVE_COMMITTED ? MOVE_CANCELLING : MOVE_DONE, &e), &e, ERROR_CONFLICT, "late");
+		open_again (w);
+	}
+	g_autoptr (DirectoryMove) done = directory_move (w->d, m->number, &e);
+	assert_true (done->ended > 0 && done->fence == 7);
+	g_autoptr (GPtrArray) open = directory_moves (w->d, TRUE, &e), all = directory_moves (w->d, FALSE, &e);
+	assert_true (open->len == 0 && all->len == 1);
+	g_autoptr (DirectoryMove) back = directory_move_begin (w->d, "anna@example.org", "ex1", &e);
+	assert_true (back && back->epoch == 2);
+}
+
+static void
+a_cancelled_move_can_not_switch_and_a_home_that_is_another_neither (void **state)
+{
+	World *w = *state;
+	GError *e = NULL;
+	g_autoptr (DirectoryMove) m = begun (w);
+	must (directory_move_enter (w->d, m, MOVE_COPYING, &e) && directory_move_enter (w->d, m, MOVE_CATCHING_UP, &e) && directory_move_enter (w->d, m, MOVE_FENCED, &e), &e);
+	must (db_exec (w->d->db, "UPDATE mailbox SET epoch = 9", &e), &e);
+	must_fail (directory_move_enter (w->d, m, MOVE_COMMITTED, &e), &e, ERROR_CONFLICT, "another epoch");
+	g_autoptr (DirectoryMove) same = directory_move (w->d, m->number, &e);
+	assert_int_equal (same->state, MOVE_FENCED); /* all of it or nothing */
+	must (db_exec (w->d->db, "UPDATE mailbox SET epoch = 1", &e) && directory_move_enter (w->d, same, MOVE_CANCELLING, &e), &e);
+	must_fail (directory_move_enter (w->d, m, MOVE_COMMITTED, &e), &e, ERROR_CONFLICT, "cancelled meanwhile");
+	is_at_home (w, HERE, 1);
+	must (directory_move_enter (w->d, same, MOVE_CANCELLED, &e) && directory_mailbox_delete (w->d, "anna@example.org", &e), &e);
+	assert_null (directory_move_begin (w->d, "m", "ex2", &e));
+	must_fail (FALSE, &e, ERROR_CONFLICT, "a deleted one");
+}
+
 /* What version 1 of the directory was, with a mailbox, a deleted one and an alias. */
 static void
 a_directory_of_before_becomes_an_organisation (void **state)
@@ -252,6 +317,7 @@ main (void)
 		IN_WORLD (a_rehearsal_tells_all_and_keeps_nothing), IN_WORLD (what_another_server_has_is_refused_and_nothing_moves),
 		IN_WORLD (sites_and_the_organisation_have_names), IN_WORLD (a_server_is_enrolled_once_and_not_beside_others),
 		IN_WORLD (a_directory_of_before_becomes_an_organisation),
+		IN_WORLD (a_move_goes_on_state_by_state_and_its_switch_is_the_home), IN_WORLD (a_cancelled_move_can_not_switch_and_a_home_that_is_another_neither),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Move Mailbox between two servers that share a directory: while it is used, and with the mover dying anywhere."""
+import imaplib
+import os
+import re
+import smtplib
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from imapclient import ImapClient, ImapError
+from outpostd import BUILD
+
+ALICE = "alice@example.org"
+
+
+def letter(n):
+    return b"From: a@elsewhere.example\r\nSubject: letter %d\r\nMessage-ID: <%d@elsewhere.example>\r\n\r\n%s" % (n, n, b"%d bottles\r\n" % n * 200)
+
+
+def deliver(server, numbers):
+    with server.lmtp() as lmtp:
+        for n in numbers:
+            lmtp.sendmail("a@elsewhere.example", [ALICE], letter(n))
+
+
+def see(server, validity=1, modseq=1):
+    """All that a client with QRESYNC sees of the mailbox, as it comes."""
+    with ImapClient(server.imap, ALICE) as client:
+        heard = []
+        client.command("ENABLE QRESYNC")
+        for text in (f"SELECT INBOX (QRESYNC ({validity} {modseq}))", "UID FETCH 1:* (FLAGS MODSEQ INTERNALDATE RFC822.SIZE EMAILID THREADID BODY.PEEK[])",
+                     "STATUS Archive (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID)", 'LIST "" * RETURN (SUBSCRIBED SPECIAL-USE)'):
+            client.command(text, heard.append)
+        return heard
+
+
+def number(heard, word):
+    return int(re.search(word + r" (\d+)", repr(heard)).group(1))
+
+
+def move(of, to, *words, code=0):
+    return of.ctl("mailbox", "move", ALICE, "--to-server", to, *words, code=code)
+
+
+def homes(*servers):
+    """Those that let alice in, and take a change from her."""
+    found = []
+    for server in servers:
+        try:
+            with ImapClient(server.imap, ALICE) as client:
+                client.command("SELECT INBOX")
+                client.command("UID STORE 1 +FLAGS (probe)")
+                client.command("UID STORE 1 -FLAGS (probe)")
+                found.append(server)
+        except ImapError as error:
+            assert "UNAVAILABLE" in str(error), error
+    return found
+
+
+@pytest.fixture
+def used(organised, second):
+    """Both run; alice's mailbox is at ex1, and has a past."""
+    with organised, second:
+        deliver(organised, range(1, 61))
+        with ImapClient(organised.imap, ALICE) as client:
+            client.command("SELECT INBOX")
+            client.command("UID STORE 3:9 +FLAGS (\\Seen kept)")
+            client.command("UID MOVE 20:25 Archive")
+            client.command("UID STORE 30:33 +FLAGS (\\Deleted)")
+            client.command("UID EXPUNGE 30:33")
+        yield organised, second
+
+
+def test_a_moved_mailbox_is_the_same_and_the_old_place_does_not_look_empty(used):
+    old, new = used
+    first = see(old)
+    before = see(old, number(first, "UIDVALIDITY"), 20)
+    assert "VANISHED (EARLIER)" in repr(before)
+    idle = imaplib.IMAP4("127.0.0.1", old.imap)
+    idle.login(ALICE, "wonderland")
+    idle.select("INBOX")
+    assert "would be moved from ex1 (site Berlin) to ex2 (site Oslo); nothing was changed" in move(old, "ex2", "--dry-run")
+    told = move(old, "ex2")
+    assert re.search(r"copying\n(.*\n)*catching up\nfenced\ncommitted\ndone\nThe mailbox alice@example.org is at home at the new place: .*, sum of both sides [0-9a-f]{16};", told), told
+    assert see(new, number(first, "UIDVALIDITY"), 20) == before
+    assert homes(old, new) == [new]
+    with pytest.raises((imaplib.IMAP4.abort, imaplib.IMAP4.error)):  # its connection ends, and nothing was written
+        for _ in range(20):
+            idle.noop()
+            time.sleep(0.1)
+    with pytest.raises(ImapError, match=r"\[UNAVAILABLE\] the mailbox alice@example.org is at home at ex2, imaps://ex2.example.org:993, not here"):
+        ImapClient(old.imap, ALICE)
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        deliver(old, [99])
+    assert refused.value.recipients[ALICE][0] == 451
+    deliver(new, [99])
+    with ImapClient(new.imap, ALICE) as client:
+        assert len(client.read_folder("INBOX", False)) == 51
+    move(new, "ex1")
+    assert homes(old, new) == [old]
+    left = [name.split(".", 1)[1] for name in os.listdir(os.path.join(new.folder, "mail")) if "." in name and not name.endswith(("-wal", "-shm"))]
+    assert left == ["moved-2"], left  # kept like what was deleted: for 30 days
+    new.ctl("purge")
+    assert any("moved-2" in name for name in os.listdir(os.path.join(new.folder, "mail")))
+    with sqlite3.connect(os.path.join(old.folder, "directory.db"), timeout=30) as db:
+        db.execute("UPDATE move SET ended = 1 WHERE number = 2")
+    db.close()
+    new.ctl("purge")
+    assert not any("moved" in name for name in os.listdir(os.path.join(new.folder, "mail")))
+    assert any("moved-1" in name for name in os.listdir(os.path.join(old.folder, "mail"))) and homes(old, new) == [old]
+    assert "already" in move(old, "ex1", code=1) and "no server ex9" in move(old, "ex9", code=3)
+
+
+def mail(server):
+    """Folder: UID, flags and octets of all its messages; and the numbers that must not change."""
+    with ImapClient(server.imap, ALICE) as client:
+        heard = []
+        client.command("STATUS INBOX (UIDVALIDITY UIDNEXT MAILBOXID)", heard.append)
+        return repr(heard), client.dump()
+
+
+def open_moves(server):
+    return [line.split()[0] for line in server.ctl("move", "list").splitlines() if not re.search(r"  (done|cancelled)(:.*)?$", line)]
+
+
+def test_whoever_dies_anywhere_leaves_one_home_with_everything(used):
+    here, there = used
+    names = {used[0]: "ex1", used[1]: "ex2"}
+    before, died, moved = mail(here), 0, 0
+    while True:
+        environment = dict(here.environment, OUTPOST_MOVE_DIE_AT=str(died + 1))
+        done = subprocess.run([os.path.join(BUILD, "outpostd", "outpostctl"), "mailbox", "move", ALICE, "--to-server", names[there], "--dir", here.folder],
+                              capture_output=True, text=True, env=environment, timeout=120)
+        if done.returncode == 0:
+            break
+        assert done.returncode == 137, done.stderr
+        died += 1
+        assert len(homes(here, there)) <= 1
+        for server in used:  # each looks after what was interrupted, at its start and each minute
+            server.restart()
+        home = homes(here, there)
+        assert len(home) == 1 and mail(home[0]) == before, died
+        for left in open_moves(here):
+            here.ctl("move", "resume" if died % 2 else "cancel", left)
+        home = homes(here, there)
+        assert len(home) == 1 and mail(home[0]) == before and open_moves(here) == [], died
+        if home[0] is there:
+            here, there = there, here
+            moved += 1
+    assert died > 15 and moved > 5, (died, moved)
+    assert homes(here, there) == [there] and mail(there) == before
+
+
+def test_what_was_acknowledged_while_it_was_moved_is_there_once(used):
+    """Letters arrive and flags are set all the time, at whichever server takes them, while the mailbox goes there and back."""
+    taken, flagged, stop, faults = [], {}, threading.Event(), []
+
+    def send():
+        n = 1000
+        while not stop.is_set():
+            n += 1
+            for server in used:
+                try:
+                    deliver(server, [n])
+                    taken.append(n)
+                    break
+                except smtplib.SMTPRecipientsRefused as refused:
+                    if refused.recipients[ALICE][0] // 100 != 4:
+                        faults.append(refused)
+                except smtplib.SMTPDataError as error:
+                    if error.smtp_code // 100 != 4:
+                        faults.append(error)
+
+    def flag():
+        n = 0
+        while not stop.is_set():
+            for server in used:
+                try:
+                    with ImapClient(server.imap, ALICE) as client:
+                        client.command("SELECT INBOX")
+                        for _ in range(20):
+                            n += 1
+                            client.command(f"UID STORE {1 + n % 15} +FLAGS (f{n})")
+                            flagged[n] = 1 + n % 15
+                except (ImapError, OSError):
+                    pass  # was not said to be done
+
+    threads = [threading.Thread(target=work) for work in (send, send, flag)]
+    for thread in threads:
+        thread.start()
+    fences = []
+    try:
+        for _ in range(5):
+            fences += [float(re.search(r"for ([\d.]+) ms nobody", move(used[0], to)).group(1)) for to in ("ex2", "ex1")]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert faults == [] and len(taken) > 50 and len(flagged) > 50, (faults, len(taken), len(flagged))
+    assert homes(*used) == [used[0]]
+    with ImapClient(used[0].imap, ALICE) as client:
+        octets = {}
+        messages = client.read_folder("INBOX", keep=octets)
+    numbers = [int(re.search(rb"Message-ID: <(\d+)@", octets[m.sha256]).group(1)) for m in messages]
+    assert sorted(n for n in numbers if n > 1000) == sorted(taken)
+    flags = {m.uid: m.flags for m in messages}
+    assert [n for n, uid in flagged.items() if f"f{n}" not in flags[uid]] == []
+    assert max(fences) < 5000, fences  # a bound for slow machines; what it is on a quiet one stands in docs/moves.md
