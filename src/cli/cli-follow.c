@@ -23,15 +23,16 @@ profile_at (const Profile *p, const char *location, GError **error)
 	return g_steal_pointer (&there);
 }
 
-/* The server at @there lets us in and is the one with @id. */
+/* The server at @there lets us in and is the one with @id (NULL: any). */
 static gboolean
 is_there (Home *h, Profile *there, const char *id, GError **error)
 {
 	g_autoptr (Home) other = home_new (h->cli, there, NULL);
 	if (h->secret)
 		home_set_secret (other, h->secret);
-	const ImapServer *server = other->endpoint->class->open (other->endpoint, h->cli->cancel, error) ? imap_endpoint_server (other->endpoint, error) : NULL;
-	gboolean same = server && strcmp (server->id, id) == 0;
+	gboolean in = other->endpoint->class->open (other->endpoint, h->cli->cancel, error);
+	const ImapServer *server = in && id ? imap_endpoint_server (other->endpoint, error) : NULL;
+	gboolean same = id ? server && strcmp (server->id, id) == 0 : in;
 	if (!same && (!error || !*error))
 		error_fail (error, ERROR_CONFLICT, "another server is there");
 	other->endpoint->class->close (other->endpoint);
@@ -151,5 +152,20 @@ home_look_back (Home *h, Store *s)
 		take_over (h, s, 0, there, "The server is where it was before, at %s: the profile goes back", *e);
 		return TRUE;
 	}
+	return FALSE;
+}
+
+gboolean
+home_be_referred (Home *h, Store *s)
+{
+	g_autofree char *address = g_steal_pointer (&h->referral), *before = profile_location (h->profile);
+	g_autoptr (GError) why = NULL;
+	g_autoptr (Profile) there = address && is_believed (h) ? profile_at (h->profile, address, &why) : NULL;
+	if (there && is_there (h, there, NULL, &why) && save (h, there, &why)) {
+		take_over (h, s, 0, there, "The mailbox is at home at another server now: the profile follows it to %s from %s", address, before);
+		return TRUE;
+	}
+	if (why)
+		cli_note (h->cli, "The mailbox is said to be at %s, which does not let us in: %s", address, why->message);
 	return FALSE;
 }

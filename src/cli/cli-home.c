@@ -31,6 +31,14 @@ show_alert (gpointer data, const char *text)
 	cli_note (h->cli, "The server says: %s", text);
 }
 
+static void
+take_referral (gpointer data, const char *address)
+{
+	Home *h = data;
+	g_free (h->referral);
+	h->referral = g_strdup (address);
+}
+
 static ImapSettings
 settings_of (Home *h, const char *known)
 {
@@ -55,6 +63,8 @@ settings_of (Home *h, const char *known)
 		.trace_data = h,
 		.alert = show_alert,
 		.alert_data = h,
+		.referral = take_referral,
+		.referral_data = h,
 		.known_capabilities = known,
 	};
 }
@@ -98,6 +108,7 @@ home_free (Home *h)
 		return;
 	endpoint_free (h->endpoint);
 	home_forget_secret (h);
+	g_free (h->referral);
 	g_free (h);
 }
 

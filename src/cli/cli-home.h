@@ -10,6 +10,7 @@ typedef struct {
 	char *secret;     /* kept for further connections; not for tokens, which expire */
 	Endpoint *endpoint;
 	gboolean plain;   /* no TLS, because it is this machine */
+	char *referral;   /* where the mailbox is, by a server that refused the log-on; NULL */
 	gint64 followed;  /* monotonic: when it was last tried to follow the server, 0 never */
 } Home;
 /* @known: capabilities of the last run, or NULL. The secret is asked for when it is needed. */
@@ -28,5 +29,8 @@ void home_set_place (Home *h);
 /* After a run that succeeded (cli-follow.c): where the server says that it has other addresses than the profile's, the first one where the same server proves to be becomes
  * the profile's, and @run of the log (0: a new one) says so. What fails is told, and changes nothing. */
 void home_follow (Home *h, Store *s, gint64 run);
+/* After one whose log-on was refused because the mailbox has moved to another server: TRUE if that one lets us in, which is the profile's from now on; whether it is the same mailbox
+ * the next run finds out before it does anything. */
+gboolean home_be_referred (Home *h, Store *s);
 /* After one that could not connect: TRUE if the server that @s knows is at an address that the profile has moved away from; the next connection goes there. */
 gboolean home_look_back (Home *h, Store *s);

@@ -125,6 +125,8 @@ follow_or_look_back (Watcher *w, const SyncResult *r, const GError *error)
 	if (!error) {
 		w->failures = 0;
 		home_follow (w->home, w->cli->store, r->run);
+	} else if (home_be_referred (w->home, w->cli->store)) {
+		poke (w->wake);
 	} else if (r && (error_is (error, ERROR_TEMPORARY) || error_is (error, ERROR_NOT_FOUND)) && w->failures++ > 0)
 		home_look_back (w->home, w->cli->store);
 }

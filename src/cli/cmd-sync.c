@@ -99,7 +99,7 @@ run_somewhere (Home *home, const SyncOptions *o, SyncResult *r, GError **error)
 	if (sync_run (cli->store, home->endpoint, o, cli->cancel, r, &local))
 		return TRUE;
 	gboolean nobody = (error_is (local, ERROR_TEMPORARY) || error_is (local, ERROR_NOT_FOUND)) && r->traffic.octets_in == 0;
-	if (nobody && home_look_back (home, cli->store))
+	if (home_be_referred (home, cli->store) || (nobody && home_look_back (home, cli->store)))
 		return sync_run (cli->store, home->endpoint, o, cli->cancel, r, error);
 	g_propagate_error (error, g_steal_pointer (&local));
 	return FALSE;

@@ -424,10 +424,27 @@ try_log_on (ImapdSession *s, const char *user, const char *password)
 	return m;
 }
 
+G_DEFINE_QUARK (imapd-elsewhere, imapd_elsewhere)
+
+/* As a warning: to a tagged REFERRAL (RFC 2221) those who don't know it do what they do about a wrong password. */
+static void
+refer (ImapdSession *s, const char *message)
+{
+	g_auto (GStrv) parts = g_strsplit (message, " ", 2);
+	gboolean known = strcmp (parts[0], "-") != 0 && !strpbrk (parts[0], "]\r\n");
+	g_autofree char *code = known ? g_strconcat ("REFERRAL ", parts[0], NULL) : NULL;
+	if (code)
+		imap_write_status (&s->out, NULL, "NO", code, "the mailbox is there");
+	session_no (s, "UNAVAILABLE", "%s", parts[1] ? parts[1] : "the mailbox is elsewhere");
+}
+
 void
 session_refuse_log_on (ImapdSession *s, GError *error)
 {
-	if (error && (error_is (error, ERROR_TOO_BIG) || error_is (error, ERROR_REFUSED))) {
+	if (error && error->domain == IMAPD_ELSEWHERE) {
+		s->refusals++;
+		refer (s, error->message);
+	} else if (error && (error_is (error, ERROR_TOO_BIG) || error_is (error, ERROR_REFUSED))) {
 		s->refusals++;
 		session_no (s, error_is (error, ERROR_TOO_BIG) ? "LIMIT" : "UNAVAILABLE", "%s", error->message);
 	} else if (error && !error_is (error, ERROR_NO_PERMISSION)) {

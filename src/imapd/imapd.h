@@ -45,7 +45,12 @@ typedef struct {
 	gconstpointer connection; /* the caller's, for its own functions */
 } ImapdPeer;
 
-/* Who may log on, and to what. NULL: NO_PERMISSION if the name or the password is wrong; TOO_BIG for a limit and REFUSED for who is to try later, whose
+/* The error of a log-on that was proved, to a mailbox that is served elsewhere: its message is an address ("imaps://host:port", "-": none), a blank, and what the
+ * client is told. Clients that know it are led there (docs/outpostd.md). */
+#define IMAPD_ELSEWHERE (imapd_elsewhere_quark ())
+GQuark imapd_elsewhere_quark (void);
+
+/* Who may log on, and to what. NULL: IMAPD_ELSEWHERE; NO_PERMISSION if the name or the password is wrong; TOO_BIG for a limit and REFUSED for who is to try later, whose
  * texts the client is told; else why it is impossible now. @data is the settings'. May block. */
 typedef ImapdMailbox *(*ImapdLogOn) (gpointer data, const ImapdPeer *peer, const char *user, const char *password, GError **error);
 

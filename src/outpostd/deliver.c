@@ -89,7 +89,7 @@ find (gpointer data, const char *address, gpointer *recipient_out, GError **erro
 		return FALSE;
 	}
 	for (guint i = 0; i < mailboxes->len; i++)
-		if (!host_is_home (h, mailboxes->pdata[i], error) || !has_room (h, mailboxes->pdata[i], error))
+		if (!host_is_home (h, mailboxes->pdata[i], NULL, error) || !has_room (h, mailboxes->pdata[i], error))
 			return FALSE;
 	*recipient_out = g_steal_pointer (&mailboxes);
 	return TRUE;

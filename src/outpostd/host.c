@@ -279,14 +279,18 @@ host_adopt (Host *h, const char *id, GError **error)
 }
 
 gboolean
-host_is_home (Host *h, const DirectoryMailbox *m, GError **error)
+host_is_home (Host *h, const DirectoryMailbox *m, char **address_out, GError **error)
 {
+	if (address_out)
+		*address_out = NULL;
 	if (g_strcmp0 (m->server, h->server) == 0)
 		return TRUE;
 	Directory *d = host_directory (h, error);
 	g_autoptr (DirectoryServer) s = d && m->server ? directory_server (d, m->server, error) : NULL;
 	if (error && *error)
 		return FALSE;
+	if (address_out && s)
+		*address_out = g_strdup (s->addresses[0]);
 	return error_fail (error, ERROR_UNAVAILABLE, "the mailbox %s is at home at %s%s%s, not here", m->address, s ? s->name : "no server",
 	                   s && *s->addresses ? ", " : "", s && *s->addresses ? *s->addresses : "");
 }

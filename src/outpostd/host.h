@@ -48,8 +48,8 @@ Directory *host_directory (Host *h, GError **error);
 gboolean host_enrol (Host *h, GError **error);
 /* The folder is from now on that of the server @id. */
 gboolean host_adopt (Host *h, const char *id, GError **error);
-/* TRUE if @m is at home here. Else UNAVAILABLE, whose text says where it is. */
-gboolean host_is_home (Host *h, const DirectoryMailbox *m, GError **error);
+/* TRUE if @m is at home here. Else UNAVAILABLE, whose text says where it is; *address_out, if not NULL, is then the address there (owned; NULL: none is known). */
+gboolean host_is_home (Host *h, const DirectoryMailbox *m, char **address_out, GError **error);
 char *host_store_path (const Host *h, const char *id);
 /* A mailbox that is at home here, with a store and the folders that people expect. */
 gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messages, guint roles, GError **error);

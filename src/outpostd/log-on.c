@@ -51,9 +51,13 @@ attempt_succeeded (Attempt *a, const DirectoryMailbox *m, const char *how, GErro
 {
 	attempt_end (a, BACKOFF_RIGHT);
 	g_autoptr (GError) elsewhere = NULL;
-	if (!host_is_home (a->of->host, m, &elsewhere)) {
+	g_autofree char *address = NULL;
+	if (!host_is_home (a->of->host, m, &address, &elsewhere)) {
 		g_message ("log-on: from=%s %s", a->peer.address, elsewhere->message);
-		error_fail (error, error_is (elsewhere, ERROR_UNAVAILABLE) ? ERROR_REFUSED : ERROR_IO, "%s", elsewhere->message); /* the client is told where */
+		if (error_is (elsewhere, ERROR_UNAVAILABLE))
+			g_set_error (error, IMAPD_ELSEWHERE, 0, "%s %s", address ? address : "-", elsewhere->message);
+		else
+			g_propagate_error (error, g_steal_pointer (&elsewhere));
 		return NULL;
 	}
 	g_autofree char *path = host_store_path (a->of->host, m->id);

@@ -111,7 +111,7 @@ static gboolean
 mailbox_show (Ctl *c, GError **error)
 {
 	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
-	gboolean here = m && (c->host->server || host_enrol (c->host, error)) && host_is_home (c->host, m, error);
+	gboolean here = m && (c->host->server || host_enrol (c->host, error)) && host_is_home (c->host, m, NULL, error);
 	g_autofree char *path = here ? host_store_path (c->host, m->id) : NULL;
 	g_autoptr (Store) s = here ? store_open (path, 0, error) : NULL; /* it may be of an older version */
 	StoreStatistics now;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Move Mailbox between two servers that share a directory: while it is used, and with the mover dying anywhere."""
 import imaplib
+import json
 import os
 import re
+import shutil
 import smtplib
 import sqlite3
 import subprocess
@@ -11,8 +13,9 @@ import time
 
 import pytest
 
+from dovecot import free_port
 from imapclient import ImapClient, ImapError
-from outpostd import BUILD
+from outpostd import BUILD, wait_until
 
 ALICE = "alice@example.org"
 
@@ -210,3 +213,62 @@ def test_what_was_acknowledged_while_it_was_moved_is_there_once(used):
     flags = {m.uid: m.flags for m in messages}
     assert [n for n, uid in flagged.items() if f"f{n}" not in flags[uid]] == []
     assert max(fences) < 5000, fences  # a bound for slow machines; what it is on a quiet one stands in docs/moves.md
+
+
+@pytest.fixture
+def client(used, program):
+    """Of alice, with her mail; the servers have a certificate that it knows, and are known by where they are."""
+    old, new = used
+    for name in ("key.pem", "certificate.pem"):
+        shutil.copy(os.path.join(old.folder, "tls", name), os.path.join(new.folder, "tls", name))
+    new.ctl("reload")
+    for name, server in (("ex1", old), ("ex2", new)):
+        server.ctl("server", "move", name, "--at", f"imaps://localhost:{server.imaps}")
+    program.ADDRESS = ALICE
+    program.ok("logon", ALICE, "--server", f"imaps://localhost:{old.imaps}", "--user", ALICE, "--password-command", "printf wonderland", "--tls-ca",
+               old.folder + "/tls/certificate.pem")
+    return program
+
+
+def runs(client, n):
+    return [json.loads(line) for line in client.ok("log", "--runs", str(n), "--json").splitlines()]
+
+
+def test_our_client_goes_along_and_fetches_nothing(used, client):
+    old, new = used
+    count = len(client.list("INBOX"))
+    client.ok("flag", str(client.list("INBOX")[0]["id"]), "pendingflag")
+    move(old, "ex2")
+    client.sync()
+    place = client.json("profile", "show")
+    assert (place["server"], place["earlier"]) == (f"imaps://localhost:{new.imaps}", f"imaps://localhost:{old.imaps}")
+    lines = [line["text"] for run in runs(client, 3) for line in run["lines"]]
+    assert f"The mailbox is at home at another server now: the profile follows it to imaps://localhost:{new.imaps} from imaps://localhost:{old.imaps}" in lines
+    last = runs(client, 1)[0]
+    assert (last["result"], last["facts"]["addedHere"], last["facts"]["relinked"], last["facts"]["removedHere"]) == ("done", 0, 0, 0), last
+    assert len(client.list("INBOX")) == count and any("pendingflag" in m.flags for m in mail(new)[1]["INBOX"])
+    move(old, "ex1")
+    client.sync()
+    assert client.json("profile", "show")["server"] == f"imaps://localhost:{old.imaps}" and runs(client, 1)[0]["facts"]["addedHere"] == 0
+
+
+def test_a_watching_client_goes_along_with_a_mailbox(used, client):
+    old, new = used
+    watcher = client.start("sync", "--watch")
+    wait_until(lambda: (client.json("status")["watcher"] or {}).get("state") == "waiting", 30)
+    count = len(client.list("INBOX"))
+    move(old, "ex2")
+    deliver(new, [500])
+    wait_until(lambda: len(client.list("INBOX")) == count + 1, 60)
+    watcher.terminate()
+    out, err = watcher.communicate(timeout=30)
+    assert watcher.returncode == 0 and b"the profile follows it to" in err, err
+
+
+def test_a_place_that_does_not_let_us_in_is_not_followed(used, client):
+    old, new = used
+    move(old, "ex2")
+    new.ctl("server", "move", "ex2", "--at", f"imaps://localhost:{free_port()}")
+    code, _, err = client.run("sync")
+    assert code != 0 and "which does not let us in" in err and "is at home at ex2" in err, err
+    assert client.json("profile", "show")["server"] == f"imaps://localhost:{old.imaps}" and len(client.list("INBOX")) == 50

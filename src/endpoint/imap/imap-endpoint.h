@@ -24,6 +24,9 @@ typedef struct {
 	/* Called when the server says ALERT; NULL none. */
 	void (*alert) (gpointer data, const char *text);
 	gpointer alert_data;
+	/* Called when the server refuses the log-on and says that the mailbox is elsewhere, with the address; NULL none. */
+	void (*referral) (gpointer data, const char *address);
+	gpointer referral_data;
 	/* Capabilities remembered from the last run (text), lets log-on be pipelined; NULL unknown. */
 	const char *known_capabilities;
 } ImapSettings;

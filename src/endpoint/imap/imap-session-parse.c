@@ -112,6 +112,8 @@ session_take_status (ImapSession *s, const ImapResponse *r)
 		s->capabilities_fresh = TRUE;
 	} else if (strcmp (reply_code (r), "ALERT") == 0 && s->settings->alert)
 		s->settings->alert (s->settings->alert_data, reply_human (r));
+	else if (strcmp (reply_code (r), "REFERRAL") == 0 && reply_is (r, "NO") && s->greeted && s->settings->referral)
+		s->settings->referral (s->settings->referral_data, reply_code_args (r));
 	if (reply_is (r, "BYE")) {
 		g_free (s->bye);
 		s->bye = g_strdup (reply_human (r));

@@ -26,6 +26,9 @@ static const Conversation conversations[] = {
 	 "C: b LOGIN alice wrong\nS: b NO \\[AUTHENTICATIONFAILED\\] .*\n"
 	 "C: c LOGIN alice {12}\nS: \\+ go on\nC: wonder land\"\nS: c OK \\[CAPABILITY .* IDLE .*\\] logged on\n"
 	 "C: d LOGIN alice \"wonder land\\\"\"\nS: d BAD you are logged on already"},
+	{"whose mailbox is elsewhere is led there, and not told that the password is wrong (RFC 5530)",
+	 "C: a LOGIN moved x\nS: \\* NO \\[REFERRAL imaps://b:993\\] .*\nS: a NO \\[UNAVAILABLE\\] it is not here\n"
+	 "C: b LOGIN away x\nS: b NO \\[UNAVAILABLE\\] it is not here"},
 	{"three wrong passwords end the connection",
 	 "C: a LOGIN alice 1\nS: a NO .*\nC: b LOGIN alice 2\nS: b NO .*\nC: c LOGIN alice 3\nS: c NO .*\nS: \\* BYE too many log-ons that failed\nC: d NOOP"},
 	{"AUTHENTICATE PLAIN, with and without an initial response, given up, broken (RFC 9051 6.2.2, RFC 4616)",
