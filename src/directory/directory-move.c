@@ -95,6 +95,8 @@ insert_move (Directory *d, const DirectoryMailbox *m, const DirectoryServer *tar
 		error_fail (error, ERROR_CONFLICT, "the mailbox %s %s", m->address, m->deleted ? "is deleted" : "has no home yet");
 	else if (strcmp (m->server, target->id) == 0)
 		error_fail (error, ERROR_EXISTS, "the mailbox %s is at home at %s already", m->address, target->name);
+	else if (!target->folder)
+		error_fail (error, ERROR_CONFLICT, "nobody knows where the server %s is on this machine: start it once", target->name);
 	else if (there)
 		error_fail (error, ERROR_EXISTS, "the mailbox %s is being moved: `outpostctl move resume %" G_GINT64_FORMAT "` goes on with that", m->address, there);
 	else if (db_run (d->db, "INSERT INTO move (mailbox, source, target, epoch, state, began) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", error, "issiIi", mailbox, m->server,

@@ -126,7 +126,8 @@ typedef struct {
 void directory_move_free (DirectoryMove *m); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DirectoryMove, directory_move_free)
 
-/* `prepared`. NOT_FOUND; EXISTS if it is at home there, or being moved already; CONFLICT for a deleted one. */
+/* `prepared`. NOT_FOUND; EXISTS if it is at home there, or being moved already; CONFLICT for a deleted one, and for a server that has never
+ * been started. */
 DirectoryMove *directory_move_begin (Directory *d, const char *mailbox, const char *target, GError **error);
 DirectoryMove *directory_move (Directory *d, gint64 number, GError **error);          /* NOT_FOUND */
 GPtrArray *directory_moves (Directory *d, gboolean open, GError **error);             /* of DirectoryMove *, by number; @open: those that go on */

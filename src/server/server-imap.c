@@ -109,7 +109,7 @@ told (gpointer server, ImapdMailbox *m, gboolean there)
 	if (there)
 		server_tell (server, m);
 	else
-		server_end (server, m, "another store is at the place of this one");
+		server_end (server, m, "the mailbox was moved or restored: log on again");
 }
 
 static void

@@ -226,7 +226,7 @@ read_modseq (Store *s, GError **error)
 	gboolean moved = r > 0 && db_int (q, 1);
 	db_reset (q);
 	if (moved)
-		return error_fail (error, ERROR_UNAVAILABLE, "the mailbox of the store %s is at home elsewhere now", s->path);
+		return error_fail (error, ERROR_UNAVAILABLE, "the mailbox is at home elsewhere now");
 	return r > 0 || (r == 0 && (s->for_repair || damaged_identity (s, error)));
 }
 

@@ -215,6 +215,9 @@ begun (World *w)
 {
 	GError *e = NULL;
 	must (directory_mailbox_add (w->d, "m", "anna@example.org", HERE, 0, 0, &e) && directory_server_add (w->d, "2", "ex2", "Oslo", NULL, &e), &e);
+	assert_null (directory_move_begin (w->d, "anna@example.org", "ex2", &e));
+	must_fail (FALSE, &e, ERROR_CONFLICT, "to a server that never was started");
+	must (directory_server_set_folder (w->d, "2", "/there", &e) && directory_server_set_folder (w->d, HERE, "/here", &e), &e);
 	DirectoryMove *m = directory_move_begin (w->d, "anna@example.org", "ex2", &e);
 	must (m != NULL, &e);
 	return m;
