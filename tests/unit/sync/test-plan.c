@@ -86,7 +86,7 @@ typedef struct {
 	const char *want; /* steps, sorted by kind */
 } PlanRow;
 
-static const char *const kind_names[] = {"bind", "create-here", "rename-here", "remove-here", "forget",
+static const char *const kind_names[] = {"bind", "create-here", "rename-here", "empty-here", "remove-here", "forget",
                                          "restore-here", "create-home", "rename-home", "remove-home"};
 
 static void
