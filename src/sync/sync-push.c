@@ -791,6 +791,22 @@ targets_of (SyncRun *run, FolderRun *f, const GPtrArray *pendings, Targets *t, G
 	       store_gone_bindings (run->store, f->binding->folder, add_gone_target, t, error);
 }
 
+/* Those of @folders, bound anew by evidence, that are not held as other mail. */
+static gboolean
+look_at_rebound (SyncRun *run, GPtrArray *folders, const GPtrArray *pendings, GHashTable *moving, GError **error)
+{
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		g_auto (Targets) t = {.moving = moving};
+		if (!may_push (f))
+			continue;
+		if (!targets_of (run, f, pendings, &t, error))
+			return FALSE;
+		uid_set_copy (&f->looked_at, &t.uids);
+	}
+	return TRUE;
+}
+
 /* Whatever is about to be changed, moved or removed is looked at first: a UID that stands for another message now is found out before
  * it is written to. */
 static gboolean
@@ -798,6 +814,7 @@ verify_all (SyncRun *run, GError **error)
 {
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
 	g_autoptr (GHashTable) moving = pendings ? moves_pending (run, error) : NULL;
+	g_autoptr (GPtrArray) others = g_ptr_array_new ();
 	if (!moving)
 		return FALSE;
 	for (guint i = 0; i < run->folders->len; i++) {
@@ -817,13 +834,12 @@ verify_all (SyncRun *run, GError **error)
 			continue;
 		}
 		f->pushed = TRUE; /* for the second look */
+		g_ptr_array_add (others, f);
 		if (!sync_rebind (run, f, SUSPICION_MESSAGES, error))
 			return FALSE;
-		if (!targets_of (run, f, pendings, &t, error)) /* by evidence */
-			return FALSE;
-		uid_set_copy (&f->looked_at, &t.uids);
 	}
-	return TRUE;
+	/* nothing goes to them before it is settled whose mail it is */
+	return sync_settle_strangers (run, error) && look_at_rebound (run, others, pendings, moving, error);
 }
 
 gboolean
@@ -834,7 +850,11 @@ sync_push (SyncRun *run, GError **error)
 		const FolderRun *f = run->folders->pdata[i];
 		run->partial |= f->failed && f->folder->id;
 	}
-	if (!verify_all (run, error) || !push_each (run, push_pendings, error) || !push_each (run, push_flags, error))
+	if (!verify_all (run, error))
+		return FALSE;
+	if (sync_is_strange (run))
+		return TRUE;
+	if (!push_each (run, push_pendings, error) || !push_each (run, push_flags, error))
 		return FALSE;
 	g_autoptr (GHashTable) moving = moves_pending (run, error);
 	if (!moving)

@@ -256,13 +256,17 @@ all_steps (SyncRun *run, GError **error)
 	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_absent (run, error) || !sync_prove_positions (run, error) ||
 	    !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
-	if (sync_is_strange (run)) {
-		sync_log_detail (run, "nothing is sent while it is not certain that this is the same mailbox");
-		return sync_guard_release (run, error) && sweep (run, error);
+	gboolean strange = sync_is_strange (run);
+	if (!strange && something_to_push (run)) {
+		if (!sync_push (run, error))
+			return FALSE;
+		strange = sync_is_strange (run); /* what was to be written to was looked at */
+		if (!strange && !pull_pushed (run, error))
+			return FALSE;
 	}
-	if (something_to_push (run) && (!sync_push (run, error) || !pull_pushed (run, error)))
-		return FALSE;
-	return sync_push_folder_removals (run, error) && sync_guard_release (run, error) && sweep (run, error);
+	if (strange)
+		sync_log_detail (run, "nothing is sent while it is not certain that this is the same mailbox");
+	return (strange || sync_push_folder_removals (run, error)) && sync_guard_release (run, error) && sweep (run, error);
 }
 
 gboolean

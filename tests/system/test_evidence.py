@@ -202,6 +202,23 @@ def test_nothing_is_sent_to_a_mailbox_of_which_only_the_numbers_are_known():
         assert world.home() == before
 
 
+@pytest.mark.parametrize("folders,there", [
+    ({"INBOX": mails(20)}, {"INBOX": mails(20, 9, "s")}),
+    ({"INBOX": mails(60), "Work": mails(9, 2, "w")}, {"INBOX": mails(60, 9, "s"), "Work": mails(9, 12, "t")}),
+    ({"INBOX": mails(9), "A": mails(8, 2, "a")}, {"INBOX": mails(9), "A": mails(8, 3, "o")}),
+])
+def test_nothing_is_written_to_other_mail_that_has_all_the_numbers(folders, there):
+    folder, name = ("A", "a") if "A" in folders else ("INBOX", "m")
+    with World(folders) as world:
+        world.edit("delete", [f"{name}5"], folder=folder)
+        world.edit("flag", [f"{name}3"], "draft", folder=folder)
+        world.edit("move", [f"{name}2"], "INBOX" if folder == "A" else "Work" if "Work" in folders else "INBOX", folder=folder)
+        world.replace(there, 1000)
+        before = world.home()
+        assert world.sync(times=2) == 4
+        assert world.home() == before
+
+
 def test_a_hold_of_the_guard_does_not_stop_what_is_sent():
     with World({"INBOX": mails(60)}) as world:
         world.edit("flag", ["m3"], "draft")
