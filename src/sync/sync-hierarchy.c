@@ -333,7 +333,8 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 		sync_log_detail (run, "folder '%s' removed from offline store with %u item(s)", f->path, f->total);
 		return store_folder_delete (run->store, f->id, "home", error) && store_unbind_folder (run->store, f->id, error);
 	}
-	sync_log_detail (run, "folder '%s' is gone at home but kept: it holds what only is here", f->path);
+	sync_log_detail (run, pending->len ? "folder '%s' is gone at home but kept: it holds what only is here"
+	                                   : "folder '%s' is gone at home, and stays here, empty, for those below it", f->path);
 	/* unbinding drops what was pending too; what is left is new to the home */
 	return remove_bound (run, f->id, error) && store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
 }
