@@ -834,7 +834,7 @@ look_through (SyncRun *run, FolderRun *f, const FolderQuery *q, gboolean *only_k
 /* Directly before a folder is removed at home it is looked into once more: what this side never had, because it came during this run or was
  * never fetched, could not be restored by anybody. *only_known_out FALSE: there is such mail, or it is another folder by now. */
 static gboolean
-has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **error)
+has_only_known (SyncRun *run, FolderRun *f, guint32 *uidnext_out, gboolean *only_known_out, GError **error)
 {
 	FolderQuery q = {.name = f->binding->remote_name, .kind = QUERY_UIDS, .uidvalidity = f->binding->uidvalidity};
 	gboolean ok = run->home->class->query (run->home, &q, 1, error);
@@ -843,6 +843,7 @@ has_only_known (SyncRun *run, FolderRun *f, gboolean *only_known_out, GError **e
 	else if (ok && !q.error)
 		ok = look_through (run, f, &q, only_known_out, error);
 	*only_known_out = *only_known_out && !f->failed;
+	*uidnext_out = q.uidnext_now;
 	folder_query_done (&q);
 	return ok;
 }
@@ -958,12 +959,12 @@ settle_places (Tree *t, GError **error)
 
 typedef enum { NOT_TOLD, ONLY_KNOWN, OTHERS_TOO } Inside;
 
-/* What is in a folder that is gone here; NOT_TOLD: it can't be looked into now. */
+/* What is in a folder that is gone here; NOT_TOLD: it can't be looked into now. *uidnext_out: its UIDNEXT then. */
 static gboolean
-look_into (SyncRun *run, FolderRun *gone, Inside *inside_out, GError **error)
+look_into (SyncRun *run, FolderRun *gone, guint32 *uidnext_out, Inside *inside_out, GError **error)
 {
 	GError *e = NULL;
-	gboolean only_known = TRUE, looked = has_only_known (run, gone, &only_known, &e);
+	gboolean only_known = TRUE, looked = has_only_known (run, gone, uidnext_out, &only_known, &e);
 	uid_set_clear (&gone->fresh);
 	*inside_out = !looked ? NOT_TOLD : only_known ? ONLY_KNOWN : OTHERS_TOO;
 	return looked || tolerable (run, "looked into before its removal", gone->folder->path, e, error);
@@ -980,7 +981,8 @@ drop_restorations (SyncRun *run, GArray *steps, GError **error)
 		Folder gone = {.id = step->binding->folder, .path = step->binding->base_name, .name = step->binding->base_name};
 		FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) step->binding};
 		Inside inside;
-		if (!look_into (run, &probe, &inside, error))
+		guint32 uidnext;
+		if (!look_into (run, &probe, &uidnext, &inside, error))
 			return FALSE;
 		step->kind = inside == ONLY_KNOWN ? PLAN_REMOVE_HOME : PLAN_RESTORE_HERE;
 	}
@@ -1053,6 +1055,16 @@ delete_at_home (SyncRun *run, const FolderBinding *b, const char *path, GError *
 	return ok;
 }
 
+/* Nothing came to it since it had @uidnext. */
+static gboolean
+has_still (SyncRun *run, const FolderBinding *b, guint32 uidnext)
+{
+	FolderQuery q = {.name = b->remote_name, .kind = QUERY_UIDS, .uidvalidity = b->uidvalidity};
+	gboolean still = run->home->class->query (run->home, &q, 1, NULL) && (q.error ? error_is (q.error, ERROR_NOT_FOUND) : q.uidnext_now == uidnext);
+	folder_query_done (&q);
+	return still;
+}
+
 static gboolean
 count_settled (gpointer n, const PlacementBinding *b)
 {
@@ -1072,8 +1084,9 @@ remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
 	Folder gone = {.id = b->folder, .path = path, .name = b->base_name};
 	FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) b};
 	Inside inside = ONLY_KNOWN;
+	guint32 uidnext = 0;
 	guint moved = 0; /* or marked as deleted there already */
-	if ((b->selectable && !look_into (run, &probe, &inside, error)) || !store_gone_bindings (run->store, b->folder, count_settled, &moved, error))
+	if ((b->selectable && !look_into (run, &probe, &uidnext, &inside, error)) || !store_gone_bindings (run->store, b->folder, count_settled, &moved, error))
 		return FALSE;
 	if (inside != ONLY_KNOWN)
 		return inside == NOT_TOLD || let_come_back (run, b, path, error);
@@ -1081,7 +1094,10 @@ remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
 	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, &probe, "home", n, n, TRUE, NULL, &answer, error) &&
 	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
 	store_rollback (run->store);
-	return !ok || answer != GUARD_GO_ON ? ok : delete_at_home (run, b, path, error);
+	if (!ok || answer != GUARD_GO_ON)
+		return ok;
+	/* looking took a while: what came since is the next run's */
+	return uidnext && !has_still (run, b, uidnext) ? TRUE : delete_at_home (run, b, path, error);
 }
 
 static int

@@ -480,16 +480,42 @@ follow (SyncRun *run, FolderRun *f, const Arrival *a, GError **error)
 	return ok;
 }
 
+/* It was moved or removed here since it was looked for. *moved_out: moved. */
+static gboolean
+went_meanwhile (SyncRun *run, const Arrival *a, gboolean *went_out, gboolean *moved_out, GError **error)
+{
+	PlacementBinding b;
+	gint64 target = 0;
+	gboolean found = FALSE;
+	if (a->placement && !store_binding_of (run->store, a->placement, &b, &found, error))
+		return FALSE;
+	*went_out = found && b.gone;
+	if (found)
+		placement_binding_done (&b);
+	gboolean ok = !*went_out || store_moved_placement (run->store, a->placement, &target, error);
+	*moved_out = target != 0;
+	return ok;
+}
+
 gboolean
 sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError **error)
 {
 	g_auto (UidSet) placed = UID_SET_INIT;
-	guint moved_on = 0;
+	guint moved_on = 0, left = 0;
 	for (guint i = 0; i < arrivals->len; i++) {
 		const Arrival *a = &g_array_index (arrivals, Arrival, i);
 		PlacementBinding b = {.folder = f->binding->folder, .remote_uid = a->uid, .flags = a->state.flags, .keywords = a->state.keywords,
 		                      .modseq = a->state.modseq};
-		if (a->moved_on) {
+		gboolean went = FALSE, moved = a->moved_on;
+		if (!moved && !went_meanwhile (run, a, &went, &moved, error))
+			return FALSE;
+		if (went && !moved) { /* removed here, moved there: it is new */
+			if (!store_unbind_placement (run->store, a->placement, error))
+				return FALSE;
+			left++;
+			continue;
+		}
+		if (moved) {
 			if (!follow (run, f, a, error))
 				return FALSE;
 			moved_on++;
@@ -504,7 +530,7 @@ sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError 
 		uid_set_add (&placed, a->uid);
 	}
 	uid_set_remove_set (&f->wanted, &placed);
-	f->added_here += arrivals->len - moved_on;
-	f->recognised += arrivals->len - moved_on;
+	f->added_here += arrivals->len - moved_on - left;
+	f->recognised += arrivals->len - moved_on - left;
 	return TRUE;
 }

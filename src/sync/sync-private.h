@@ -51,6 +51,7 @@ typedef struct {
 	GPtrArray *remotes; /* RemoteFolder */
 	GPtrArray *folders; /* FolderRun */
 	gboolean partial;   /* there are folders that it is not to look into */
+	GHashTable *astray; /* placements that were moved here from where the home did not have them any more before this run; NULL: none */
 	GHashTable *absent; /* ids of folders that are gone at home, and held: not to be asked, nothing to be made below them; NULL: none */
 	struct {
 		guint64 removals, messages;

@@ -155,8 +155,9 @@ sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError *
 	return ok;
 }
 
+/* @moved: what was moved here meanwhile, too, stays bound for who places it. */
 static gboolean
-remove_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
+remove_bound (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean moved, GError **error)
 {
 	UidIter it = {0};
 	guint32 uid;
@@ -169,7 +170,7 @@ remove_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
 			continue;
 		placement_binding_done (&b);
 		if (b.gone) {
-			if (!store_unbind_placement (run->store, b.placement, error))
+			if (!moved && !store_unbind_placement (run->store, b.placement, error))
 				return FALSE;
 			continue;
 		}
@@ -258,12 +259,12 @@ apply_removals (SyncRun *run, const Question *q, GError **error)
 	g_auto (UidSet) lost = UID_SET_INIT, of = UID_SET_INIT;
 	GuardAnswer answer;
 	find_lost (q, &lost, &of);
-	if (!remove_bound (run, q->f, &q->moved, error) || !remove_bound (run, q->f, &q->gone, error) ||
+	if (!remove_bound (run, q->f, &q->moved, TRUE, error) || !remove_bound (run, q->f, &q->gone, FALSE, error) ||
 	    !sync_guard_noting (run, q->f, "here", (guint) uid_set_count (&lost), (guint) uid_set_count (&of), FALSE, &lost, &answer, error))
 		return FALSE;
 	if (answer == GUARD_KEEP)
 		return keep_bound (run, q->f, &lost, error);
-	return answer == GUARD_HOLD || remove_bound (run, q->f, &lost, error);
+	return answer == GUARD_HOLD || remove_bound (run, q->f, &lost, FALSE, error);
 }
 
 /* What is at home and not bound. */

@@ -243,11 +243,13 @@ push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gbool
 	return await_accepted (run, f, accepted, error);
 }
 
-/* It was moved here, and is no more where the home had it. What was restored is looked for, too, but nobody waits for it. */
+/* It was moved here, is no more where the home had it, and this run can't know where that has it now: it may not look into all folders, or listed
+ * them before it was gone. What was restored is looked for, too, but nobody waits for it. */
 static gboolean
 is_astray (const SyncRun *run, const Pending *p)
 {
-	return p->moved && p->origin > 0 && !p->waits && (!p->origin_folder || sync_is_absent (run, p->origin_folder));
+	gboolean gone = p->moved && p->origin > 0 && !p->waits && (!p->origin_folder || sync_is_absent (run, p->origin_folder));
+	return gone && (run->partial || !run->astray || !g_hash_table_contains (run->astray, &p->placement));
 }
 
 /* What came after the watermark was noted is not sent without one; what was sent before the folder became another is not sent again while
@@ -255,7 +257,7 @@ is_astray (const SyncRun *run, const Pending *p)
 static gboolean
 is_ready (const SyncRun *run, const FolderRun *f, const Pending *p)
 {
-	return p->watermark && p->watermark_validity == f->binding->uidvalidity && !p->waits && !(run->partial && is_astray (run, p));
+	return p->watermark && p->watermark_validity == f->binding->uidvalidity && !p->waits && !is_astray (run, p);
 }
 
 static gboolean
@@ -384,7 +386,7 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 		if (p->failures >= 5) {
 			run->result->failures++;
 			sync_log_detail (run, "an item of folder '%s' was refused five times and is not sent: see Sync Issues/Local Failures", f->folder->path);
-		} else if (run->partial && is_astray (run, p)) {
+		} else if (is_astray (run, p)) {
 			astray++;
 		} else if (is_ready (run, f, p) && !(p->origin_uid && sync_folder_run (run, p->origin_folder)))
 			g_ptr_array_add (block, p);
@@ -396,8 +398,8 @@ push_appends (SyncRun *run, FolderRun *f, GError **error)
 		}
 	}
 	if (astray)
-		sync_log_detail (run, "%u item(s) of folder '%s' wait: they were moved there from where the server no longer has them, and not every folder was"
-		                 " looked into for them", astray, f->folder->path);
+		sync_log_detail (run, "%u item(s) of folder '%s' wait: they were moved there from where the server no longer has them; a run that looks into all"
+		                 " folders for them sends them", astray, f->folder->path);
 	return TRUE;
 }
 

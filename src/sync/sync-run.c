@@ -105,6 +105,21 @@ add_folder_run (SyncRun *run, FolderBinding *b, Folder *folder, gboolean moved_f
 	return f->folder != NULL;
 }
 
+static GHashTable *
+placements_astray (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error);
+	if (!pendings)
+		return NULL;
+	GHashTable *astray = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	for (guint i = 0; i < pendings->len; i++) {
+		const Pending *p = pendings->pdata[i];
+		if (p->moved && (!p->origin_folder || sync_is_absent (run, p->origin_folder)))
+			g_hash_table_add (astray, g_memdup2 (&p->placement, sizeof p->placement));
+	}
+	return astray;
+}
+
 gboolean
 sync_load_folders (SyncRun *run, GError **error)
 {
@@ -114,6 +129,10 @@ sync_load_folders (SyncRun *run, GError **error)
 	if (!moved_from)
 		return FALSE;
 	g_clear_pointer (&run->folders, g_ptr_array_unref);
+	g_clear_pointer (&run->astray, g_hash_table_unref);
+	run->astray = placements_astray (run, error);
+	if (!run->astray)
+		return FALSE;
 	run->folders = g_ptr_array_new_with_free_func ((GDestroyNotify) folder_run_free);
 	for (guint i = 0; i < bindings->len; i++) {
 		FolderBinding *b = bindings->pdata[i];
@@ -269,8 +288,22 @@ all_steps (SyncRun *run, GError **error)
 	return (strange || sync_push_folder_removals (run, error)) && sync_guard_release (run, error) && sweep (run, error);
 }
 
-gboolean
-sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error)
+/* Somebody removed a folder here meanwhile: what was to be placed in it has no place. */
+static gboolean
+lost_a_folder (SyncRun *run)
+{
+	gboolean lost = FALSE;
+	for (guint i = 0; run->folders && i < run->folders->len && !lost; i++) {
+		const FolderRun *f = run->folders->pdata[i];
+		gboolean there = TRUE;
+		lost = f->folder->id && store_has_folder (run->store, f->folder->id, &there, NULL) && !there;
+	}
+	return lost;
+}
+
+/* *again_out: it failed, and another one will not for the same reason. */
+static gboolean
+run_once (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, gboolean *again_out, GError **error)
 {
 	*result = (SyncResult){0};
 	SyncRun run = {.store = store, .home = home, .options = options, .cancel = cancel, .result = result, .started = sync_now (),
@@ -279,6 +312,7 @@ sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *canc
 	sync_log (&run, "Synchronizing Mailbox '%s'", options->mailbox ? options->mailbox : "");
 	gboolean ok = all_steps (&run, &failure);
 	store_rollback (store);
+	*again_out = !ok && error_is (failure, ERROR_NOT_FOUND) && lost_a_folder (&run);
 	sum_up (&run);
 	GError *unlogged = NULL;
 	if (!sync_log_end (&run, failure, &unlogged)) {
@@ -293,10 +327,28 @@ sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *canc
 	g_clear_pointer (&run.strangers, g_ptr_array_unref);
 	g_clear_pointer (&run.gathered, g_hash_table_unref);
 	g_clear_pointer (&run.absent, g_hash_table_unref);
+	g_clear_pointer (&run.astray, g_hash_table_unref);
 	g_clear_pointer (&run.folders, g_ptr_array_unref);
 	g_clear_pointer (&run.remotes, g_ptr_array_unref);
 	g_array_unref (run.unwritten);
 	if (!ok)
 		g_propagate_error (error, failure);
+	return ok;
+}
+
+#define TRIES 5 /* somebody removes folder after folder */
+
+gboolean
+sync_run (Store *store, Endpoint *home, const SyncOptions *options, Cancel *cancel, SyncResult *result, GError **error)
+{
+	gboolean again = TRUE, ok = FALSE;
+	for (guint i = 0; i < TRIES && again && !ok; i++) {
+		GError *failure = NULL;
+		ok = run_once (store, home, options, cancel, result, &again, &failure);
+		if (!ok && (!again || i + 1 == TRIES))
+			g_propagate_error (error, failure);
+		else
+			g_clear_error (&failure);
+	}
 	return ok;
 }

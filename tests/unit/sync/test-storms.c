@@ -26,7 +26,7 @@ static const guint kinds[] = {
 	0,
 };
 
-typedef struct {
+typedef struct World {
 	char *path;
 	Home *home;
 	GRand *rand;
@@ -38,6 +38,8 @@ typedef struct {
 	GString *told;            /* what was done, for who reads a failure */
 	gboolean migrates;        /* all folders of the home are numbered anew now and then */
 	gboolean held;            /* something waits for a decision */
+	guint moment;             /* of a run: somebody does something then */
+	void (*then) (struct World *w);
 } World;
 
 static guint
@@ -343,10 +345,18 @@ note_twice_here (World *w)
 }
 
 static void
+at_moment (gpointer world, guint moment)
+{
+	World *w = world;
+	if (moment == w->moment)
+		w->then (w);
+}
+
+static void
 disturbed_run (World *w)
 {
 	SyncResult r;
-	guint what = dice (w, 5), n = 1 + dice (w, 14);
+	guint what = dice (w, 8), n = 1 + dice (w, 14);
 	const char *name = any_name (w);
 	switch (what) {
 	case 0:
@@ -370,6 +380,17 @@ disturbed_run (World *w)
 	case 3:
 		tell (w, "a run that is killed at step %u", n);
 		run_and_die (w, n);
+		break;
+	case 4:
+	case 5:
+		w->then = what == 4 ? edit_here : edit_there;
+		w->moment = n + dice (w, 14);
+		tell (w, "a run, at moment %u of which", w->moment);
+		w->home->moment = 0;
+		w->home->meanwhile = at_moment;
+		w->home->meanwhile_data = w;
+		assert_true (sync_once (w, NULL, &r, NULL));
+		w->home->meanwhile = NULL;
 		break;
 	default:
 		tell (w, "a run");
