@@ -152,7 +152,11 @@ change_flags (Cli *cli, char **args, gboolean add, GError **error)
 		return FALSE;
 	if (!*words)
 		return error_fail (error, ERROR_USAGE, "no flag was named: say for example %s 12 flagged", g_get_prgname ());
-	if (!take_flag_words (&f, words, error) || !cli_store (cli, TRUE, error) || !store_begin (cli->store, error))
+	if (!take_flag_words (&f, words, error))
+		return FALSE;
+	if (add && f.flags & FLAG_DELETED)
+		return error_fail (error, ERROR_USAGE, "a message that is marked so can be gone at any moment: say outpost delete");
+	if (!cli_store (cli, TRUE, error) || !store_begin (cli->store, error))
 		return FALSE;
 	gboolean ok = TRUE;
 	for (guint i = 0; ok && i < ids->len; i++)

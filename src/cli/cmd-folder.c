@@ -24,6 +24,8 @@ finish (Cli *cli, gboolean ok, const char *path, const char *done, GError **erro
 }
 
 /* No server takes control characters (RFC 9051 section 5.1), and they would break every list that names the folder. */
+#define REPORTS "Sync Issues"
+
 static gboolean
 check_path (const char *path, GError **error)
 {
@@ -32,6 +34,8 @@ check_path (const char *path, GError **error)
 	for (const char *at = path; *at; at = g_utf8_next_char (at))
 		if (g_unichar_iscntrl (g_utf8_get_char (at)))
 			return error_fail (error, ERROR_USAGE, "a folder's name can't hold line ends or other control characters");
+	if (strcmp (path, REPORTS) == 0 || g_str_has_prefix (path, REPORTS "/"))
+		return error_fail (error, ERROR_USAGE, "'" REPORTS "' is where outpost keeps its own reports: choose another name");
 	return TRUE;
 }
 

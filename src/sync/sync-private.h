@@ -24,7 +24,7 @@ typedef struct {
 	gboolean awaiting; /* how many are awaited has changed */
 	gboolean guarded;   /* the deletion guard held removals at home that are not yet applied here */
 	gboolean failure_noted; /* that the home did not give all of it, in this run */
-	gboolean hold_told; /* its re-binding hold was counted and logged in this run */
+	guint hold_told; /* its re-binding hold was counted and logged in this run, of so many; 0: it was not */
 	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
 	guint64 recognised; /* of added_here: not fetched, being here already */
 	gboolean rebound; /* in this run */

@@ -255,15 +255,16 @@ update_hold (SyncRun *run, FolderRun *f, GError **error)
 		return FALSE;
 	if (n == 0) {
 		g_autofree char *name = g_strdup_printf (LOST_FLAGS_SETTING, f->binding->folder);
-		run->result->held -= f->hold_told; /* in this run, and the rest of it brought them */
-		f->hold_told = FALSE;
+		run->result->held -= f->hold_told > 0; /* in this run, and the rest of it brought them */
+		f->hold_told = 0;
 		return store_set_setting (run->store, name, NULL, error) && release (run, f->binding->folder, "rebind", error);
 	}
 	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server: they may still arrive, and nothing "
 	                                           "was removed", n, f->folder->path);
-	sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
+	if (f->hold_told != n)
+		sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
 	run->result->held += !f->hold_told;
-	f->hold_told = TRUE;
+	f->hold_told = n;
 	return store_hold (run->store, f->binding->folder, "here", "rebind", n, f->binding->messages, detail, error);
 }
 
@@ -890,7 +891,7 @@ tell_folder (SyncRun *run, FolderRun *f, const Hold *h, GError **error)
 		return FALSE;
 	if (n != h->messages)
 		return sync_told_awaited (run, f, error); /* some were removed here, or a decision undone */
-	f->hold_told = TRUE;
+	f->hold_told = MAX (n, 1u);
 	run->result->held++;
 	sync_log_detail (run, "still held: %s; see 'outpost resolve'", h->detail);
 	return TRUE;

@@ -138,7 +138,7 @@ def test_an_interrupt_stops_within_a_second_and_the_next_run_goes_on(server, pro
 @pytest.mark.parametrize("arguments,code", [
     (["frobnicate"], 2), (["list"], 2), (["list", "No such folder"], 3), (["show", "999999"], 3), (["flag", "1"], 2),
     (["search", "from:"], 2), (["log", "--no-such-option"], 2), (["save", "1", "/no/such/directory/x"], 3),
-    (["folder", "delete", "INBOX"], 2), (["resolve", "77", "apply"], 3), (["--help"], 0), (["sync", "--help"], 0), (["--version"], 0)])
+    (["folder", "delete", "INBOX"], 2), (["folder", "create", "Sync Issues/x"], 2), (["flag", "1", "deleted"], 2), (["resolve", "77", "apply"], 3), (["--help"], 0), (["sync", "--help"], 0), (["--version"], 0)])
 def test_each_failure_has_its_exit_code_and_says_what_to_do(arguments, code, ready):
     found, out, err = ready.run(*arguments)
     assert found == code, err
