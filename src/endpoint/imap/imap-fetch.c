@@ -27,7 +27,7 @@ typedef struct {
 	guint request;
 	UidSet uids;
 	guint lane; /* session index while in flight */
-	guint32 uidvalidity;
+	guint32 uidvalidity, uidnext;
 	gboolean in_flight, asked_modseq;
 } Block;
 
@@ -111,6 +111,8 @@ select_hear (gpointer data, const ImapResponse *r, GError **error)
 	const char *code = reply_is_status (r) ? reply_code (r) : "";
 	if (strcmp (code, "UIDVALIDITY") == 0)
 		b->uidvalidity = (guint32) reply_code_number (r);
+	else if (strcmp (code, "UIDNEXT") == 0)
+		b->uidnext = (guint32) reply_code_number (r);
 	else if (strcmp (code, "NOMODSEQ") == 0)
 		b->t->wanted[b->request].nomodseq = TRUE;
 	else
@@ -132,6 +134,9 @@ select_answered (gpointer data, const ImapAnswer *a, GError **error)
 			error_fail (&w->r->error, ERROR_CONFLICT, "folder '%s' is not the one it was: its UIDVALIDITY is %u instead of %u", w->r->name,
 			            b->uidvalidity, w->r->uidvalidity);
 		wanted_refuse (w);
+	} else {
+		FolderState state = {.uidnext = b->uidnext, .uidvalidity = b->uidvalidity};
+		endpoint_heard (b->t->e, w->r->name, &state); /* more may have come since it was listed, of which nothing else would tell */
 	}
 	return TRUE;
 }

@@ -134,6 +134,8 @@ typedef struct {
 	gboolean has_messages;
 } FolderState;
 void endpoint_told (ImapEndpoint *e, const char *name, const FolderState *state);
+/* What the server says by the way: if it is not what the caller was told, the next wait ends at once. */
+void endpoint_heard (ImapEndpoint *e, const char *name, const FolderState *state);
 /* The observer of every session of @endpoint. */
 void endpoint_observe (gpointer endpoint, const ImapResponse *r);
 

@@ -80,6 +80,12 @@ mark_hear (FolderMark *m, const FolderState *state)
 	m->changed = TRUE;
 }
 
+void
+endpoint_heard (ImapEndpoint *e, const char *name, const FolderState *state)
+{
+	mark_hear (mark_of (e, name), state);
+}
+
 static void
 hear_status (ImapEndpoint *e, const ImapResponse *r)
 {
