@@ -13,6 +13,7 @@ largest_first (gconstpointer a, gconstpointer b)
 }
 
 #define COMPARED_FOLDERS 3
+#define LOOKED_INTO 20 /* folders of which a few messages are looked at, one by one, until one is known */
 
 typedef enum { FOLDER_FAMILIAR, FOLDER_STRANGE, FOLDER_UNTOLD } FolderLook;
 
@@ -46,8 +47,11 @@ all_strange (SyncRun *run, const GPtrArray *bindings, gboolean look_inside, GErr
 		if (b->folder_gone || !b->uidvalidity || b->messages == 0 || !r || !r->has_status || r->messages == 0)
 			continue;
 		FolderLook look = r->uidvalidity == b->uidvalidity && r->uidnext >= b->uidnext ? FOLDER_FAMILIAR : FOLDER_STRANGE;
-		if (look == FOLDER_FAMILIAR && look_inside && looked++ < COMPARED_FOLDERS && !look_into (run, b, &look, error))
-			return NULL;
+		if (look == FOLDER_FAMILIAR && look_inside) {
+			look = FOLDER_UNTOLD;
+			if (looked++ < LOOKED_INTO && !look_into (run, b, &look, error))
+				return NULL;
+		}
 		if (look == FOLDER_FAMILIAR) {
 			g_ptr_array_set_size (strange, 0);
 			break;

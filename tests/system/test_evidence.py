@@ -879,6 +879,21 @@ def test_a_stranger_with_the_same_numbers_is_told_from_a_mailbox_with_next_to_no
 
 
 @pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("count, more", [(2, 0), (2, 2), (12, 3)])
+def test_a_folder_that_was_not_looked_into_does_not_vouch_for_the_mailbox(count, more, without):
+    """M11-same: of five folders no number tells the difference."""
+    names = ["INBOX", "Archive", "Drafts", "Sent", "Work"]
+    with World({name: mails(count, 2 + i, name) for i, name in enumerate(names)}, without) as world:
+        world.add("secret", "Drafts")
+        world.program.ok("folder", "rename", "Archive", "Attic")
+        world.program.ok("folder", "create", "Plans")
+        world.replace({name: mails(count + more, 20 + i, "s" + name) for i, name in enumerate(names)}, 1000)
+        before = world.home()
+        assert world.sync(times=2) == 1
+        assert world.home() == before and len(world.here("Sent")) == count
+
+
+@pytest.mark.parametrize("without", [(), BARE])
 def test_a_small_folder_with_a_strangers_mail_does_not_vouch_for_the_large_one(without):
     with World({"INBOX": mails(2), "Archive": mails(60, 3, "a")}, without) as world:
         world.add("secret")
