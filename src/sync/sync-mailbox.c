@@ -252,3 +252,22 @@ sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error)
 		return refuse (here, there, error);
 	return sync_compare_mailbox (run, look_inside, &here, &there, &other, error) && (!other || refuse_and_note (run, here, there, error));
 }
+
+gboolean
+sync_vouch (SyncRun *run, GError **error)
+{
+	guint looked = 0;
+	for (guint i = 0; i < run->folders->len && looked < LOOKED_INTO && !run->vouched && !run->witnesses_heard; i++) {
+		const FolderRun *f = run->folders->pdata[i];
+		FolderLook look;
+		if (f->failed || f->binding->messages == 0 || !f->remote || plan_needs_query (f->binding, f->remote))
+			continue;
+		looked++;
+		if (!look_into (run, f->binding, &look, error))
+			return FALSE;
+		run->vouched |= look == FOLDER_FAMILIAR;
+		run->doubted |= look == FOLDER_STRANGE;
+	}
+	run->witnesses_heard = TRUE;
+	return TRUE;
+}

@@ -58,6 +58,7 @@ typedef struct {
 	} sums[2]; /* [TRUE] here, [FALSE] at home: what would go without being asked about folder by folder, of how many */
 	LostFlags lost;       /* what the move lost, by folders with many flags */
 	gboolean vouched;     /* mail that is known is in it: the mailbox is ours */
+	gboolean witnesses_heard; /* by sync_vouch */
 	gboolean doubted;     /* a folder's numbers were the old ones and wrong: those of the others prove nothing */
 	GPtrArray *strangers; /* Stranger (sync-rebind.c): folders with other mail that are still to be seen to; NULL: none */
 	GHashTable *gathered; /* folder id -> evidence that sync_check_mailbox read already; NULL */
@@ -184,6 +185,9 @@ gboolean sync_find_seen (SyncRun *run, gint64 folder, const RemoteFolder *r, GPt
 gboolean sync_check_mailbox (SyncRun *run, gboolean look_inside, GError **error);
 /* The same for a rehearsal, which reads only: *other_out, and what was compared. */
 gboolean sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint *there_out, gboolean *other_out, GError **error);
+/* Once a run, unless run->vouched: a few known UIDs of folders that are listed just as they were are looked at, folder by folder until one is
+ * known (run->vouched); if they stand for others, run->doubted. */
+gboolean sync_vouch (SyncRun *run, GError **error);
 /* Merges a state of the home into its placement, if it is bound (sync-pull.c). */
 gboolean sync_apply_state (SyncRun *run, FolderRun *f, const RemoteState *state, GError **error);
 

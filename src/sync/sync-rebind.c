@@ -442,25 +442,23 @@ compare_all (SyncRun *run, FolderRun *f, GError **error)
 	return ok;
 }
 
-/* Mail that is known was found in this run, or a folder of more than a few messages is listed just as it was. */
-static gboolean
-is_vouched (const SyncRun *run)
-{
-	gboolean vouched = run->vouched;
-	for (guint i = 0; i < run->folders->len && !vouched; i++) {
-		const FolderRun *f = run->folders->pdata[i];
-		vouched = !f->failed && f->remote && f->binding->messages >= DIFFERENT_FROM && !plan_needs_query (f->binding, f->remote);
-	}
-	return vouched;
-}
-
 /* Nothing that is known of the folder was found in it. Of a few messages that proves nothing, unless the mailbox itself may be another one. */
 static gboolean
-may_be_other_mail (const SyncRun *run, const Gathered *g)
+may_be_other_mail (SyncRun *run, const Gathered *g, gboolean *other_out, GError **error)
 {
 	guint here, known;
 	gathered_count_known (g, &here, &known);
-	return gathered_is_other_mail (g) || (here > 0 && known == 0 && g->there->len > 0 && !is_vouched (run));
+	*other_out = gathered_is_other_mail (g);
+	if (*other_out || here == 0 || known > 0 || g->there->len == 0)
+		return TRUE;
+	*other_out = sync_vouch (run, error) && !run->vouched;
+	return run->vouched || *other_out;
+}
+
+static gboolean
+is_doubt (Suspicion why)
+{
+	return why != SUSPICION_UIDVALIDITY && why != SUSPICION_ID;
 }
 
 /* Most of what the folder had is in other folders of the home: it was put there, and what is in it now came since. */
@@ -489,7 +487,7 @@ bind_anew (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why, GError **erro
 		return FALSE;
 	log_match (run, g);
 	run->result->relinked += g->match->matched;
-	gboolean doubt = why != SUSPICION_UIDVALIDITY && why != SUSPICION_ID, older = why == SUSPICION_UIDNEXT || why == SUSPICION_MODSEQ;
+	gboolean doubt = is_doubt (why), older = why == SUSPICION_UIDNEXT || why == SUSPICION_MODSEQ;
 	guint64 updated = f->updated_here;
 	gboolean ok = sync_begin (run, error) && (!doubt || store_doubt_folders (run->store, f->binding->folder, error)) &&
 	              write_bindings (run, f, g, error) && sync_commit (run, error);
@@ -521,6 +519,7 @@ add_stranger (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why)
 	Stranger s = {f, g, why};
 	if (!run->strangers)
 		run->strangers = g_ptr_array_new_with_free_func (stranger_free);
+	run->doubted |= is_doubt (why);
 	g_ptr_array_add (run->strangers, g_memdup2 (&s, sizeof s));
 }
 
@@ -537,7 +536,10 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 		return tolerated (run, f, e, error);
 	if (why == SUSPICION_NUMBERS && numbers_are_as_they_were (g))
 		return compare_all (run, f, error);
-	if (!may_be_other_mail (run, g))
+	gboolean other;
+	if (!may_be_other_mail (run, g, &other, error))
+		return FALSE;
+	if (!other)
 		return bind_anew (run, f, g, why, error);
 	add_stranger (run, f, g_steal_pointer (&g), why);
 	return TRUE;

@@ -147,8 +147,21 @@ sync_load_folders (SyncRun *run, GError **error)
 	return TRUE;
 }
 
+/* Something is to be sent there that the home does not have. */
+static gboolean
+gets_appends (const FolderRun *f, const GPtrArray *pendings)
+{
+	gboolean gets = FALSE;
+	for (guint i = 0; i < pendings->len && !gets; i++) {
+		const Pending *p = pendings->pdata[i];
+		gets = p->folder == f->binding->folder && !p->origin_uid;
+	}
+	return gets;
+}
+
+/* Those that changed, and those that are to be written to where nothing but a few known messages tells that they are what they were. */
 static GPtrArray *
-folders_to_pull (SyncRun *run)
+folders_to_pull (SyncRun *run, const GPtrArray *pendings)
 {
 	GPtrArray *list = g_ptr_array_new ();
 	for (guint i = 0; i < run->folders->len; i++) {
@@ -159,7 +172,7 @@ folders_to_pull (SyncRun *run)
 			continue; /* a mere parent now, and nothing is here that it could lose */
 		if (f->remote && !f->remote->selectable)
 			sync_folder_failed (run, f, "the server lists it as one that can't be opened (\\NoSelect); what is here stays");
-		else if (!f->remote || (plan_needs_query (f->binding, f->remote) && !sync_is_seen_other_mail (run, f)))
+		else if (!f->remote || ((plan_needs_query (f->binding, f->remote) || gets_appends (f, pendings)) && !sync_is_seen_other_mail (run, f)))
 			g_ptr_array_add (list, f);
 	}
 	return list;
@@ -185,8 +198,8 @@ pull_doubted (SyncRun *run, GError **error)
 static gboolean
 pull_changed (SyncRun *run, GError **error)
 {
-	g_autoptr (GPtrArray) list = folders_to_pull (run);
-	return sync_pull (run, list, error) && (!run->doubted || pull_doubted (run, error));
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error), list = pendings ? folders_to_pull (run, pendings) : NULL;
+	return list && sync_pull (run, list, error) && (pendings->len == 0 || sync_vouch (run, error)) && (!run->doubted || pull_doubted (run, error));
 }
 
 /* After a push; only folders whose token moved by it. Their holds were told already. */

@@ -219,6 +219,25 @@ def test_nothing_is_written_to_other_mail_that_has_all_the_numbers(folders, ther
         assert world.home() == before
 
 
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("count, there, validity", [(2, 3, 3000), (4, 3, 3000), (0, 0, 1000), (2, 2, 1000), (6, 6, 1000)])
+@pytest.mark.parametrize("inbox", [True, False])
+def test_no_equal_number_vouches_for_what_is_sent(inbox, count, there, validity, without):
+    """M11-same: INBOX and Work are listed as they were, and of Drafts, where the letter goes, no number or all tell the difference."""
+    with World({"INBOX": mails(20), "Work": mails(9, 5, "w"), "Drafts": mails(count, 2, "d")}, without) as world:
+        world.add("secret", "Drafts")
+        if inbox:
+            world.add("letter")
+        world.server.stop()
+        shutil.rmtree(world.server.maildir)
+        world.put({"INBOX": mails(20, 9, "s"), "Work": mails(9, 7, "v"), "Drafts": mails(there, 11, "t")},
+                  {"INBOX": 1000, "Work": 1000, "Drafts": validity})
+        world.server.start()
+        before = world.home()
+        assert world.sync(times=3) in (1, 4)
+        assert world.home() == before and len(world.here("Drafts")) == count + 1
+
+
 def test_a_hold_of_the_guard_does_not_stop_what_is_sent():
     with World({"INBOX": mails(60)}) as world:
         world.edit("flag", ["m3"], "draft")
