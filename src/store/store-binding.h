@@ -186,6 +186,8 @@ gboolean store_settle_hold (Store *s, gint64 hold, HoldDecision decision, gint64
 /* @folder is another one at home than the decisions to send something to it meant: undoing them leaves alone what is there. */
 gboolean store_note_bound_anew (Store *s, gint64 folder, GError **error);
 gboolean store_note_held (Store *s, const Hold *h, const UidSet *uids, GError **error);
+/* Whether each message that store_note_held would note now is one that it did: a decision is for no others. */
+gboolean store_was_shown (Store *s, const Hold *h, const UidSet *uids, gboolean *shown_out, GError **error);
 /* @h, open or just released, is a decision from now on, about @uids as above. Before it is carried out. */
 gboolean store_note_decision (Store *s, const Hold *h, const UidSet *uids, GError **error);
 /* Each message that @h is, or was, about. A decision's and those removed at home as they were noted; else as things are now: removals

@@ -155,6 +155,33 @@ store_note_held (Store *s, const Hold *h, const UidSet *uids, GError **error)
 	               "ii", h->folder, h->id);
 }
 
+#define UNKNOWN_OF(messages) "SELECT COUNT (*) FROM (" messages ") WHERE placement NOT IN (SELECT placement FROM hold_message WHERE hold = ?2)"
+
+gboolean
+store_was_shown (Store *s, const Hold *h, const UidSet *uids, gboolean *shown_out, GError **error)
+{
+	static const char by_uid[] = "SELECT COUNT (*) FROM placement_binding WHERE folder = ?1 AND remote_uid = ?3 AND placement NOT IN"
+	                             " (SELECT placement FROM hold_message WHERE hold = ?2)";
+	gboolean each = uids && is (h->side, "here");
+	UidIter it = {0};
+	guint32 uid = 0;
+	*shown_out = TRUE;
+	while (*shown_out && (!each || uid_set_next (uids, &it, &uid))) {
+		DbQuery *q = each ? db_query (s->db, by_uid, "iii", h->folder, h->id, (gint64) uid)
+		                  : db_query (s->db, is (h->side, "home")     ? UNKNOWN_OF (REMOVED_HERE)
+		                                     : is (h->kind, "rebind") ? UNKNOWN_OF (AWAITED)
+		                                                              : UNKNOWN_OF (BOUND), "ii", h->folder, h->id);
+		int r = db_step (s->db, q, error);
+		*shown_out = r > 0 && db_int (q, 0) == 0;
+		db_reset (q);
+		if (r < 0)
+			return FALSE;
+		if (!each)
+			break;
+	}
+	return TRUE;
+}
+
 gboolean
 store_note_decision (Store *s, const Hold *h, const UidSet *uids, GError **error)
 {
@@ -351,6 +378,14 @@ undo_each (Undo *u, gboolean (*one) (Undo *, const HeldMessage *, GError **), gu
 	return TRUE;
 }
 
+static gboolean
+note_asked (Undo *u, GError **error)
+{
+	static const char open[] = "SELECT id FROM hold WHERE folder = ?1 AND side = 'here' AND kind = 'rebind' AND settled IS NULL";
+	Hold h = {.id = db_number (u->s->db, open, 0, "i", u->folder), .folder = u->folder, .side = (char *) "here", .kind = (char *) "rebind"};
+	return store_note_held (u->s, &h, NULL, error);
+}
+
 /* The question stands again, and what was sent is to be removed at home without another one. */
 static gboolean
 ask_again (Undo *u, GError **error)
@@ -360,7 +395,7 @@ ask_again (Undo *u, GError **error)
 		return FALSE;
 	g_autofree char *detail = g_strdup_printf ("%u item(s) of folder '%s' are here, but not at the server: the decision to send them was undone",
 	                                           n, u->h->path);
-	return (n == 0 || store_hold (u->s, u->folder, "here", "rebind", n, -1, detail, error)) &&
+	return (n == 0 || (store_hold (u->s, u->folder, "here", "rebind", n, -1, detail, error) && note_asked (u, error))) &&
 	       db_run (u->s->db, "UPDATE hold_message SET placement = -placement WHERE hold = ?1 AND placement > 0", error, "i", u->h->id) &&
 	       db_run (u->s->db, "UPDATE hold SET decision = ?2, folder = ?3 WHERE id = ?1", error, "iii", u->h->id, (gint64) HOLD_UNDONE, u->folder);
 }

@@ -23,13 +23,23 @@ is_carried_out (const Hold *h, GuardAnswer answer)
 }
 
 gboolean
+sync_recall_decision (SyncRun *run, const Hold *h, const UidSet *uids, GError **error)
+{
+	gboolean shown;
+	if (!h || h->decision == HOLD_WAITS)
+		return TRUE;
+	return store_was_shown (run->store, h, uids, &shown, error) && (shown || store_settle_hold (run->store, h->id, HOLD_WAITS, 0, error));
+}
+
+gboolean
 sync_guard_noting (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean whole, const UidSet *uids,
                    GuardAnswer *answer_out, GError **error)
 {
-	g_autoptr (GPtrArray) before = NULL, after = NULL;
+	g_autoptr (GPtrArray) asked = NULL, before = NULL, after = NULL;
 	const Hold *decided, *held;
 	gint64 folder = f->binding->folder;
-	if (!find_guard (run, folder, side, &before, &decided, error) || !sync_guard (run, f, side, n, of, whole, answer_out, error))
+	if (!find_guard (run, folder, side, &asked, &held, error) || (n > 0 && !sync_recall_decision (run, held, uids, error)) ||
+	    !find_guard (run, folder, side, &before, &decided, error) || !sync_guard (run, f, side, n, of, whole, answer_out, error))
 		return FALSE;
 	if (*answer_out != GUARD_HOLD)
 		return n == 0 || !is_carried_out (decided, *answer_out) || store_note_decision (run->store, decided, uids, error);

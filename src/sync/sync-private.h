@@ -113,6 +113,8 @@ gboolean sync_guard (SyncRun *run, FolderRun *f, const char *side, guint n, guin
 /* The same, and notes which messages are held or decided about: those that the home calls @uids; NULL: all of the folder on that side. */
 gboolean sync_guard_noting (SyncRun *run, FolderRun *f, const char *side, guint n, guint of, gboolean whole, const UidSet *uids,
                             GuardAnswer *answer_out, GError **error);
+/* A decision about @h (NULL: none) is none if messages are concerned that the person was not asked about; @uids as above. Inside a transaction. */
+gboolean sync_recall_decision (SyncRun *run, const Hold *h, const UidSet *uids, GError **error);
 /* Before the first removal on @side: adds to what the run as a whole would remove unasked. */
 gboolean sync_guard_count (SyncRun *run, const FolderRun *f, const char *side, guint n, guint of, GError **error);
 /* Takes back the questions about removals that are no more. */

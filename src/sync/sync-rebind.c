@@ -246,6 +246,20 @@ release (SyncRun *run, gint64 folder, const char *kind, GError **error)
 	return holds && (!h || store_release_hold (run->store, h->id, error));
 }
 
+/* Inside a transaction. */
+static gboolean
+ask_about (SyncRun *run, FolderRun *f, guint n, const char *detail, GError **error)
+{
+	gint64 folder = f->binding->folder;
+	g_autoptr (GPtrArray) before = store_holds (run->store, error);
+	if (!before || !sync_recall_decision (run, find_hold (before, folder, "rebind"), NULL, error) ||
+	    !store_hold (run->store, folder, "here", "rebind", n, f->binding->messages, detail, error))
+		return FALSE;
+	g_autoptr (GPtrArray) after = store_holds (run->store, error);
+	const Hold *h = after ? find_hold (after, folder, "rebind") : NULL;
+	return h && (h->decision != HOLD_WAITS || store_note_held (run->store, h, NULL, error));
+}
+
 /* The hold says how many messages still wait; none: it is gone. Inside a transaction. */
 static gboolean
 update_hold (SyncRun *run, FolderRun *f, GError **error)
@@ -265,7 +279,7 @@ update_hold (SyncRun *run, FolderRun *f, GError **error)
 		sync_log_detail (run, "held: %s; see 'outpost resolve'", detail);
 	run->result->held += !f->hold_told;
 	f->hold_told = n;
-	return store_hold (run->store, f->binding->folder, "here", "rebind", n, f->binding->messages, detail, error);
+	return ask_about (run, f, n, detail, error);
 }
 
 static void

@@ -159,9 +159,20 @@ gets_appends (const FolderRun *f, const GPtrArray *pendings)
 	return gets;
 }
 
-/* Those that changed, and those that are to be written to where nothing but a few known messages tells that they are what they were. */
+static gboolean
+is_decided_about (const FolderRun *f, const GPtrArray *holds)
+{
+	gboolean is = FALSE;
+	for (guint i = 0; i < holds->len && !is; i++) {
+		const Hold *h = holds->pdata[i];
+		is = h->folder == f->binding->folder && h->decision != HOLD_WAITS;
+	}
+	return is;
+}
+
+/* Those that changed, and those that something is to be done with where nothing but a few known messages tells that they are what they were. */
 static GPtrArray *
-folders_to_pull (SyncRun *run, const GPtrArray *pendings)
+folders_to_pull (SyncRun *run, const GPtrArray *pendings, const GPtrArray *holds)
 {
 	GPtrArray *list = g_ptr_array_new ();
 	for (guint i = 0; i < run->folders->len; i++) {
@@ -172,7 +183,8 @@ folders_to_pull (SyncRun *run, const GPtrArray *pendings)
 			continue; /* a mere parent now, and nothing is here that it could lose */
 		if (f->remote && !f->remote->selectable)
 			sync_folder_failed (run, f, "the server lists it as one that can't be opened (\\NoSelect); what is here stays");
-		else if (!f->remote || ((plan_needs_query (f->binding, f->remote) || gets_appends (f, pendings)) && !sync_is_seen_other_mail (run, f)))
+		else if (!f->remote || ((plan_needs_query (f->binding, f->remote) || gets_appends (f, pendings) || is_decided_about (f, holds)) &&
+		                        !sync_is_seen_other_mail (run, f)))
 			g_ptr_array_add (list, f);
 	}
 	return list;
@@ -198,7 +210,8 @@ pull_doubted (SyncRun *run, GError **error)
 static gboolean
 pull_changed (SyncRun *run, GError **error)
 {
-	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error), list = pendings ? folders_to_pull (run, pendings) : NULL;
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error), holds = pendings ? store_holds (run->store, error) : NULL;
+	g_autoptr (GPtrArray) list = holds ? folders_to_pull (run, pendings, holds) : NULL;
 	return list && sync_pull (run, list, error) && (pendings->len == 0 || sync_vouch (run, error)) && (!run->doubted || pull_doubted (run, error));
 }
 

@@ -238,6 +238,54 @@ def test_no_equal_number_vouches_for_what_is_sent(inbox, count, there, validity,
         assert world.home() == before and len(world.here("Drafts")) == count + 1
 
 
+@pytest.mark.parametrize("decision", ["server", "mine"])
+@pytest.mark.parametrize("validity", [3000, 5000])
+def test_a_decision_is_for_the_messages_that_were_shown(validity, decision):
+    """Two are missing, and it is decided about them; when that is to be carried out two others are."""
+    inbox = mails(20)
+    with World({"INBOX": inbox, "Work": mails(8, 2, "w")}) as world:
+        world.replace({"INBOX": shuffled(inbox[:18]), "Work": mails(8, 2, "w")})
+        assert world.sync() == 4
+        world.program.ok("resolve", "INBOX", decision)
+        world.replace({"INBOX": shuffled(inbox[2:]), "Work": mails(8, 2, "w")}, validity)
+        assert world.sync(times=2) == 4
+        assert len(world.here()) == 20 and len(world.names()) == 18
+        world.program.ok("resolve", "INBOX", decision)
+        assert world.sync(times=2) == 0
+        assert world.here() == world.names() and len(world.here()) == (18 if decision == "server" else 20)
+
+
+@pytest.mark.parametrize("side", ["here", "home"])
+def test_a_decision_about_removals_is_for_those_that_were_shown(side):
+    with World({"INBOX": mails(60)}) as world:
+        def expunge(uids):
+            with world.client() as client:
+                client.select("INBOX")
+                client.command(f"UID STORE {uids} +FLAGS (\\Deleted)")
+                client.command("EXPUNGE")
+        backup = os.path.join(world.server.directory, "backup")
+        world.server.stop()
+        world.server.back_up(backup)
+        world.server.start()
+        if side == "here":
+            expunge("1:30")
+        else:
+            world.edit("delete", [f"m{i}" for i in range(30)])
+        assert world.sync() == 4
+        world.program.ok("resolve", "INBOX", "server" if side == "here" else "mine")
+        if side == "here":
+            world.server.stop()
+            world.server.restore(backup)
+            world.server.start()
+            expunge("31:60")
+        else:
+            for item in world.program.json("undelete"):
+                world.program.ok("undelete", str(item["id"]))
+            world.edit("delete", [f"m{i}" for i in range(30, 60)])
+        assert world.sync(times=2) == 4
+        assert len(world.here()) == (60 if side == "here" else 30) and len(world.names()) == (30 if side == "here" else 60)
+
+
 def test_a_hold_of_the_guard_does_not_stop_what_is_sent():
     with World({"INBOX": mails(60)}) as world:
         world.edit("flag", ["m3"], "draft")
