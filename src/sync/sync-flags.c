@@ -379,34 +379,41 @@ modseq_of (const Changes *c, const Gathered *g, guint here)
 	return modseq ? *modseq : 0;
 }
 
-/* Few of @others changed at @first or later. */
+/* What came later has a higher UID, and a higher number of its change, unless @here was changed since: then few of @others have. FALSE: no,
+ * or none can be told, as not enough came later. */
 static gboolean
-is_later (const Changes *c, const Gathered *g, const GArray *others, guint64 first)
+is_later (const Changes *c, const Gathered *g, const GArray *others, guint here, gboolean *told_out)
 {
-	guint later = 0;
-	for (guint i = 0; i < others->len; i++)
-		later += modseq_of (c, g, g_array_index (others, guint, i)) >= first;
-	return others->len >= OTHERS && later * OTHERS < others->len;
+	guint above = 0, later = 0;
+	for (guint i = 0; i < others->len; i++) {
+		guint other = g_array_index (others, guint, i);
+		if (uid_of (g, other) <= uid_of (g, here))
+			continue;
+		above++;
+		later += modseq_of (c, g, other) >= modseq_of (c, g, here);
+	}
+	*told_out = above >= OTHERS;
+	return *told_out && later * OTHERS < above;
 }
 
-/* Whoever brings mail changes it when it comes: what lost @flag, or @word, and was changed after nearly all of the others, of those that have
- * flags, or have none, as it, somebody changed. */
+/* Whoever brings mail changes it when it comes: all that lost @flag, or @word, was changed after nearly all that came later, of those that have
+ * flags, or have none, as it: somebody changed it. */
 static gboolean
 was_taken_off (const Changes *c, const Gathered *g, guint flag, const char *word)
 {
-	guint64 first[2] = {0};
+	gboolean any = FALSE;
 	for (guint i = 0; i < c->had->len; i++) {
 		guint at = g_array_index (c->had, guint, i);
 		const MatchHere *h = &g_array_index (g->here, MatchHere, at);
+		gboolean told = FALSE;
 		if (!(word ? had_word (h, word) : (h->known.flags & flag) != 0))
 			continue;
-		guint64 modseq = modseq_of (c, g, at), *lowest = &first[has_flags (g, at)];
-		if (modseq == 0)
+		gboolean later = modseq_of (c, g, at) > 0 && is_later (c, g, c->others[has_flags (g, at)], at, &told);
+		if (!later && (modseq_of (c, g, at) == 0 || told))
 			return FALSE;
-		*lowest = *lowest ? MIN (*lowest, modseq) : modseq;
+		any |= later;
 	}
-	return (first[FALSE] || first[TRUE]) && (!first[FALSE] || is_later (c, g, c->others[FALSE], first[FALSE])) &&
-	       (!first[TRUE] || is_later (c, g, c->others[TRUE], first[TRUE]));
+	return any;
 }
 
 static void

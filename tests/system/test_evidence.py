@@ -1053,6 +1053,20 @@ def test_flags_that_somebody_took_off_at_the_new_home_stay_off(taken, how):
         world.assert_in_step()
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_flags_that_only_the_newest_had_were_lost_by_the_move(seen):
+    """That they changed after all the others is no sign: they came after them."""
+    before = [mail(f"m{i:02}", 300 + i, START + i * 50, ("\\Seen", "$Work", "\\Flagged") if i >= 54 else ("\\Seen",)) for i in range(60)]
+    with World({"INBOX": before}) as world:
+        world.replace({"INBOX": []})
+        with world.client() as client:
+            client.command("SELECT INBOX (CONDSTORE)")
+            for m in before:
+                append(client, "INBOX", [m._replace(flags=frozenset({"\\Seen"} if seen else ()))])
+        assert world.sync(times=2) == 0
+        assert world.with_flag("flagged") == world.with_flag("$Work") == [f"m{i}" for i in range(54, 60)]
+
+
 def test_a_tool_that_sets_other_flags_in_the_end_has_taken_none_off():
     """What has a keyword has been read, and hardly anything else."""
     before = [mail(f"m{i}", 300 + i, START + i * 50, ("\\Seen", "$Work") if i % 5 == 0 else ()) for i in range(60)]
