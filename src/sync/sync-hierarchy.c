@@ -11,6 +11,7 @@ typedef struct {
 	GPtrArray *bindings;
 	const GArray *steps; /* the plan that is carried out; NULL: none */
 	GHashTable *left_out; /* wire names, borrowed, of folders that can't be had here */
+	GPtrArray *renamed; /* wire names, before and after, of what was renamed at home, one after the other */
 } Tree;
 
 static gint64
@@ -652,6 +653,8 @@ rename_home_to (Tree *t, const Folder *f, const FolderBinding *own, const Folder
 	b.remote_name = name;
 	b.base_parent = f->parent;
 	b.base_name = (char *) leaf;
+	g_ptr_array_add (t->renamed, g_strdup (own->remote_name));
+	g_ptr_array_add (t->renamed, g_strdup (name));
 	return sync_begin (t->run, error) && store_set_setting (t->run->store, setting, NULL, error) && store_bind_folder (t->run->store, &b, error) &&
 	       rename_bindings_below (t, own->remote_name, name, own->delimiter, error) && sync_commit (t->run, error) &&
 	       reload_bindings (t, error);
@@ -1003,6 +1006,25 @@ carry_out (Tree *t, GPtrArray *folders, GError **error)
 	return ok;
 }
 
+/* What this run renamed at home is looked for under its new name; its state is not told. */
+static void
+rename_listed (const Tree *t)
+{
+	for (guint i = 0; i < t->renamed->len; i += 2) {
+		const char *from = t->renamed->pdata[i], *to = t->renamed->pdata[i + 1];
+		size_t n = strlen (from);
+		for (guint k = 0; k < t->run->remotes->len; k++) {
+			RemoteFolder *r = t->run->remotes->pdata[k];
+			if (strncmp (r->name, from, n) != 0 || (r->name[n] && (!r->delimiter || r->name[n] != r->delimiter)))
+				continue;
+			char *name = g_strconcat (to, r->name + n, NULL);
+			g_free (r->name);
+			r->name = name;
+			r->has_status = FALSE;
+		}
+	}
+}
+
 gboolean
 sync_hierarchy (SyncRun *run, GError **error)
 {
@@ -1013,7 +1035,8 @@ sync_hierarchy (SyncRun *run, GError **error)
 		return FALSE;
 	drop_unfit (run);
 	g_autoptr (GHashTable) left_out = g_hash_table_new (g_str_hash, g_str_equal);
-	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, NULL, left_out};
+	g_autoptr (GPtrArray) renamed = g_ptr_array_new_with_free_func (g_free);
+	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, NULL, left_out, renamed};
 	gboolean ok = reload_bindings (&t, error) && settle_renamings (&t, error) && settle_places (&t, error);
 	g_autoptr (GPtrArray) folders = ok ? store_folders (run->store, error) : NULL;
 	ok = folders && carry_out (&t, folders, error);
@@ -1021,6 +1044,7 @@ sync_hierarchy (SyncRun *run, GError **error)
 	g_clear_pointer (&t.bindings, g_ptr_array_unref);
 	if (ok)
 		log_folder_counts (run);
+	rename_listed (&t);
 	return ok;
 }
 

@@ -931,6 +931,20 @@ def test_mail_that_was_tidied_into_other_folders_is_no_other_mailbox(left, witho
         assert added - recognised == 60 + left  # the first run's, and the new ones
 
 
+@pytest.mark.parametrize("without", [(), BARE])
+def test_mail_that_was_tidied_into_a_folder_that_is_renamed_here_is_found(without):
+    """M1; the run that looks for it gives that folder its new name at home."""
+    inbox, work, other = mails(20), mails(12, 2, "w"), mails(30, 4, "o")
+    with World({"INBOX": inbox, "Work": work, "Other": other}, without) as world:
+        world.edit("flag", ["m3"], "draft")
+        world.program.ok("folder", "rename", "Work", "Projects")
+        world.replace({"INBOX": mails(7, 9, "new"), "Work": shuffled(work + inbox), "Work/Old": mails(2, 5, "x"), "Other": other})
+        assert world.sync(times=2) == 0, world.program.ok("log", "-n", "0").decode()
+        assert world.with_flag("draft", "Projects") == ["m3"] and fetched(world) == 62 + 7 + 2
+        for folder in world.home():
+            world.assert_in_step(folder)
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 @pytest.mark.parametrize("there", [None, 7])
 @pytest.mark.parametrize("without", [(), BARE])
