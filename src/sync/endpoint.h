@@ -209,7 +209,7 @@ typedef struct {
 	gboolean (*folder_create) (Endpoint *e, const char *parent, const char *leaf, const char *role, char **name_out, GError **error);
 	gboolean (*folder_rename) (Endpoint *e, const char *name, const char *new_parent, const char *new_leaf, char **name_out,
 	                           GError **error);
-	gboolean (*folder_delete) (Endpoint *e, const char *name, GError **error); /* NOT_FOUND counts as done */
+	gboolean (*folder_delete) (Endpoint *e, const char *name, GError **error); /* NOT_FOUND: it may have another name by now */
 
 	/* Waits until something changed at home, at most @timeout_ms. @names: folders that matter most, for IDLE. Returns with the wire
 	 * names of changed folders (GPtrArray of char *, may be empty on time-out; a NULL array means "look at everything"). Returns early,

@@ -146,13 +146,14 @@ same_message (SyncRun *run, const PlacementBinding *b, const RemoteEvidence *e)
 typedef struct {
 	GArray *bindings; /* PlacementBinding, contents not owned */
 	guint seen, total;
+	gboolean folder_gone; /* here, and all in it with it */
 } Sample;
 
 static gboolean
 pick (gpointer data, const PlacementBinding *b)
 {
 	Sample *s = data;
-	if (!b->gone && s->seen++ % MAX (1u, s->total / 8) == 0 && s->bindings->len < 8) {
+	if ((!b->gone || (s->folder_gone && !b->settled)) && s->seen++ % MAX (1u, s->total / 8) == 0 && s->bindings->len < 8) {
 		PlacementBinding copy = *b;
 		copy.keywords = NULL;
 		g_array_append_val (s->bindings, copy);
@@ -165,7 +166,7 @@ static gboolean
 verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError **error)
 {
 	g_autoptr (GArray) sample = g_array_new (FALSE, FALSE, sizeof (PlacementBinding));
-	Sample s = {sample, 0, step->binding->messages};
+	Sample s = {sample, 0, step->binding->messages, step->binding->folder_gone};
 	*same_out = FALSE;
 	if (!store_each_binding (run->store, step->binding->folder, pick, &s, error))
 		return FALSE;
@@ -992,11 +993,33 @@ drop_restorations (SyncRun *run, GArray *steps, GError **error)
 	return TRUE;
 }
 
+/* What was removed here has another name at home now: what is moved out of it, and its removal, go there. */
+static gboolean
+follow_removed (Tree *t, const GArray *steps, GError **error)
+{
+	gboolean ok = TRUE;
+	for (guint i = 0; ok && i < steps->len; i++) {
+		const FolderStep *step = &g_array_index (steps, FolderStep, i);
+		FolderBinding *b = (FolderBinding *) step->binding;
+		if (step->kind != PLAN_RESTORE_HERE && step->kind != PLAN_REMOVE_HOME)
+			continue;
+		if (!step->remote || strcmp (step->remote->name, b->remote_name) == 0)
+			continue;
+		sync_log_detail (t->run, "folder '%s', removed here, is '%s' at home now", b->base_name, step->remote->name);
+		g_free (b->remote_name);
+		b->remote_name = g_strdup (step->remote->name);
+		b->delimiter = step->remote->delimiter;
+		ok = sync_begin (t->run, error) && store_bind_folder (t->run->store, b, error) && sync_commit (t->run, error);
+		store_rollback (t->run->store);
+	}
+	return ok;
+}
+
 static gboolean
 carry_out (Tree *t, GPtrArray *folders, GError **error)
 {
 	g_autoptr (GArray) steps = sync_plan_hierarchy (t->run, folders, t->bindings, FALSE, error);
-	if (!steps || !drop_restorations (t->run, steps, error))
+	if (!steps || !follow_removed (t, steps, error) || !drop_restorations (t->run, steps, error))
 		return FALSE;
 	count_bound_names (t);
 	t->steps = steps;
@@ -1068,9 +1091,13 @@ delete_at_home (SyncRun *run, const FolderBinding *b, const char *path, GError *
 {
 	GError *e = NULL;
 	sync_step ();
-	if (!run->home->class->folder_delete (run->home, b->remote_name, &e) && !error_is (e, ERROR_NOT_FOUND))
-		return tolerable (run, "removed", path, e, error);
-	g_clear_error (&e);
+	if (!run->home->class->folder_delete (run->home, b->remote_name, &e)) {
+		if (!error_is (e, ERROR_NOT_FOUND))
+			return tolerable (run, "removed", path, e, error);
+		sync_log_detail (run, "folder '%s' is no more, or has another name, at home since it was listed: the next run sees to it", path);
+		g_error_free (e);
+		return TRUE;
+	}
 	sync_step ();
 	run->result->folders_removed_home++;
 	sync_log_detail (run, "folder '%s' removed from online mailbox", path);

@@ -159,9 +159,9 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 	} else if (f)
 		add_step (p, PLAN_REMOVE_HERE, f, b, NULL, FALSE, FALSE);
 	else if (r && r->has_status && r->uidnext != b->uidnext && r->uidvalidity == b->uidvalidity && b->uidvalidity) /* else evidence decides */
-		add_step (p, PLAN_RESTORE_HERE, NULL, b, r, FALSE, FALSE);
+		add_step (p, PLAN_RESTORE_HERE, NULL, b, r, guessed, FALSE);
 	else if (r)
-		add_step (p, PLAN_REMOVE_HOME, NULL, b, r, FALSE, FALSE);
+		add_step (p, PLAN_REMOVE_HOME, NULL, b, r, guessed, FALSE);
 	else
 		add_step (p, PLAN_FORGET, NULL, b, NULL, FALSE, FALSE);
 }

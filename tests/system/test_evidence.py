@@ -985,6 +985,26 @@ def test_a_small_folder_with_a_strangers_mail_does_not_vouch_for_the_large_one(w
 
 
 @pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("count, more", [(5, 0), (20, 0), (20, 1)])
+def test_the_removal_of_a_folder_outlasts_its_renaming_at_the_server(count, more, without):
+    """What is moved out of it goes along; it stays where something is in it that was never here."""
+    with World({"INBOX": mails(8), "Work": mails(count, 2, "w"), "Zoo": mails(9, 3, "z")}, without) as world:
+        world.edit("move", ["w1", "w2"], "INBOX", folder="Work")
+        world.program.ok("folder", "delete", "--with-messages", "Work")
+        with world.client() as client:
+            client.command("RENAME Work Arbeit")
+            append(client, "Arbeit", mails(more, 8, "precious"))
+        world.sync()
+        world.program.run("resolve", "--all", "mine")
+        world.sync(times=2)
+        assert world.names() == sorted([f"m{i}" for i in range(8)] + ["w1", "w2"]) == world.here()
+        assert world.home().keys() == {"INBOX", "Zoo"} | ({"Arbeit"} if more else set())
+        assert set(world.program.folders()) >= world.home().keys()
+        assert not more or "precious0" in world.here("Arbeit")
+        assert len(world.names("Zoo")) == 9
+
+
+@pytest.mark.parametrize("without", [(), BARE])
 @pytest.mark.parametrize("uids", [None, list(range(501, 513))])
 @pytest.mark.parametrize("more", [0, 1])
 def test_the_removal_of_a_folder_outlasts_other_numbers_under_the_same_validity(more, uids, without):
