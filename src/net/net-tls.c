@@ -181,13 +181,14 @@ net_tls_send (NetConn *c, const char *data, gsize size, GError **error)
 	return n < 0 ? -1 : n;
 }
 
+/* AGAIN also comes behind a record that is not for us (a session ticket): the socket tells nothing of what we have read ahead of it. */
 gssize
 net_tls_recv (NetConn *c, char *data, gsize size, GError **error)
 {
 	ssize_t n;
 	do
 		n = gnutls_record_recv (c->tls, data, size);
-	while (n == GNUTLS_E_INTERRUPTED || n == GNUTLS_E_WARNING_ALERT_RECEIVED);
+	while (n == GNUTLS_E_INTERRUPTED || n == GNUTLS_E_WARNING_ALERT_RECEIVED || (n == GNUTLS_E_AGAIN && c->ahead.start < c->ahead.end));
 	if (n == GNUTLS_E_AGAIN)
 		return 0;
 	if (n == 0 || n == GNUTLS_E_PREMATURE_TERMINATION) {
