@@ -120,8 +120,6 @@ gboolean session_progress (ImapdSession *s, guint64 done, guint64 total);
 /* Between store_begin and the commit: everything done is the session's own. FALSE, rolled back, with the answer set from *@error. */
 gboolean session_begin (ImapdSession *s, Store *store);
 gboolean session_commit (ImapdSession *s, Store *store, gboolean ok, GError **error);
-/* Overwrites and frees; NULL is allowed. */
-void session_wipe (char *secret);
 /* Sets the answer to a log-on that failed with @error, which it takes. */
 void session_refuse_log_on (ImapdSession *s, GError *error);
 /* Ends a log-on, on to @m or (NULL) with the answer that is set. */
@@ -169,8 +167,6 @@ void search_save (ImapdSession *s, const SearchReturn *w, const UidSet *found);
 
 /* ---- Mechanisms of several messages (imapd-sasl.c) ---- */
 
-/* Strict base64; NULL: it is none. */
-guchar *sasl_decode (Slice text, gsize *size_out);
 void sasl_write_capabilities (const ImapdSession *s, GString *to);
 /* The name of @mechanism if it is offered here, else NULL. */
 const char *sasl_offers (const ImapdSession *s, const ImapNode *mechanism);

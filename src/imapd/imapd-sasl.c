@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mechanisms of several messages at log-on (RFC 9051 section 6.2.2); who knows them is the settings' owner. */
 #include "imapd-private.h"
-#include <string.h>
-
-guchar *
-sasl_decode (Slice text, gsize *size_out)
-{
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	gsize padding = 0;
-	while (padding < 2 && padding < text.size && text.data[text.size - 1 - padding] == '=')
-		padding++;
-	for (gsize i = 0; i < text.size - padding; i++)
-		if (!text.data[i] || !strchr (alphabet, text.data[i]))
-			return NULL;
-	if (text.size % 4 != 0)
-		return NULL;
-	char *encoded = slice_dup (text);
-	guchar *octets = g_base64_decode (encoded, size_out);
-	session_wipe (encoded);
-	return octets;
-}
+#include "sasl.h"
 
 static const char *const *
 names (const ImapdSession *s)

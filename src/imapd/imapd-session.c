@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A session: what comes in becomes commands, a row of the table says when one may be given and what may be told behind it. */
 #include "imapd-private.h"
+#include "sasl.h"
 #include "imap-text.h"
 #include "imap-utf7.h"
 #include <string.h>
@@ -465,14 +466,6 @@ secret_of (Slice s)
 }
 
 void
-session_wipe (char *secret)
-{
-	if (secret)
-		explicit_bzero (secret, strlen (secret));
-	g_free (secret);
-}
-
-void
 session_answer_log_on (ImapdSession *s, const char *tag, ImapdMailbox *m)
 {
 	if (m) {
@@ -498,36 +491,32 @@ do_login (ImapdSession *s, const char *tag)
 		m = u && p ? try_log_on (s, u, p) : NULL;
 		if (!u || !p)
 			session_no (s, "AUTHENTICATIONFAILED", "the name or the password is wrong");
-		session_wipe (u);
-		session_wipe (p);
+		sasl_wipe (u);
+		sasl_wipe (p);
 	}
 	session_answer_log_on (s, tag, m);
 }
 
-/* "authorise \0 user \0 password" in base64 (RFC 4616). */
 static void
 plain_response (ImapdSession *s, const char *tag, Slice text)
 {
 	ImapdMailbox *m = NULL;
-	gsize size = 0;
-	guchar *octets = slice_equals (text, "=") ? NULL : sasl_decode (text, &size);
-	const char *user = octets ? memchr (octets, '\0', size) : NULL;
-	const char *password = user ? memchr (user + 1, '\0', size - (gsize) (user + 1 - (char *) octets)) : NULL;
+	char *user = NULL, *password = NULL;
 	if (slice_equals (text, "*"))
 		session_bad (s, "the log-on was given up");
-	else if (!password || memchr (password + 1, '\0', size - (gsize) (password + 1 - (char *) octets)))
-		session_bad (s, "this is no answer of PLAIN");
-	else {
-		char *p = g_strndup (password + 1, size - (gsize) (password + 1 - (char *) octets));
-		if (*octets && strcmp ((char *) octets, user + 1) != 0)
+	else
+		switch (sasl_plain_read (text, &user, &password)) {
+		case SASL_PLAIN_BAD:
+			session_bad (s, "this is no answer of PLAIN");
+			break;
+		case SASL_PLAIN_FOR_ANOTHER:
 			session_no (s, "AUTHORIZATIONFAILED", "nobody may act for another here");
-		else
-			m = try_log_on (s, user + 1, p);
-		session_wipe (p);
-	}
-	if (octets)
-		explicit_bzero (octets, size);
-	g_free (octets);
+			break;
+		case SASL_PLAIN_RIGHT:
+			m = try_log_on (s, user, password);
+		}
+	g_free (user);
+	sasl_wipe (password);
 	session_answer_log_on (s, tag, m);
 }
 

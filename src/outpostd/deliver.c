@@ -266,12 +266,12 @@ delivery_free (Delivery *d)
 }
 
 static void
-deliver (gpointer data, LmtpdMessage *message, gpointer *recipients, guint n, GError **results)
+deliver (gpointer data, SmtpdMessage *message, gpointer *recipients, guint n, GError **results)
 {
 	Delivery *d = data;
 	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
-	guint64 size = g_bytes_get_size (lmtpd_message_octets (message));
-	g_autoptr (Prepared) p = prepare_bytes (lmtpd_message_octets (message), now, 0);
+	guint64 size = g_bytes_get_size (smtpd_message_octets (message));
+	g_autoptr (Prepared) p = prepare_bytes (smtpd_message_octets (message), now, 0);
 	g_autoptr (GHashTable) done = g_hash_table_new (g_str_hash, g_str_equal);
 	for (guint i = 0; i < n; i++) {
 		const GPtrArray *mailboxes = recipients[i];
@@ -282,15 +282,15 @@ deliver (gpointer data, LmtpdMessage *message, gpointer *recipients, guint n, GE
 			if (store_one (d, m, p, &results[i]))
 				g_hash_table_add (done, m->id);
 			metrics_delivery (d->metrics, !results[i], size);
-			g_message ("lmtp: message=%s mailbox=%s %s", lmtpd_message_id (message), m->address, results[i] ? results[i]->message : "delivered");
+			g_message ("lmtp: message=%s mailbox=%s %s", smtpd_message_id (message), m->address, results[i] ? results[i]->message : "delivered");
 		}
 	}
 }
 
-LmtpdSettings
+SmtpdSettings
 deliver_settings (Delivery *d)
 {
-	return (LmtpdSettings){.find = find, .deliver = deliver, .recipient_free = recipient_free, .data = d, .host = d->host->name,
+	return (SmtpdSettings){.find = find, .deliver = deliver, .recipient_free = recipient_free, .data = d, .host = d->host->name,
 	                       .message_max = d->host->message_max};
 }
 
@@ -299,25 +299,25 @@ deliver_settings (Delivery *d)
 static gpointer
 open_session (gpointer data, const ServerPeer *peer, ServerSend send, gpointer to)
 {
-	return lmtpd_session_new (data, peer->address, send, to);
+	return smtpd_session_new (data, &(SmtpdPeer){.address = peer->address}, send, to);
 }
 
 static void
 close_session (gpointer session)
 {
-	lmtpd_session_free (session);
+	smtpd_session_free (session);
 }
 
 static gboolean
 feed (gpointer session, Slice input)
 {
-	return lmtpd_session_feed (session, input);
+	return smtpd_session_feed (session, input);
 }
 
 static void
 bye (gpointer session, const char *why)
 {
-	lmtpd_session_bye (session, why);
+	smtpd_session_bye (session, why);
 }
 
 const ServerProtocol server_lmtp = {.open = open_session, .free = close_session, .feed = feed, .bye = bye, .refusal = "421 4.3.2 %s\r\n"};

@@ -183,7 +183,7 @@ listen_and_serve (Running *r, GError **error)
 	                                     .ran = log_on_count_command, .quota = log_on_quota, .owner = log_on_owner, .metadata = log_on_metadata, .tls = TRUE,
 	                                     .deflate = TRUE, .unauthenticate = h->unauthenticate != 0};
 	ServerImap imap = {&imap_settings, NULL};
-	LmtpdSettings lmtp = deliver_settings (delivery);
+	SmtpdSettings lmtp = deliver_settings (delivery);
 	const ServerLimits limits = control_limits (h);
 	const ServerService services[] = {{.name = "imap", .protocol = &server_imap, .data = &imap, .tls = r->tls},
 	                                  {.name = "imaps", .protocol = &server_imap, .data = &imap, .tls = r->tls, .tls_at_once = TRUE},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Paths and parameters of MAIL and RCPT (RFC 5321 section 4.1.2, RFC 6531 section 3.3). */
-#include "lmtpd-private.h"
+#include "smtpd-private.h"
 #include <string.h>
 
 #define HOST_MAX 255u
@@ -264,4 +264,35 @@ number_parse (Slice s, guint64 *number_out)
 	}
 	*number_out = n;
 	return TRUE;
+}
+
+static gboolean
+is_hex (char c)
+{
+	return g_ascii_isdigit (c) || (c >= 'A' && c <= 'F');
+}
+
+gboolean
+xtext_is_right (Slice s, gsize max)
+{
+	for (gsize i = 0; i < s.size; i++)
+		if (s.data[i] == '+' ? i + 2 >= s.size || !is_hex (s.data[i + 1]) || !is_hex (s.data[i + 2]) : s.data[i] <= ' ' || s.data[i] > '~' || s.data[i] == '=')
+			return FALSE;
+	return s.size > 0 && s.size <= max;
+}
+
+gboolean
+notify_is_right (Slice s)
+{
+	if (slice_equals_ascii_case (s, "NEVER"))
+		return TRUE;
+	for (;;) {
+		const char *comma = s.size ? memchr (s.data, ',', s.size) : NULL;
+		Slice word = {s.data, comma ? (gsize) (comma - s.data) : s.size};
+		if (!slice_equals_ascii_case (word, "SUCCESS") && !slice_equals_ascii_case (word, "FAILURE") && !slice_equals_ascii_case (word, "DELAY"))
+			return FALSE;
+		if (!comma)
+			return TRUE;
+		skip (&s, word.size + 1);
+	}
 }

@@ -113,9 +113,8 @@ recipient_free (gpointer data)
 static gsize
 header_size (const char *octets, gsize size)
 {
-	const char *received = strstr (octets, "\r\nReceived: ");
-	assert_non_null (received);
-	const char *at = received + 2;
+	const char *received = strstr (octets, "\r\nReceived: "), *at = received ? received + 2 : octets;
+	assert_true (g_str_has_prefix (at, "Received: "));
 	do {
 		at = strstr (at, "\r\n");
 		assert_non_null (at);
@@ -124,30 +123,122 @@ header_size (const char *octets, gsize size)
 	return (gsize) (at - octets);
 }
 
+static const char *
+or_dash (const char *text)
+{
+	return text ? text : "-";
+}
+
 static void
-deliver (gpointer data, LmtpdMessage *m, gpointer *recipients, guint n, GError **results)
+deliver (gpointer data, SmtpdMessage *m, gpointer *recipients, guint n, GError **results)
 {
 	Record *r = data;
 	g_clear_pointer (&r->octets, g_bytes_unref);
-	r->octets = g_bytes_ref (lmtpd_message_octets (m));
+	r->octets = g_bytes_ref (smtpd_message_octets (m));
 	gsize size;
 	const char *octets = g_bytes_get_data (r->octets, &size);
-	g_autofree char *text = g_strndup (octets, MIN (size, 4096)), *id = g_strdup_printf (" id %s", lmtpd_message_id (m));
+	g_autofree char *text = g_strndup (octets, MIN (size, 4096)), *id = g_strdup_printf (" id %s", smtpd_message_id (m));
 	gsize header = header_size (text, size);
 	g_string_truncate (r->header, 0);
 	g_string_append_len (r->header, octets, (gssize) header);
 	assert_non_null (strstr (r->header->str, id));
-	g_string_append_printf (r->deliveries, "%s > ", lmtpd_message_sender (m));
+	g_string_append_printf (r->deliveries, "%s > ", smtpd_message_sender (m));
 	for (guint i = 0; i < n; i++) {
 		const Recipient *recipient = recipients[i];
 		g_string_append_printf (r->deliveries, "%s%s", i ? "," : "", recipient ? recipient->address : "NULL");
 		if (recipient)
 			fail_as (recipient->address, "2", &results[i]);
 	}
+	const SmtpdEnvelope *e = smtpd_message_envelope (m);
+	if (e->who)
+		g_string_append_printf (r->deliveries, " {%s %s %s; %s %s}", e->utf8 ? "UTF8" : "-", or_dash (e->ret), or_dash (e->envid), or_dash (e->notify[0]),
+		                        or_dash (e->orcpt[0]));
 	g_string_append (r->deliveries, ": ");
 	escape (r->deliveries, octets + header, size - header);
 	g_string_append_c (r->deliveries, '\n');
 }
+
+/* ---- Logging on ---- */
+
+static gpointer
+log_on_as (Record *r)
+{
+	r->alive++;
+	return r;
+}
+
+static gpointer
+log_on (gpointer data, const SmtpdPeer *peer, const char *user, const char *password, GError **error)
+{
+	assert_true (peer->is_private);
+	if (strcmp (user, "alice") == 0 && strcmp (password, "secret") == 0)
+		return log_on_as (data);
+	if (strcmp (user, "later") == 0)
+		error_fail (error, ERROR_REFUSED, "wait a little");
+	else
+		error_fail (error, strcmp (user, "broken") == 0 ? ERROR_CORRUPT : ERROR_NO_PERMISSION, "a secret of the server");
+	return NULL;
+}
+
+static const char *const *
+offered (gpointer data, const SmtpdPeer *peer)
+{
+	static const char *const names[] = {"X-TWO", NULL};
+	return names;
+}
+
+typedef struct {
+	Record *r;
+	guint steps;
+} Exchange;
+
+static gpointer
+begin_exchange (gpointer data, const SmtpdPeer *peer, const char *mechanism, GError **error)
+{
+	Exchange *e = g_new0 (Exchange, 1);
+	e->r = data;
+	e->r->alive++;
+	return e;
+}
+
+static gboolean
+step (gpointer exchange, Slice message, GString *answer, gpointer *who_out, GError **error)
+{
+	Exchange *e = exchange;
+	if (!slice_equals (message, e->steps ? "three" : "one"))
+		return error_fail (error, e->steps ? ERROR_NO_PERMISSION : ERROR_PROTOCOL, e->steps ? "a secret of the server" : "this is no message of it");
+	if (e->steps++)
+		*who_out = log_on_as (e->r);
+	else
+		g_string_append (answer, "two");
+	return TRUE;
+}
+
+static void
+end_exchange (gpointer exchange)
+{
+	((Exchange *) exchange)->r->alive--;
+	g_free (exchange);
+}
+
+static void
+who_free (gpointer who)
+{
+	((Record *) who)->alive--;
+}
+
+static gboolean
+may_send_as (gpointer data, gpointer who, const char *address, GError **error)
+{
+	assert_ptr_equal (who, data);
+	if (strcmp (address, "later@b.example") == 0)
+		return error_fail (error, ERROR_REFUSED, "not so many at once");
+	return strcmp (address, "alice@example.org") == 0 || strcmp (address, "a@b.example") == 0 ||
+	       error_fail (error, ERROR_NO_PERMISSION, "this is not your address");
+}
+
+const SmtpdSubmission conversation_submission = {.log_on = log_on, .offered = offered, .begin = begin_exchange, .step = step, .end = end_exchange,
+                                                 .who_free = who_free, .may_send_as = may_send_as, .tls = TRUE, .recipients_max = 3};
 
 static gboolean
 take (gpointer data, const char *octets, gsize size)
@@ -156,18 +247,24 @@ take (gpointer data, const char *octets, gsize size)
 	return TRUE;
 }
 
-LmtpdSettings
+SmtpdSettings
 conversation_settings (Record *r)
 {
-	return (LmtpdSettings){.find = find, .deliver = deliver, .recipient_free = recipient_free, .data = r, .host = "mx.example.org",
+	return (SmtpdSettings){.find = find, .deliver = deliver, .recipient_free = recipient_free, .data = r, .host = "mx.example.org",
 	                       .message_max = CONVERSATION_MAX};
 }
 
-LmtpdSession *
-conversation_begin (const LmtpdSettings *settings, const char *peer, Record *r)
+static SmtpdSession *
+begin (const SmtpdSettings *settings, const SmtpdPeer *peer, Record *r)
 {
 	*r = (Record){g_string_new (NULL), g_string_new (NULL), g_string_new (NULL), NULL, 0};
-	return lmtpd_session_new (settings, peer, take, r);
+	return smtpd_session_new (settings, peer, take, r);
+}
+
+SmtpdSession *
+conversation_begin (const SmtpdSettings *settings, const char *peer, Record *r)
+{
+	return begin (settings, &(SmtpdPeer){.address = peer}, r);
 }
 
 void
@@ -181,13 +278,13 @@ conversation_clear (Record *r)
 }
 
 gboolean
-conversation_feed (LmtpdSession *s, const char *octets, gsize size, gsize piece)
+conversation_feed (SmtpdSession *s, const char *octets, gsize size, gsize piece)
 {
 	gboolean ok = TRUE;
 	while (size && ok) {
 		gsize wanted = piece ? piece : (gsize) g_random_int_range (1, 40), n = MIN (size, wanted);
 		g_autofree char *copy = g_memdup2 (octets, n); /* of its very size, for the sanitizer */
-		ok = lmtpd_session_feed (s, (Slice){copy, n});
+		ok = smtpd_session_feed (s, (Slice){copy, n});
 		octets += n;
 		size -= n;
 	}
@@ -234,13 +331,15 @@ expect_delivery (GString *out, const char *text)
 static void
 play (const Conversation *c, gboolean step_by_step, gsize piece)
 {
-	static const char lhlo[] = "LHLO client.example.net\r\n";
+	gboolean lmtp = c->kind == CONVERSATION_LMTP, tls = c->kind == CONVERSATION_SUBMISSION;
+	const char *hello = lmtp ? "LHLO client.example.net\r\n" : "EHLO client.example.net\r\n";
 	Record r;
-	LmtpdSettings settings = conversation_settings (&r);
-	LmtpdSession *s = conversation_begin (&settings, c->peer ? c->peer : "192.0.2.1", &r);
-	expect_line (c, &r, "220 mx\\.example\\.org LMTP outpost is ready");
+	SmtpdSettings settings = conversation_settings (&r);
+	settings.submission = lmtp ? NULL : &conversation_submission;
+	SmtpdSession *s = begin (&settings, &(SmtpdPeer){c->peer ? c->peer : "192.0.2.1", tls, tls, NULL}, &r);
+	expect_line (c, &r, lmtp ? "220 mx\\.example\\.org LMTP outpost is ready" : "220 mx\\.example\\.org ESMTP outpost is ready");
 	if (!c->raw) {
-		assert_true (conversation_feed (s, lhlo, strlen (lhlo), piece));
+		assert_true (conversation_feed (s, hello, strlen (hello), piece));
 		g_string_truncate (r.out, 0);
 	}
 	g_auto (GStrv) lines = g_strsplit (c->talk, "\n", -1);
@@ -278,7 +377,7 @@ play (const Conversation *c, gboolean step_by_step, gsize piece)
 	expect_end (c, &r);
 	if (strcmp (deliveries->str, r.deliveries->str) != 0)
 		fail_msg ("%s\n  expected deliveries: %s\n  were:                %s", c->title, deliveries->str, r.deliveries->str);
-	lmtpd_session_free (s);
+	smtpd_session_free (s);
 	conversation_clear (&r);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A message while it comes: in memory while it is small, then in a file without a name, which the system removes whatever happens. */
-#include "lmtpd-private.h"
+#include "smtpd-private.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,26 +10,28 @@
 #define MEMORY_MAX ((1u << 20) - 1) /* and its NUL */
 #define LOCAL_NAME "outpost-lmtp-XXXXXX"
 
-struct LmtpdMessage {
+struct SmtpdMessage {
 	char *sender, *id, *folder;
 	guint64 max, size; /* without what is put before */
 	GString *memory;   /* what is not in the file */
 	int fd;            /* -1: no file yet */
 	Failure failure;
 	GBytes *octets;    /* at the end */
+	SmtpdEnvelope envelope;
+	gsize before;
 };
 
-LmtpdMessage *
+SmtpdMessage *
 message_new (const char *sender, const char *id, const char *folder, guint64 max)
 {
-	LmtpdMessage *m = g_new (LmtpdMessage, 1);
-	*m = (LmtpdMessage){.sender = g_strdup (sender), .id = g_strdup (id), .folder = g_strdup (folder ? folder : g_get_tmp_dir ()), .max = max,
+	SmtpdMessage *m = g_new (SmtpdMessage, 1);
+	*m = (SmtpdMessage){.sender = g_strdup (sender), .id = g_strdup (id), .folder = g_strdup (folder ? folder : g_get_tmp_dir ()), .max = max,
 	                    .memory = g_string_new (NULL), .fd = -1};
 	return m;
 }
 
 static void
-let_go (LmtpdMessage *m)
+let_go (SmtpdMessage *m)
 {
 	if (m->memory)
 		g_string_free (g_steal_pointer (&m->memory), TRUE);
@@ -39,7 +41,7 @@ let_go (LmtpdMessage *m)
 }
 
 void
-lmtpd_message_free (LmtpdMessage *m)
+smtpd_message_free (SmtpdMessage *m)
 {
 	if (!m)
 		return;
@@ -52,31 +54,49 @@ lmtpd_message_free (LmtpdMessage *m)
 }
 
 const char *
-lmtpd_message_sender (const LmtpdMessage *m)
+smtpd_message_sender (const SmtpdMessage *m)
 {
 	return m->sender;
 }
 
 const char *
-lmtpd_message_id (const LmtpdMessage *m)
+smtpd_message_id (const SmtpdMessage *m)
 {
 	return m->id;
 }
 
 GBytes *
-lmtpd_message_octets (const LmtpdMessage *m)
+smtpd_message_octets (const SmtpdMessage *m)
 {
 	return m->octets;
 }
 
+const SmtpdEnvelope *
+smtpd_message_envelope (const SmtpdMessage *m)
+{
+	return &m->envelope;
+}
+
+void
+message_set_envelope (SmtpdMessage *m, const SmtpdEnvelope *e)
+{
+	m->envelope = *e;
+}
+
+gsize
+smtpd_message_before (const SmtpdMessage *m)
+{
+	return m->before;
+}
+
 Failure
-message_failure (const LmtpdMessage *m)
+message_failure (const SmtpdMessage *m)
 {
 	return m->failure;
 }
 
 static void
-fail (LmtpdMessage *m, Failure failure)
+fail (SmtpdMessage *m, Failure failure)
 {
 	m->failure = failure;
 	let_go (m);
@@ -84,9 +104,9 @@ fail (LmtpdMessage *m, Failure failure)
 
 /* EFBIG is a quota by other means (RLIMIT_FSIZE). */
 static void
-fail_errno (LmtpdMessage *m, int err)
+fail_errno (SmtpdMessage *m, int err)
 {
-	g_message ("lmtpd: a message can't be kept in '%s': %s", m->folder, g_strerror (err));
+	g_message ("smtpd: a message can't be kept in '%s': %s", m->folder, g_strerror (err));
 	fail (m, err == ENOSPC || err == EDQUOT || err == EFBIG ? FAILURE_NO_SPACE : FAILURE_LOCAL);
 }
 
@@ -117,7 +137,7 @@ write_all (int fd, const char *octets, gsize size)
 }
 
 static void
-spill (LmtpdMessage *m)
+spill (SmtpdMessage *m)
 {
 	if (m->fd < 0)
 		m->fd = open_unnamed (m->folder);
@@ -128,13 +148,14 @@ spill (LmtpdMessage *m)
 }
 
 void
-message_put_before (LmtpdMessage *m, const char *header)
+message_put_before (SmtpdMessage *m, const char *header)
 {
 	g_string_append (m->memory, header);
+	m->before += strlen (header);
 }
 
 void
-message_add (LmtpdMessage *m, const char *octets, gsize size)
+message_add (SmtpdMessage *m, const char *octets, gsize size)
 {
 	if (m->failure || size == 0)
 		return;
@@ -154,7 +175,7 @@ message_add (LmtpdMessage *m, const char *octets, gsize size)
 }
 
 Failure
-message_end (LmtpdMessage *m)
+message_end (SmtpdMessage *m)
 {
 	if (!m->failure && m->fd >= 0 && m->memory->len)
 		spill (m);
@@ -167,7 +188,7 @@ message_end (LmtpdMessage *m)
 	g_autoptr (GError) error = NULL;
 	GMappedFile *file = g_mapped_file_new_from_fd (m->fd, FALSE, &error);
 	if (!file) {
-		g_message ("lmtpd: %s", error->message);
+		g_message ("smtpd: %s", error->message);
 		fail (m, FAILURE_LOCAL);
 		return m->failure;
 	}
