@@ -163,6 +163,18 @@ directory_domains (Directory *d, GError **error)
 	return row < 0 ? NULL : g_steal_pointer (&all);
 }
 
+gboolean
+directory_is_ours (Directory *d, const char *address, gboolean *ours_out, GError **error)
+{
+	const char *at = strrchr (address, '@');
+	g_autofree char *name = at ? domain_key (at + 1) : NULL;
+	gint64 there = 0;
+	if (name && !find_number (d, "SELECT 1 FROM domain WHERE name = ?1", name, NULL, &there, error))
+		return FALSE;
+	*ours_out = there != 0;
+	return TRUE;
+}
+
 /* ---- Mailboxes ---- */
 
 void

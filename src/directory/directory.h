@@ -154,6 +154,9 @@ GPtrArray *directory_aliases (Directory *d, GError **error); /* of DirectoryAlia
  * tells a domain that is not ours from an address that there is not. */
 GPtrArray *directory_resolve (Directory *d, const char *address, char **detail_out, GError **error);
 
+/* Whether the domain of @address is one of ours. */
+gboolean directory_is_ours (Directory *d, const char *address, gboolean *ours_out, GError **error);
+
 /* ---- Passwords ---- */
 
 /* Keeps a yescrypt verifier and SCRAM keys, never the password. At most 511 octets (crypt(3)), before SASLprep (RFC 4013) and after. */

@@ -270,3 +270,26 @@ store_message (Store *s, gint64 id, GError **error)
 	db_reset (q);
 	return m;
 }
+
+static gboolean
+has_row (Store *s, DbQuery *q, gboolean *has_out, GError **error)
+{
+	int row = db_step (s->db, q, error);
+	*has_out = row > 0;
+	db_reset (q);
+	return row >= 0;
+}
+
+gboolean
+store_has_octets (Store *s, const Prepared *p, gboolean *has_out, GError **error)
+{
+	return has_row (s, db_query (s->db, "SELECT 1 FROM message WHERE content = (SELECT id FROM content WHERE hash = ?1)", "b", p->hash, (gsize) DIGEST_SIZE),
+	                has_out, error);
+}
+
+gboolean
+store_folder_has_id (Store *s, gint64 folder, const char *message_id, gboolean *has_out, GError **error)
+{
+	static const char sql[] = "SELECT 1 FROM message JOIN placement ON placement.message = message.id WHERE message_id = ?1 AND folder = ?2";
+	return has_row (s, db_query (s->db, sql, "si", message_id, folder), has_out, error);
+}

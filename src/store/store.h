@@ -150,6 +150,10 @@ guint64 message_evidence_digest (const void *header, gsize size);
  * that. Content with equal octets is stored once in any case. Trains the store's dictionary when due. */
 gboolean store_add_message (Store *s, Prepared *p, gint64 folder, gint64 *message_out, GError **error);
 
+/* Whether a message with equal octets is kept anywhere; whether one of that id (without brackets) is in @folder. */
+gboolean store_has_octets (Store *s, const Prepared *p, gboolean *has_out, GError **error);
+gboolean store_folder_has_id (Store *s, gint64 folder, const char *message_id, gboolean *has_out, GError **error);
+
 typedef struct {
 	gint64 id, content, received, sent, thread;
 	int zone;
