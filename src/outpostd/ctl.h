@@ -39,3 +39,9 @@ gboolean server_status (Ctl *c, GError **error);
 gboolean server_who (Ctl *c, GError **error);
 gboolean server_kick (Ctl *c, GError **error);
 gboolean server_reload (Ctl *c, GError **error);
+
+/* The queue (ctl-queue.c). */
+gboolean queue_list (Ctl *c, GError **error);
+gboolean queue_show (Ctl *c, GError **error);
+gboolean queue_try_again (Ctl *c, GError **error);
+gboolean queue_remove (Ctl *c, GError **error);

@@ -15,6 +15,7 @@ typedef struct {
 	Prepared *prepared;
 	GError *error;
 	gboolean done;
+	gboolean once; /* it may be there already */
 } Letter;
 
 typedef struct {
@@ -131,10 +132,13 @@ add_letters (Store *s, GPtrArray *letters, GError **error)
 	gint64 inbox = store_folder_child (s, 0, "INBOX"), message;
 	if (!inbox)
 		return error_fail (error, ERROR_NOT_FOUND, "the mailbox has no INBOX");
-	for (guint i = 0; i < letters->len; i++)
-		if (!store_add_message (s, ((Letter *) letters->pdata[i])->prepared, inbox, &message, error) ||
-		    !store_place (s, inbox, message, 0, NULL, FALSE, 0, NULL, error))
+	for (guint i = 0; i < letters->len; i++) {
+		const Letter *l = letters->pdata[i];
+		gboolean there = FALSE;
+		if ((l->once && !store_has_octets (s, l->prepared, &there, error)) ||
+		    (!there && (!store_add_message (s, l->prepared, inbox, &message, error) || !store_place (s, inbox, message, 0, NULL, FALSE, 0, NULL, error))))
 			return FALSE;
+	}
 	return TRUE;
 }
 
@@ -221,9 +225,9 @@ store_waiting (Delivery *d, Box *b)
 }
 
 static gboolean
-store_one (Delivery *d, const DirectoryMailbox *m, Prepared *p, GError **error)
+store_one (Delivery *d, const DirectoryMailbox *m, Prepared *p, gboolean once, GError **error)
 {
-	Letter letter = {m, p, NULL, FALSE};
+	Letter letter = {m, p, NULL, FALSE, once};
 	if (m->quota && prepared_size (p) > m->quota)
 		return error_fail (error, ERROR_TOO_BIG, "the message is bigger than all that %s may hold", m->address);
 	g_mutex_lock (&d->lock);
@@ -240,6 +244,14 @@ store_one (Delivery *d, const DirectoryMailbox *m, Prepared *p, GError **error)
 	if (letter.error)
 		g_propagate_error (error, letter.error);
 	return !letter.error;
+}
+
+gboolean
+delivery_store_once (Delivery *d, const DirectoryMailbox *m, Prepared *p, GError **error)
+{
+	gboolean ok = store_one (d, m, p, TRUE, error);
+	metrics_delivery (d->metrics, ok, prepared_size (p));
+	return ok;
 }
 
 Delivery *
@@ -279,7 +291,7 @@ deliver (gpointer data, SmtpdMessage *message, gpointer *recipients, guint n, GE
 			const DirectoryMailbox *m = mailboxes->pdata[k];
 			if (g_hash_table_contains (done, m->id)) /* two addresses of one person */
 				continue;
-			if (store_one (d, m, p, &results[i]))
+			if (store_one (d, m, p, FALSE, &results[i]))
 				g_hash_table_add (done, m->id);
 			metrics_delivery (d->metrics, !results[i], size);
 			g_message ("lmtp: message=%s mailbox=%s %s", smtpd_message_id (message), m->address, results[i] ? results[i]->message : "delivered");

@@ -12,5 +12,8 @@ typedef struct Delivery Delivery;
 Delivery *delivery_new (Host *host, Metrics *metrics); /* borrowed */
 void delivery_free (Delivery *d);                      /* when nobody delivers any more */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Delivery, delivery_free)
+/* Stores it in the INBOX of @m, unless the mailbox has a message of equal octets: what may have been stored already when a server was killed. Errors as
+ * SmtpdSettings.deliver. */
+gboolean delivery_store_once (Delivery *d, const DirectoryMailbox *m, Prepared *p, GError **error);
 /* What finds and stores for @d; borrowed. */
 SmtpdSettings deliver_settings (Delivery *d);

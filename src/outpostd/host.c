@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
 #include "digest.h"
+#include "relay.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -41,6 +42,19 @@ static const struct {
 	{"imaps", "listen", TEXT, offsetof (Host, imaps)},
 	{"lmtp", "listen", TEXT, offsetof (Host, lmtp)},
 	{"directory", "at", PATH, offsetof (Host, directory), FALSE, "directory.db"},
+	{"submission", "listen", TEXT, offsetof (Host, submission)},
+	{"submission", "relay", TEXT, offsetof (Host, relay)},
+	{"submission", "relay-user", TEXT, offsetof (Host, relay_user)},
+	{"submission", "relay-password-file", PATH, offsetof (Host, relay_password)},
+	{"submission", "relay-ca", PATH, offsetof (Host, relay_ca)},
+	{"submission", "recipients", NUMBER, offsetof (Host, recipients_max), FALSE, NULL, 100, 1000},
+	{"submission", "recipients-per-hour", NUMBER, offsetof (Host, recipients_per_hour), FALSE, NULL, 1000, 1000000},
+	{"submission", "file-sent", SWITCH, offsetof (Host, file_sent)},
+	{"submission", "file-sent-delay", NUMBER, offsetof (Host, file_sent_delay), FALSE, NULL, 60, 3600},
+	{"submission", "retry-first", NUMBER, offsetof (Host, retry_first), FALSE, NULL, 60, 86400},
+	{"submission", "retry-longest", NUMBER, offsetof (Host, retry_longest), FALSE, NULL, 4 * 3600, 86400},
+	{"submission", "give-up", NUMBER, offsetof (Host, give_up), FALSE, NULL, 5 * 86400, 30 * 86400},
+	{"submissions", "listen", TEXT, offsetof (Host, submissions)},
 	{"control", "listen", PATH, offsetof (Host, control), FALSE, "control.sock"},
 	{"metrics", "listen", TEXT, offsetof (Host, metrics)},
 	{"tls", "certificate", PATH, offsetof (Host, certificate), TRUE, "tls/certificate.pem"},
@@ -121,7 +135,7 @@ read_configuration (Host *h, GError **error)
 	gboolean ok = check_names (file, path, error);
 	for (guint i = 0; ok && i < G_N_ELEMENTS (settings); i++)
 		ok = read_setting (h, file, path, i, error);
-	return ok && (h->name || error_fail (error, ERROR_USAGE, "%s: [server] must say its name", path)) &&
+	return ok && (!h->relay || relay_parse (h->relay, NULL, error)) && (h->name || error_fail (error, ERROR_USAGE, "%s: [server] must say its name", path)) &&
 	       ((h->certificate && h->key) || error_fail (error, ERROR_USAGE, "%s: [tls] must name a certificate and its key", path));
 }
 
@@ -198,6 +212,38 @@ host_directory (Host *h, GError **error)
 		g_private_set (&mine, d);
 	}
 	return d;
+}
+
+static char *
+queue_path (const Host *h)
+{
+	return g_build_filename (h->folder, "queue.db", NULL);
+}
+
+static void
+close_queue (gpointer q)
+{
+	queue_close (q);
+}
+
+Queue *
+host_queue (Host *h, gboolean create, GError **error)
+{
+	static GPrivate mine = G_PRIVATE_INIT (close_queue);
+	Queue *q = g_private_get (&mine);
+	if (!q) {
+		g_autofree char *path = queue_path (h);
+		q = queue_open (path, create, error);
+		g_private_set (&mine, q);
+	}
+	return q;
+}
+
+gboolean
+host_has_queue (const Host *h)
+{
+	g_autofree char *path = queue_path (h);
+	return g_file_test (path, G_FILE_TEST_EXISTS);
 }
 
 /* ---- Which server this is ---- */
@@ -446,6 +492,14 @@ write_configuration (const HostInit *i, GError **error)
 		"# A proxy may log off and use the connection for another user (yes); here and with TLS at once.\n#unauthenticate = no\n\n"
 		"[imaps]\nlisten = 0.0.0.0:993\n\n"
 		"# Where the mail transfer agent delivers: a socket, or an address of this machine.\n[lmtp]\nlisten = lmtp.sock\n\n"
+		"# Where users send mail: with STARTTLS, and with TLS at once. It goes to mailboxes here, and else to the relay: smtp:// (STARTTLS, unless it is\n"
+		"# this machine) or smtps://, with a user and a file that holds the password where it wants them.\n"
+		"[submission]\n#listen = 0.0.0.0:587\n#relay = smtp://127.0.0.1:25\n#relay-user = outpost\n#relay-password-file = relay.password\n"
+		"#relay-ca = tls/relay.pem\n#recipients = 100\n#recipients-per-hour = 1000\n"
+		"# A copy into the folder of sent mail, unless the mail program has put it there within so many seconds.\n#file-sent = no\n#file-sent-delay = 60\n"
+		"# Seconds: until what could not be sent is tried again, at first and at most, and until it is given up.\n"
+		"#retry-first = 60\n#retry-longest = 14400\n#give-up = 432000\n\n"
+		"[submissions]\n#listen = 0.0.0.0:465\n\n"
 		"# Where outpostctl asks the running server: only its own user and root may.\n[control]\nlisten = control.sock\n\n"
 		"# Counters for Prometheus, by HTTP at an address of this machine: http://127.0.0.1:9143/metrics\n[metrics]\n#listen = 127.0.0.1:9143\n\n"
 		"# Of several servers of this machine the same.\n[directory]\nat = %s\n\n"

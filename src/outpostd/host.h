@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A mailbox server's folder on disk: outpostd.conf, directory.db, server.id, tls/, mail/ID (a store for each mailbox). Used by the server and by outpostctl,
+/* A mailbox server's folder on disk: outpostd.conf, directory.db, server.id, queue.db, tls/, mail/ID (a store for each mailbox). Used by the server and by outpostctl,
  * at the same time.
  *
  * A Host is used by any number of threads; each has a connection to the directory of its own. */
 #pragma once
 #include "directory.h"
+#include "queue.h"
 #include "store.h"
 
 #define HOST_KEPT_DAYS 30 /* what was removed or deleted */
@@ -13,6 +14,12 @@ typedef struct {
 	char *folder, *name; /* name: the server's, for greetings and Received fields */
 	char *server; /* its id in the directory; NULL before host_enrol */
 	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; several with commas between; NULL: not served */
+	char *submission, *submissions; /* as imap */
+	char *relay; /* "smtp://HOST[:PORT]" or "smtps://"; NULL: mail goes to mailboxes of this server only */
+	char *relay_user, *relay_password, *relay_ca; /* a name, and paths; NULL: none */
+	guint64 recipients_max, recipients_per_hour; /* of a message, of a mailbox */
+	guint64 file_sent, file_sent_delay; /* 1: a copy of what is submitted goes into the folder of sent mail, after so many seconds */
+	guint64 retry_first, retry_longest, give_up; /* seconds */
 	char *control; /* a path; NULL: nothing can be asked of the server while it runs */
 	char *metrics; /* "ADDRESS:PORT" of this machine; NULL: not served */
 	char *certificate, *key;
@@ -50,6 +57,9 @@ gboolean host_enrol (Host *h, GError **error);
 gboolean host_adopt (Host *h, const char *id, GError **error);
 /* TRUE if @m is at home here. Else UNAVAILABLE, whose text says where it is; *address_out, if not NULL, is then the address there (owned; NULL: none is known). */
 gboolean host_is_home (Host *h, const DirectoryMailbox *m, char **address_out, GError **error);
+/* The same of the queue; @create: makes it if there is none. */
+Queue *host_queue (Host *h, gboolean create, GError **error);
+gboolean host_has_queue (const Host *h);
 char *host_store_path (const Host *h, const char *id);
 /* A mailbox that is at home here, with a store and the folders that people expect. */
 gboolean host_create_mailbox (Host *h, const char *address, guint64 quota, guint64 messages, guint roles, GError **error);

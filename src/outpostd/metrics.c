@@ -17,6 +17,7 @@ struct Metrics {
 	GHashTable *commands; /* name -> Histogram */
 	guint64 log_ons[N_LOG_ONS];
 	guint64 delivered, refused, delivered_octets;
+	guint64 sent[N_SENT], queue_messages, queue_recipients;
 };
 
 Metrics *
@@ -71,6 +72,23 @@ metrics_delivery (Metrics *m, gboolean delivered, guint64 octets)
 	g_mutex_unlock (&m->lock);
 }
 
+void
+metrics_sent (Metrics *m, SentResult result)
+{
+	g_mutex_lock (&m->lock);
+	m->sent[result]++;
+	g_mutex_unlock (&m->lock);
+}
+
+void
+metrics_queue (Metrics *m, guint64 messages, guint64 recipients)
+{
+	g_mutex_lock (&m->lock);
+	m->queue_messages = messages;
+	m->queue_recipients = recipients;
+	g_mutex_unlock (&m->lock);
+}
+
 guint64
 metrics_deliveries (Metrics *m)
 {
@@ -114,15 +132,24 @@ metrics_write (Metrics *m, GString *to)
 {
 	static const char *const log_ons[] = {[LOG_ON_GOOD] = "result=\"good\"", [LOG_ON_BAD] = "result=\"bad\"",
 	                                     [LOG_ON_DELAYED] = "result=\"delayed\"", [LOG_ON_OVER_LIMIT] = "result=\"over-limit\""};
+	static const char *const sent[] = {[SENT_RELAYED] = "result=\"relayed\"", [SENT_DELIVERED] = "result=\"delivered\"",
+	                                   [SENT_DEFERRED] = "result=\"deferred\"", [SENT_FAILED] = "result=\"failed\""};
 	g_mutex_lock (&m->lock);
 	metrics_write_head (to, "outpost_log_ons_total", "counter", "Log-ons by how they ended.");
 	for (guint i = 0; i < N_LOG_ONS; i++)
 		metrics_write_number (to, "outpost_log_ons_total", log_ons[i], m->log_ons[i]);
-	metrics_write_head (to, "outpost_deliveries_total", "counter", "Messages for one mailbox each that came by LMTP.");
+	metrics_write_head (to, "outpost_deliveries_total", "counter", "Messages for one mailbox each, by LMTP or from the queue.");
 	metrics_write_number (to, "outpost_deliveries_total", "result=\"delivered\"", m->delivered);
 	metrics_write_number (to, "outpost_deliveries_total", "result=\"failed\"", m->refused);
 	metrics_write_head (to, "outpost_delivered_bytes_total", "counter", "Octets of those that were delivered.");
 	metrics_write_number (to, "outpost_delivered_bytes_total", NULL, m->delivered_octets);
+	metrics_write_head (to, "outpost_sent_total", "counter", "Tries to send from the queue, a recipient each, by how they ended.");
+	for (guint i = 0; i < N_SENT; i++)
+		metrics_write_number (to, "outpost_sent_total", sent[i], m->sent[i]);
+	metrics_write_head (to, "outpost_queue_messages", "gauge", "Messages in the queue.");
+	metrics_write_number (to, "outpost_queue_messages", NULL, m->queue_messages);
+	metrics_write_head (to, "outpost_queue_recipients", "gauge", "Recipients of these that are waited for.");
+	metrics_write_number (to, "outpost_queue_recipients", NULL, m->queue_recipients);
 	metrics_write_head (to, "outpost_command_duration_seconds", "histogram", "IMAP commands, from whole to answered.");
 	g_autoptr (GList) names = g_list_sort (g_hash_table_get_keys (m->commands), (GCompareFunc) strcmp);
 	for (GList *name = names; name; name = name->next)

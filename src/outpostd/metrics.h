@@ -14,6 +14,10 @@ void metrics_log_on (Metrics *m, LogOnResult result);
 void metrics_command (Metrics *m, const char *command, gint64 microseconds);
 /* One message for one mailbox. */
 void metrics_delivery (Metrics *m, gboolean delivered, guint64 octets);
+/* What became of a try for one recipient of submitted mail; and what is in the queue now. */
+typedef enum { SENT_RELAYED, SENT_DELIVERED, SENT_DEFERRED, SENT_FAILED, N_SENT } SentResult;
+void metrics_sent (Metrics *m, SentResult result);
+void metrics_queue (Metrics *m, guint64 messages, guint64 recipients);
 guint64 metrics_deliveries (Metrics *m);
 /* Appends all in Prometheus' text format, version 0.0.4. */
 void metrics_write (Metrics *m, GString *to);

@@ -5,6 +5,7 @@
 #include "log-on.h"
 #include "metrics-page.h"
 #include "move.h"
+#include "submission.h"
 #include "sweep.h"
 #include "server-imap.h"
 #include <locale.h>
@@ -47,6 +48,8 @@ typedef struct {
 	Server *server, *asked; /* asked: answers the administrator, even when all workers of the other are busy */
 	Control control;
 	MetricsPage page;
+	Delivery *delivery;
+	Submission *submission;
 	Cancel *cancel;
 } Running;
 
@@ -159,17 +162,32 @@ listen_to_prometheus (Running *r, GError **error)
 	return !where || listen_at (r, r->asked, &service, where, error);
 }
 
+/* What is in the queue goes out even where nobody may submit any more. *out NULL: there is no queue. */
+static gboolean
+start_transport (Running *r, Transport **out, GError **error)
+{
+	*out = NULL;
+	if (!r->host->submission && !r->host->submissions && !host_has_queue (r->host))
+		return TRUE;
+	*out = transport_new (r->host, r->delivery, r->page.metrics, r->cancel, error);
+	submission_set_transport (r->submission, *out);
+	return *out != NULL;
+}
+
 static gboolean
 serve_until (Running *r, GError **error)
 {
+	Transport *transport;
 	if (!host_become_user (r->host, error) || !host_enrol (r->host, error) || !listen_to_prometheus (r, error) ||
-	    !listen_to_administrator (r, error))
+	    !listen_to_administrator (r, error) || !start_transport (r, &transport, error))
 		return FALSE;
 	GThread *answering = g_thread_new ("answering", answer_thread, r), *sweeping = g_thread_new ("sweeping", sweep_thread, r);
 	gboolean ok = server_run (r->server, r->cancel, error);
 	cancel_trigger (r->cancel); /* if it failed */
 	g_thread_join (answering);
 	g_thread_join (sweeping);
+	submission_set_transport (r->submission, NULL);
+	transport_free (transport);
 	return ok;
 }
 
@@ -183,12 +201,17 @@ listen_and_serve (Running *r, GError **error)
 	                                     .ran = log_on_count_command, .quota = log_on_quota, .owner = log_on_owner, .metadata = log_on_metadata, .tls = TRUE,
 	                                     .deflate = TRUE, .unauthenticate = h->unauthenticate != 0};
 	ServerImap imap = {&imap_settings, NULL};
-	SmtpdSettings lmtp = deliver_settings (delivery);
+	g_autoptr (Submission) submission = submission_new (&log_ons);
+	SmtpdSettings lmtp = deliver_settings (delivery), smtp = submission_settings (submission);
+	r->delivery = delivery;
+	r->submission = submission;
 	const ServerLimits limits = control_limits (h);
 	const ServerService services[] = {{.name = "imap", .protocol = &server_imap, .data = &imap, .tls = r->tls},
 	                                  {.name = "imaps", .protocol = &server_imap, .data = &imap, .tls = r->tls, .tls_at_once = TRUE},
-	                                  {.name = "lmtp", .protocol = &server_lmtp, .data = &lmtp}};
-	const char *const where[] = {h->imap, h->imaps, h->lmtp};
+	                                  {.name = "lmtp", .protocol = &server_lmtp, .data = &lmtp},
+	                                  {.name = "submission", .protocol = &server_submission, .data = &smtp, .tls = r->tls},
+	                                  {.name = "submissions", .protocol = &server_submission, .data = &smtp, .tls = r->tls, .tls_at_once = TRUE}};
+	const char *const where[] = {h->imap, h->imaps, h->lmtp, h->submission, h->submissions};
 	server_set_limits (r->server, &limits);
 	gboolean ok = server_imap_watch (r->server, r->pool, error);
 	for (guint i = 0; ok && i < G_N_ELEMENTS (services); i++)
