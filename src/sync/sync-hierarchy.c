@@ -170,6 +170,9 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 	*same_out = FALSE;
 	if (!store_each_binding (run->store, step->binding->folder, pick, &s, error))
 		return FALSE;
+	s.folder_gone = TRUE; /* or all that it had was moved or removed here */
+	if (sample->len == 0 && !store_each_binding (run->store, step->binding->folder, pick, &s, error))
+		return FALSE;
 	if (sample->len == 0) {
 		*same_out = step->remote->messages == 0;
 		return TRUE;

@@ -166,18 +166,33 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 		add_step (p, PLAN_FORGET, NULL, b, NULL, FALSE, FALSE);
 }
 
+/* Another folder has its name by now: its UIDVALIDITY is the other's, who got it with a rename, or is new. */
+static gboolean
+has_other_validity (const FolderBinding *b, const RemoteFolder *r)
+{
+	return b->uidvalidity && !is_inbox (b->remote_name) && r->has_status && r->uidvalidity != b->uidvalidity;
+}
+
 static void
 plan_bindings (Planner *p)
 {
-	g_autoptr (GPtrArray) lost = g_ptr_array_new ();
+	g_autoptr (GPtrArray) lost = g_ptr_array_new (), doubtful = g_ptr_array_new ();
 	for (guint i = 0; i < p->bindings->len; i++) {
 		const FolderBinding *b = p->bindings->pdata[i];
 		const RemoteFolder *r = remote_by_exact_name (p, b);
-		if (r)
+		if (r && has_other_validity (b, r))
+			g_ptr_array_add (doubtful, (gpointer) b);
+		else if (r)
 			plan_bound (p, b, r, FALSE, FALSE);
 		else
 			g_ptr_array_add (lost, (gpointer) b);
 	}
+	/* of those that are left one may be what had the name */
+	g_autoptr (GPtrArray) same = g_ptr_array_new ();
+	for (guint i = 0; i < doubtful->len; i++)
+		g_ptr_array_add (remote_with_same_validity (p, doubtful->pdata[i]) ? lost : same, doubtful->pdata[i]);
+	for (guint i = 0; i < same->len; i++)
+		plan_bound (p, same->pdata[i], remote_by_exact_name (p, same->pdata[i]), FALSE, FALSE);
 	for (guint i = 0; i < lost->len; i++) {
 		gboolean guessed;
 		const RemoteFolder *r = remote_renamed (p, lost->pdata[i], &guessed);

@@ -286,6 +286,33 @@ def test_a_decision_about_removals_is_for_those_that_were_shown(side):
         assert len(world.here()) == (60 if side == "here" else 30) and len(world.names()) == (30 if side == "here" else 60)
 
 
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("n", [2, 8])
+@pytest.mark.parametrize("verb", ["move", "delete"])
+@pytest.mark.parametrize("how", ["rotated", "exchanged"])
+def test_what_left_a_folder_whose_name_another_one_got_is_where_it_went(how, verb, n, without):
+    """A yearly rotation: RENAME Old Archive, CREATE Old; or two that exchange their names."""
+    old, work = mails(8, 2, "a"), mails(5, 3, "w")
+    with World({"INBOX": mails(3), "Old": old, "Work": work}, without) as world:
+        world.edit(verb, [f"a{i}" for i in range(n)], *(["INBOX"] if verb == "move" else []), folder="Old")
+        with world.client() as client:
+            if how == "rotated":
+                client.command("RENAME Old Archive")
+                client.create("Old")
+                append(client, "Old", mails(1, 9, "new"))
+            else:
+                for before, after in (("Old", "x"), ("Work", "Old"), ("x", "Work")):
+                    client.command(f"RENAME {before} {after}")
+        if world.sync("--guard-all", "100") == 4:
+            world.program.ok("resolve", "--all", "server")
+        assert world.sync("--guard-all", "100", times=2) == 0
+        gone, left = [f"a{i}" for i in range(n)], [f"a{i}" for i in range(n, 8)]
+        assert world.names("Archive" if how == "rotated" else "Work") == left
+        assert world.names("Old") == (["new0"] if how == "rotated" else [f"w{i}" for i in range(5)])
+        assert world.names() == sorted(["m0", "m1", "m2"] + (gone if verb == "move" else []))
+        assert fetched(world) == 16 + (how == "rotated")
+
+
 def test_a_hold_of_the_guard_does_not_stop_what_is_sent():
     with World({"INBOX": mails(60)}) as world:
         world.edit("flag", ["m3"], "draft")
