@@ -26,7 +26,7 @@ match_here_part (GArray *from, MatchHereFn which, gpointer data, GArray *to)
 	guint kept = 0;
 	for (guint i = 0; i < from->len; i++) {
 		MatchHere h = g_array_index (from, MatchHere, i);
-		if (which (data, &h))
+		if (!which || which (data, &h))
 			g_array_append_val (to, h);
 		else
 			g_array_index (from, MatchHere, kept++) = h;

@@ -24,7 +24,7 @@ typedef struct {
 } Match;
 
 GArray *match_here_new (void);
-/* Moves those that are @which from @from behind the others of @to. */
+/* Moves those that are @which (NULL: all) from @from behind the others of @to. */
 typedef gboolean (*MatchHereFn) (gpointer data, const MatchHere *h);
 void match_here_part (GArray *from, MatchHereFn which, gpointer data, GArray *to);
 Match *match_new (GArray *here /* borrowed, its `there` are reset */, const GArray *there);

@@ -42,12 +42,6 @@ is_on_the_way (gpointer data, const MatchHere *h)
 	return g_hash_table_contains (w->origins, &h->known.placement) || g_hash_table_contains (w->sent, &h->known.message);
 }
 
-static gboolean
-is_any (gpointer data, const MatchHere *h)
-{
-	return TRUE;
-}
-
 /* Those of @here that are on their way to @f, or that it was sent, are looked for by who sends them. */
 static gboolean
 put_aside (SyncRun *run, const FolderRun *f, GArray *here, GArray *aside, GError **error)
@@ -141,13 +135,13 @@ find_beside_awaited (SyncRun *run, FolderRun *f, GArray *here, GArray *arrivals,
 		return FALSE;
 	for (guint i = 0; i < all->len; i++)
 		g_hash_table_add (own, g_memdup2 (&g_array_index (all, MatchHere, i).known.placement, sizeof (gint64)));
-	match_here_part (here, is_any, NULL, all);
+	match_here_part (here, NULL, NULL, all);
 	gboolean ok = find_among_new (run, f, all, arrivals, error);
 	for (guint i = arrivals->len; i > 0; i--)
 		if (g_hash_table_contains (own, &g_array_index (arrivals, Arrival, i - 1).placement))
 			g_array_remove_index (arrivals, i - 1);
 	match_here_part (all, is_in, own, awaited);
-	match_here_part (all, is_any, NULL, here);
+	match_here_part (all, NULL, NULL, here);
 	return ok;
 }
 
@@ -160,10 +154,10 @@ sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *her
 		return TRUE;
 	if (!awaits_any (run, f, &awaits, error) || (!(awaits && also_awaiting) && !put_aside (run, f, here, aside, error)))
 		return FALSE;
-	gboolean ok = also_awaiting ? find_among_new (run, f, here, arrivals, error) : find_beside_awaited (run, f, here, arrivals, error);
+	gboolean ok = (awaits && !also_awaiting ? find_beside_awaited : find_among_new) (run, f, here, arrivals, error);
 	if (!also_awaiting && arrivals->len)
 		match_here_part (here, is_matched, NULL, matched);
-	match_here_part (aside, is_any, NULL, here);
+	match_here_part (aside, NULL, NULL, here);
 	return ok;
 }
 
@@ -230,7 +224,7 @@ gather_awaited (SyncRun *run, Awaited *a, GError **error)
 		for (guint i = 0; holds && i < holds->len; i++)
 			if (!gather_from (run, holds->pdata[i], of_everything, a, error))
 				return FALSE;
-	match_here_part (a->removed, is_any, NULL, a->here);
+	match_here_part (a->removed, NULL, NULL, a->here);
 	return holds != NULL;
 }
 

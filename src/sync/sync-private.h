@@ -120,6 +120,8 @@ gboolean sync_guard_count (SyncRun *run, const FolderRun *f, const char *side, g
 /* Takes back the questions about removals that are no more. */
 gboolean sync_guard_release (SyncRun *run, GError **error);
 gboolean sync_is_absent (const SyncRun *run, gint64 folder);
+/* It was moved here, and the home does not have it where it was moved from. */
+gboolean sync_is_moved_from_nowhere (const SyncRun *run, const Pending *p);
 /* Removes here the folders that are gone at home and were held, and of which the pull found everything in other folders. */
 gboolean sync_settle_absent (SyncRun *run, GError **error);
 

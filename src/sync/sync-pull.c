@@ -486,12 +486,6 @@ is_to_stay (gpointer data, const MatchHere *h)
 	return !h->known.gone;
 }
 
-static gboolean
-is_any (gpointer data, const MatchHere *h)
-{
-	return TRUE;
-}
-
 /* Within one folder a message that looks like one that went is that one, put back, or a new version of it: it is no loss, and it is fetched. */
 static gboolean
 find_versions (SyncRun *run, const Question *q, GArray *own, GHashTable *from, GError **error)
@@ -575,8 +569,8 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 			match_here_part (here, is_to_stay, NULL, unfit); /* it is gone here: nothing is placed in it */
 		if (!sync_find_moved (run, q->f, FALSE, here, q->arrivals, error) || !find_versions (run, q, own, from, error))
 			return FALSE;
-		match_here_part (own, is_any, NULL, here);
-		match_here_part (unfit, is_any, NULL, here);
+		match_here_part (own, NULL, NULL, here);
+		match_here_part (unfit, NULL, NULL, here);
 		note_moved (q->arrivals, from);
 	}
 	return TRUE;

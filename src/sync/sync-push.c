@@ -248,7 +248,7 @@ push_group (SyncRun *run, FolderRun *f, FolderRun *from, GPtrArray *group, gbool
 static gboolean
 is_astray (const SyncRun *run, const Pending *p)
 {
-	gboolean gone = p->moved && p->origin > 0 && !p->waits && (!p->origin_folder || sync_is_absent (run, p->origin_folder));
+	gboolean gone = p->origin > 0 && !p->waits && sync_is_moved_from_nowhere (run, p);
 	return gone && (run->partial || !run->astray || !g_hash_table_contains (run->astray, &p->placement));
 }
 

@@ -105,6 +105,12 @@ add_folder_run (SyncRun *run, FolderBinding *b, Folder *folder, gboolean moved_f
 	return f->folder != NULL;
 }
 
+gboolean
+sync_is_moved_from_nowhere (const SyncRun *run, const Pending *p)
+{
+	return p->moved && (!p->origin_folder || sync_is_absent (run, p->origin_folder));
+}
+
 static GHashTable *
 placements_astray (SyncRun *run, GError **error)
 {
@@ -114,7 +120,7 @@ placements_astray (SyncRun *run, GError **error)
 	GHashTable *astray = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
 	for (guint i = 0; i < pendings->len; i++) {
 		const Pending *p = pendings->pdata[i];
-		if (p->moved && (!p->origin_folder || sync_is_absent (run, p->origin_folder)))
+		if (sync_is_moved_from_nowhere (run, p))
 			g_hash_table_add (astray, g_memdup2 (&p->placement, sizeof p->placement));
 	}
 	return astray;
