@@ -72,33 +72,6 @@ tell_unfit (SyncRun *run, const char *name, const char *what, const char *why)
 	sync_log_detail (run, "the server's folder '%s%s' %s: %s", printable, strlen (name) > 80 ? "..." : "", what, why);
 }
 
-static gboolean
-create_here (Tree *t, const FolderStep *step, GError **error)
-{
-	const RemoteFolder *r = step->remote;
-	gint64 parent = folder_of_name (t, r->parent), id;
-	g_autofree char *name = free_name (t->run->store, parent, r->leaf);
-	NewFolder n = {parent, name, r->role, r->subscribed, r->selectable, FALSE};
-	GError *e = NULL;
-	if (r->parent && g_hash_table_contains (t->left_out, r->parent)) {
-		g_hash_table_add (t->left_out, r->name);
-		tell_unfit (t->run, r->name, "is left out", "so is the one above it");
-		return TRUE;
-	}
-	if (store_folder_create (t->run->store, &n, &id, &e)) {
-		t->run->result->folders_added_here++;
-		return bind_as_listed (t, id, NULL, r, parent, name, error);
-	}
-	if (!is_unfit_here (e)) {
-		g_propagate_error (error, e);
-		return FALSE;
-	}
-	g_hash_table_add (t->left_out, r->name);
-	tell_unfit (t->run, r->name, "is left out", e->message);
-	g_error_free (e);
-	return TRUE;
-}
-
 static const FolderBinding *
 binding_of_folder (Tree *t, gint64 folder)
 {
@@ -113,21 +86,51 @@ static gboolean
 take_place_here (Tree *t, const RemoteFolder *r, gboolean *taken_out, GError **error)
 {
 	gint64 parent = folder_of_name (t, r->parent), id = store_folder_child (t->run->store, parent, r->leaf);
-	*taken_out = id && !binding_of_folder (t, id);
+	g_autoptr (Folder) f = id && !binding_of_folder (t, id) ? store_folder (t->run->store, id, error) : NULL;
+	*taken_out = f && !f->local_only;
 	return !*taken_out || bind_as_listed (t, id, NULL, r, parent, r->leaf, error);
+}
+
+static gboolean
+create_here (Tree *t, const FolderStep *step, GError **error)
+{
+	const RemoteFolder *r = step->remote;
+	gint64 parent = folder_of_name (t, r->parent), id;
+	g_autofree char *name = free_name (t->run->store, parent, r->leaf);
+	NewFolder n = {parent, name, r->role, r->subscribed, r->selectable, FALSE};
+	GError *e = NULL;
+	if (r->parent && g_hash_table_contains (t->left_out, r->parent)) {
+		g_hash_table_add (t->left_out, r->name);
+		tell_unfit (t->run, r->name, "is left out", "so is the one above it");
+		return TRUE;
+	}
+	gboolean taken;
+	if (!take_place_here (t, r, &taken, error) || taken)
+		return taken;
+	if (store_folder_create (t->run->store, &n, &id, &e)) {
+		t->run->result->folders_added_here++;
+		return bind_as_listed (t, id, NULL, r, parent, name, error);
+	}
+	if (!is_unfit_here (e)) {
+		g_propagate_error (error, e);
+		return FALSE;
+	}
+	g_hash_table_add (t->left_out, r->name);
+	tell_unfit (t->run, r->name, "is left out", e->message);
+	g_error_free (e);
+	return TRUE;
 }
 
 /* The folder comes back: what is bound to it stays bound to nothing, the remote is new again. */
 static gboolean
 restore_here (Tree *t, const FolderStep *step, GError **error)
 {
-	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but new messages had arrived in it on the server.\n"
-	                                         "It was restored with all its messages.\n", step->binding->base_name);
+	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but %s on the server.\n"
+	                                         "It was restored with all its messages.\n", step->binding->base_name,
+	                                         step->below ? "there are new folders below it" : "new messages had arrived in it");
 	t->run->result->conflicts++;
-	sync_log_detail (t->run, "folder '%s' restored: it has new items at home", step->binding->base_name);
-	gboolean taken;
-	return store_unbind_folder (t->run->store, step->binding->folder, error) && take_place_here (t, step->remote, &taken, error) &&
-	       (taken || create_here (t, step, error)) && sync_report (t->run, "Conflicts", "Folder restored", text, error);
+	sync_log_detail (t->run, "folder '%s' restored: it has new %s at home", step->binding->base_name, step->below ? "folders below it" : "items");
+	return store_unbind_folder (t->run->store, step->binding->folder, error) && create_here (t, step, error) && sync_report (t->run, "Conflicts", "Folder restored", text, error);
 }
 
 static gboolean
@@ -983,7 +986,7 @@ drop_restorations (SyncRun *run, GArray *steps, GError **error)
 {
 	for (guint i = 0; i < steps->len; i++) {
 		FolderStep *step = &g_array_index (steps, FolderStep, i);
-		if (step->kind != PLAN_RESTORE_HERE)
+		if (step->kind != PLAN_RESTORE_HERE || step->below)
 			continue;
 		Folder gone = {.id = step->binding->folder, .path = step->binding->base_name, .name = step->binding->base_name};
 		FolderRun probe = {.folder = &gone, .binding = (FolderBinding *) step->binding};

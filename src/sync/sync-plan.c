@@ -234,7 +234,9 @@ plan_unbound_remotes (Planner *p)
 static int
 rank (const FolderStep *s)
 {
-	return s->kind == PLAN_RENAME_HERE ? 2 * PLAN_CREATE_HERE - !s->late : 2 * (int) s->kind;
+	if (s->kind == PLAN_RENAME_HERE)
+		return 2 * PLAN_CREATE_HERE - !s->late;
+	return 2 * (int) (s->kind == PLAN_RESTORE_HERE ? PLAN_CREATE_HERE : s->kind);
 }
 
 static int
@@ -256,6 +258,21 @@ is_below (const RemoteFolder *r, const RemoteFolder *above)
 	return above->delimiter && strncmp (r->name, above->name, n) == 0 && r->name[n] == above->delimiter;
 }
 
+/* To remove it at home would leave what is below without a parent here. */
+static void
+find_below (GArray *steps)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		FolderStep *above = &g_array_index (steps, FolderStep, i);
+		for (guint k = 0; (above->kind == PLAN_REMOVE_HOME || above->kind == PLAN_RESTORE_HERE) && k < steps->len && !above->below; k++) {
+			const FolderStep *s = &g_array_index (steps, FolderStep, k);
+			above->below = (s->kind == PLAN_CREATE_HERE || s->kind == PLAN_RENAME_HERE) && is_below (s->remote, above->remote);
+		}
+		if (above->below)
+			above->kind = PLAN_RESTORE_HERE;
+	}
+}
+
 static void
 find_late (GArray *steps)
 {
@@ -263,7 +280,7 @@ find_late (GArray *steps)
 		FolderStep *s = &g_array_index (steps, FolderStep, i);
 		for (guint k = 0; s->kind == PLAN_RENAME_HERE && k < steps->len && !s->late; k++) {
 			const FolderStep *above = &g_array_index (steps, FolderStep, k);
-			s->late = above->kind == PLAN_CREATE_HERE && is_below (s->remote, above->remote);
+			s->late = (above->kind == PLAN_CREATE_HERE || above->kind == PLAN_RESTORE_HERE) && is_below (s->remote, above->remote);
 		}
 	}
 }
@@ -299,6 +316,7 @@ plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArr
 		if (!f->local_only && !g_hash_table_contains (taken, f))
 			add_step (&p, PLAN_CREATE_HOME, f, NULL, NULL, FALSE, FALSE);
 	}
+	find_below (p.steps);
 	find_late (p.steps);
 	g_array_sort (p.steps, compare_steps);
 	return p.steps;

@@ -13,7 +13,7 @@ typedef enum {
 	PLAN_EMPTY_HERE,  /* remote is there only because others lie below it: the folder was removed at home */
 	PLAN_REMOVE_HERE, /* gone at home; children before parents */
 	PLAN_FORGET,      /* gone on both sides */
-	PLAN_RESTORE_HERE,/* removed here, but home has news in it: it comes back */
+	PLAN_RESTORE_HERE,/* removed here, but home has news in it, or below it: it comes back (where PLAN_CREATE_HERE stands) */
 	/* at home; one after the other, after all of the above */
 	PLAN_CREATE_HOME,
 	PLAN_RENAME_HOME,
@@ -27,7 +27,8 @@ typedef struct {
 	const RemoteFolder *remote;    /* NULL: none at home */
 	gboolean guessed; /* remote was recognised by UIDVALIDITY only: verify by evidence before acting */
 	gboolean conflict; /* both sides renamed: home's name stands */
-	gboolean late; /* of PLAN_RENAME_HERE: it goes below a folder that is new here */
+	gboolean late; /* of PLAN_RENAME_HERE: it goes below a folder that is new, or comes back, here */
+	gboolean below; /* of PLAN_RESTORE_HERE: others, new at home or here, are below it there */
 } FolderStep;
 
 /* A bound folder, and one at home that evidence says it is, or is not. */

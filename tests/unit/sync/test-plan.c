@@ -169,6 +169,40 @@ parents_are_made_before_children_and_removed_after_them (void **state)
 }
 
 static void
+a_folder_removed_here_comes_back_before_what_is_new_below_it (void **state)
+{
+	static const struct {
+		const char *new_name, *new_parent; /* at home */
+		gboolean renamed;                  /* a folder known here got that name */
+		guint steps;
+		PlanKind first;
+	} rows[] = {
+		{"A/B", "A", FALSE, 2, PLAN_RESTORE_HERE}, {"A/B", "A", TRUE, 2, PLAN_RESTORE_HERE}, {"A/B/C", NULL, FALSE, 2, PLAN_RESTORE_HERE},
+		{"AB", NULL, FALSE, 2, PLAN_CREATE_HERE},
+	};
+	for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
+		g_autoptr (GPtrArray) folders = g_ptr_array_new (), bindings = g_ptr_array_new (), remotes = g_ptr_array_new ();
+		FolderBinding a = {.folder = 1, .remote_name = (char *) "A", .base_name = (char *) "A", .delimiter = '/', .uidvalidity = 1, .uidnext = 4};
+		FolderBinding x = {.folder = 2, .remote_name = (char *) "X", .remote_id = (char *) "x", .base_name = (char *) "X", .delimiter = '/'};
+		Folder fx = {.id = 2, .name = (char *) "X", .path = (char *) "X"};
+		RemoteFolder ra = {.name = (char *) "A", .leaf = (char *) "A", .delimiter = '/', .has_status = TRUE, .uidvalidity = 1, .uidnext = 4};
+		RemoteFolder child = {.name = (char *) rows[i].new_name, .parent = (char *) rows[i].new_parent, .leaf = (char *) "B", .delimiter = '/',
+		                      .id = (char *) (rows[i].renamed ? "x" : "y")};
+		g_ptr_array_add (bindings, &a);
+		g_ptr_array_add (remotes, &child);
+		g_ptr_array_add (remotes, &ra);
+		if (rows[i].renamed) {
+			g_ptr_array_add (bindings, &x);
+			g_ptr_array_add (folders, &fx);
+		}
+		g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL, NULL);
+		assert_int_equal (steps->len, rows[i].steps);
+		assert_int_equal (g_array_index (steps, FolderStep, 0).kind, rows[i].first);
+		assert_ptr_equal (g_array_index (steps, FolderStep, 1).remote, rows[i].first == PLAN_RESTORE_HERE ? &child : &ra);
+	}
+}
+
+static void
 a_mere_parent_is_recognised_behind_another_prefix (void **state)
 {
 	g_autoptr (GPtrArray) folders = g_ptr_array_new (), remotes = g_ptr_array_new (), bindings = g_ptr_array_new ();
@@ -206,6 +240,7 @@ main (void)
 		cmocka_unit_test (folder_rows),
 		cmocka_unit_test (a_folder_removed_here_comes_back_when_home_has_news_in_it),
 		cmocka_unit_test (parents_are_made_before_children_and_removed_after_them),
+		cmocka_unit_test (a_folder_removed_here_comes_back_before_what_is_new_below_it),
 		cmocka_unit_test (a_mere_parent_is_recognised_behind_another_prefix),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
