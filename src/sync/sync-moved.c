@@ -172,6 +172,7 @@ sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *her
 typedef struct {
 	gint64 folder;
 	gboolean everything; /* what all folders have: no whole is to be found */
+	gboolean absent;     /* gone at home: what is found is no copy of what is still there */
 	guint awaited, found; /* without what was removed here */
 } Origin;
 
@@ -209,7 +210,7 @@ gather_from (SyncRun *run, const Hold *h, gboolean of_everything, Awaited *a, GE
 	gboolean everything = folder && g_strcmp0 (folder->role, "all") == 0;
 	if (!folder || everything != of_everything)
 		return folder != NULL;
-	Origin origin = {h->folder, everything, 0, 0};
+	Origin origin = {h->folder, everything, f == NULL, 0, 0};
 	g_ptr_array_add (a->origins, g_memdup2 (&origin, sizeof origin));
 	return store_each_known (run->store, h->folder, f ? take_if_awaited : take_awaited, a, error);
 }
@@ -316,7 +317,7 @@ drop_uncertain (GArray *arrivals, GHashTable *from)
 	for (guint i = arrivals->len; i > 0; i--) {
 		const Arrival *a = &g_array_index (arrivals, Arrival, i - 1);
 		const Origin *origin = g_hash_table_lookup (from, &a->placement);
-		gboolean whole = origin->everything || origin->found == origin->awaited;
+		gboolean whole = origin->everything || origin->absent || origin->found == origin->awaited;
 		if (!whole || (a->moved_on && GPOINTER_TO_UINT (g_hash_table_lookup (same_way, origin)) < SAME_WAY))
 			g_array_remove_index (arrivals, i - 1);
 	}

@@ -271,6 +271,35 @@ folders_that_vanish_at_home_are_held_whatever_their_size (void **state)
 	}
 }
 
+/* No copy: where it was it can't be any more. */
+static void
+what_was_moved_out_of_a_folder_before_that_was_removed_at_home_is_not_asked_about (void **state)
+{
+	for (guint k = 0; k < 4; k++) {
+		HoldDecision d = k % 2 ? HOLD_APPLY : HOLD_KEEP;
+		World *w = world_new (kinds[k / 2]);
+		fill (w, "INBOX", 60);
+		fill (w, "Work", 5);
+		run (w);
+		HomeFolder *from = home_folder (w->home, "Work"), *to = home_folder (w->home, "INBOX");
+		for (guint i = 0; i < 2; i++)
+			home_add (w->home, to, from->messages[i].body, FLAG_SEEN, NULL);
+		home_delete (w->home, "Work");
+		guint fetched = w->home->fetched;
+		assert_int_equal (run (w).held, 1);
+		assert_int_equal (here (w, "INBOX"), 62);
+		assert_int_equal (here (w, "Work"), 3);
+		assert_int_equal (w->home->fetched, fetched);
+		decide (w, 1, d);
+		run (w);
+		assert_int_equal (run (w).held, 0);
+		assert_int_equal (here (w, "Work"), d == HOLD_KEEP ? 3 : -1);
+		assert_int_equal (at_home (w, "Work"), d == HOLD_KEEP ? 3 : 0);
+		assert_int_equal (at_home (w, "INBOX"), 62);
+		world_free (w);
+	}
+}
+
 static void
 a_little_of_every_folder_is_much_of_the_mailbox (void **state)
 {
@@ -573,6 +602,7 @@ main (void)
 		cmocka_unit_test (a_decision_covers_less_than_was_shown),
 		cmocka_unit_test (all_of_a_small_folder_is_asked_about_but_a_single_message_is_not),
 		cmocka_unit_test (folders_that_vanish_at_home_are_held_whatever_their_size),
+		cmocka_unit_test (what_was_moved_out_of_a_folder_before_that_was_removed_at_home_is_not_asked_about),
 		cmocka_unit_test (a_little_of_every_folder_is_much_of_the_mailbox),
 		cmocka_unit_test (a_twentieth_of_the_mailbox_goes_without_a_question),
 		cmocka_unit_test (a_held_folder_that_is_gone_at_home_is_left_alone_there),
