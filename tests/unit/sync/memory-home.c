@@ -225,6 +225,32 @@ remote_of (Home *h, const HomeFolder *f)
 }
 
 static gboolean
+is_listed (const GPtrArray *list, const char *name)
+{
+	for (guint i = 0; i < list->len; i++)
+		if (strcmp (((RemoteFolder *) list->pdata[i])->name, name) == 0)
+			return TRUE;
+	return FALSE;
+}
+
+/* Of what lies below folders that are not there, these are listed as \NoSelect. */
+static void
+list_mere_parents (GPtrArray *list)
+{
+	for (guint i = 0; i < list->len; i++) {
+		const char *name = ((RemoteFolder *) list->pdata[i])->parent, *slash = name ? strrchr (name, '/') : NULL;
+		if (!name || is_listed (list, name))
+			continue;
+		RemoteFolder *r = g_new0 (RemoteFolder, 1);
+		r->name = g_strdup (name);
+		r->parent = slash ? g_strndup (name, (gsize) (slash - name)) : NULL;
+		r->leaf = g_strdup (slash ? slash + 1 : name);
+		r->delimiter = '/';
+		g_ptr_array_add (list, r);
+	}
+}
+
+static gboolean
 memory_list (Endpoint *e, GPtrArray **folders_out, GError **error)
 {
 	Home *h = home_of (e);
@@ -234,6 +260,7 @@ memory_list (Endpoint *e, GPtrArray **folders_out, GError **error)
 	for (int i = 0; i < HOME_FOLDERS; i++)
 		if (h->folders[i].used)
 			g_ptr_array_add (list, remote_of (h, &h->folders[i]));
+	list_mere_parents (list);
 	*folders_out = list;
 	return TRUE;
 }
@@ -432,6 +459,8 @@ memory_append (Endpoint *e, const char *name, AppendRequest *requests, guint n, 
 	HomeFolder *f = home_folder (h, name);
 	if (!called (e, error))
 		return FALSE;
+	if (!f)
+		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	for (guint i = 0; i < n; i++) {
 		g_autoptr (GBytes) octets = NULL;
 		if (!requests[i].source (requests[i].data, 0, requests[i].size, &octets, error))
@@ -462,6 +491,8 @@ memory_store_flags (Endpoint *e, const char *name, guint32 uidvalidity, FlagRequ
 	HomeFolder *f = home_folder (h, name);
 	if (!called (e, error))
 		return FALSE;
+	if (!f)
+		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	for (guint i = 0; i < n; i++) {
 		UidIter it = {0};
 		guint32 uid;
@@ -487,6 +518,8 @@ memory_copy (Endpoint *e, const char *from, guint32 uidvalidity, const UidSet *u
 	HomeFolder *a = home_folder (h, from), *b = home_folder (h, to);
 	if (!called (e, error))
 		return FALSE;
+	if (!a || !b)
+		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	GArray *pairs = g_array_new (FALSE, FALSE, sizeof (UidPair));
 	UidIter it = {0};
 	guint32 uid;
@@ -528,6 +561,8 @@ memory_expunge (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet
 	HomeFolder *f = home_folder (h, name);
 	if (!called (e, error))
 		return FALSE;
+	if (!f)
+		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	UidIter it = {0};
 	guint32 uid;
 	while (uid_set_next (uids, &it, &uid)) {
@@ -572,6 +607,8 @@ memory_folder_rename (Endpoint *e, const char *name, const char *parent, const c
 {
 	if (!called (e, error))
 		return FALSE;
+	if (!home_folder (home_of (e), name))
+		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	*name_out = parent ? g_strconcat (parent, "/", leaf, NULL) : g_strdup (leaf);
 	if (home_folder (home_of (e), *name_out))
 		return error_fail (error, ERROR_EXISTS, "taken");
@@ -585,6 +622,8 @@ memory_folder_delete (Endpoint *e, const char *name, GError **error)
 {
 	if (!called (e, error))
 		return FALSE;
+	if (!home_folder (home_of (e), name))
+		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	home_of (e)->writes++;
 	home_delete (home_of (e), name);
 	return TRUE;

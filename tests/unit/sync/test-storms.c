@@ -17,7 +17,10 @@
 
 #define BODIES 60
 
-static const char *const names[] = {"INBOX", "Old", "Work", "Third", "Fourth"}; /* others come of two that want the same */
+#define NAMES 7
+
+static const char *const flat[NAMES + 1] = {"INBOX", "Old", "Work", "Third", "Fourth"}; /* others come of two that want the same */
+static const char *const trees[NAMES + 1] = {"INBOX", "A", "B", "A/C", "B/C", "A/C/D", "E"};
 
 static const guint kinds[] = {
 	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID,
@@ -30,6 +33,7 @@ typedef struct World {
 	char *path;
 	Home *home;
 	GRand *rand;
+	const char *const *names; /* to NULL */
 	guint n_bodies;
 	gboolean removed[BODIES]; /* by anybody, once */
 	gboolean restored[BODIES];/* here, at least once */
@@ -51,7 +55,7 @@ dice (World *w, guint n)
 static const char *
 any_name (World *w)
 {
-	return names[dice (w, G_N_ELEMENTS (names))];
+	return w->names[dice (w, g_strv_length ((char **) w->names))];
 }
 
 static void G_GNUC_PRINTF (2, 3)
@@ -132,12 +136,22 @@ restore_one (World *w, Store *s)
 	assert_true (store_undelete (s, r->id, NULL, NULL));
 }
 
+static gboolean
+has_below (Store *s, gint64 id)
+{
+	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
+	for (guint i = 0; i < folders->len; i++)
+		if (((Folder *) folders->pdata[i])->parent == id)
+			return TRUE;
+	return FALSE;
+}
+
 static void
 remove_folder_here (World *w, Store *s, const char *name)
 {
 	gint64 id = folder_id (s, name);
 	g_autoptr (GArray) items = items_here (s, name);
-	if (!id || strcmp (name, "INBOX") == 0)
+	if (!id || strcmp (name, "INBOX") == 0 || has_below (s, id))
 		return;
 	tell (w, "here: folder %s is removed", name);
 	for (guint i = 0; i < items->len; i++)
@@ -149,10 +163,13 @@ static void
 rename_folder_here (World *w, Store *s, const char *from, const char *to)
 {
 	gint64 id = folder_id (s, from);
-	if (!id || folder_id (s, to) || strcmp (from, "INBOX") == 0)
+	const char *slash = strrchr (to, '/');
+	g_autofree char *parent = slash ? g_strndup (to, (gsize) (slash - to)) : NULL;
+	gboolean below = g_str_has_prefix (to, from) && to[strlen (from)] == '/';
+	if (!id || folder_id (s, to) || strcmp (from, "INBOX") == 0 || below || (parent && !folder_id (s, parent)))
 		return;
 	tell (w, "here: folder %s is called %s", from, to);
-	assert_true (store_folder_rename (s, id, 0, to, NULL));
+	assert_true (store_folder_rename (s, id, parent ? folder_id (s, parent) : 0, slash ? slash + 1 : to, NULL));
 }
 
 static void
@@ -175,7 +192,7 @@ edit_here (World *w)
 	g_autoptr (Store) s = store_open (w->path, 0, NULL);
 	g_autoptr (GArray) items = items_here (s, NULL);
 	const char *name = any_name (w);
-	guint what = dice (w, 21);
+	guint what = dice (w, w->names == trees ? 40 : 21);
 	Item *item = items->len ? &g_array_index (items, Item, dice (w, items->len)) : NULL;
 	assert_true (store_begin (s, NULL));
 	if (what < 10 && item && folder_id (s, name)) {
@@ -192,9 +209,9 @@ edit_here (World *w)
 		assert_true (store_set_flags (s, item->placement, item->flags ^ FLAG_FLAGGED, NULL, NULL));
 	} else if (what < 18)
 		add_here (w, s, name);
-	else if (what < 19)
+	else if (what < 19 || what > 35)
 		remove_folder_here (w, s, name);
-	else if (what < 20)
+	else if (what < 20 || what > 28)
 		rename_folder_here (w, s, any_name (w), name);
 	else if (!folder_id (s, name)) {
 		tell (w, "here: folder %s is made", name);
@@ -221,10 +238,10 @@ is_on_the_way (World *w, guint body)
 }
 
 static guint
-index_of (const char *name)
+index_of (World *w, const char *name)
 {
 	guint i = 0;
-	while (i < G_N_ELEMENTS (names) && strcmp (names[i], name) != 0)
+	while (w->names[i] && strcmp (w->names[i], name) != 0)
 		i++;
 	return i;
 }
@@ -245,10 +262,22 @@ any_there (World *w, HomeFolder **folder_out)
 static void
 rename_folder_there (World *w, HomeFolder *f, const char *to)
 {
-	if (home_folder (w->home, to))
+	g_autofree char *from = g_strdup (f->name);
+	gboolean below = g_str_has_prefix (to, from) && to[strlen (from)] == '/';
+	if (home_folder (w->home, to) || below)
 		return;
-	tell (w, "home: folder %s is called %s", f->name, to);
-	home_rename (w->home, f->name, to);
+	tell (w, "home: folder %s is called %s", from, to);
+	home_rename (w->home, from, to);
+}
+
+static void
+remove_folder_there (World *w, HomeFolder *f)
+{
+	tell (w, "home: folder %s is removed", f->name);
+	for (guint i = 0; i < HOME_MESSAGES; i++)
+		if (f->messages[i].uid)
+			w->removed[f->messages[i].body] = TRUE;
+	home_delete (w->home, f->name);
 }
 
 static void
@@ -256,11 +285,12 @@ edit_there (World *w)
 {
 	HomeFolder *from, *to = home_folder (w->home, any_name (w));
 	HomeMessage *m = any_there (w, &from);
-	guint what = dice (w, 17);
+	const char *name = any_name (w);
+	guint what = dice (w, w->names == trees ? 28 : 17);
 	/* what comes back to where it was may be another version of it */
-	if (what < 10 && m && to && from != to && !is_on_the_way (w, m->body) && !(w->been[m->body] & 1u << index_of (to->name))) {
+	if (what < 10 && m && to && from != to && !is_on_the_way (w, m->body) && !(w->been[m->body] & 1u << index_of (w, to->name))) {
 		tell (w, "home: %u from %s to %s", m->body, from->name, to->name);
-		w->been[m->body] |= 1u << index_of (from->name);
+		w->been[m->body] |= 1u << index_of (w, from->name);
 		home_add (w->home, to, m->body, m->flags, *m->keywords ? m->keywords : NULL);
 		home_remove (w->home, from, m);
 	} else if (what < 12 && m) {
@@ -273,8 +303,14 @@ edit_there (World *w)
 	} else if (what < 15 && to && w->n_bodies < BODIES) {
 		tell (w, "home: %u is added to %s", w->n_bodies, to->name);
 		home_add (w->home, to, w->n_bodies++, 0, NULL);
-	} else if (what == 15 && from && !to && strcmp (from->name, "INBOX") != 0)
-		rename_folder_there (w, from, any_name (w));
+	} else if ((what == 15 || what > 22) && from && !to && strcmp (from->name, "INBOX") != 0)
+		rename_folder_there (w, from, name);
+	else if (what > 20 && from && strcmp (from->name, "INBOX") != 0)
+		remove_folder_there (w, from);
+	else if (what > 16 && !home_folder (w->home, name)) {
+		tell (w, "home: folder %s is made", name);
+		home_create (w->home, name);
+	}
 }
 
 static void
@@ -411,8 +447,10 @@ by_text (gconstpointer a, gconstpointer b)
 static char *
 line_of (guint body, const char *folder, guint flags)
 {
-	g_auto (GStrv) name = g_strsplit (folder, " (", 2);
-	return g_strdup_printf ("%u %s %x", body, name[0], flags);
+	g_autoptr (GString) name = g_string_new (folder);
+	for (char *number = strstr (name->str, " ("); number; number = strstr (name->str, " ("))
+		g_string_erase (name, number - name->str, (gssize) strcspn (number, ")") + 1);
+	return g_strdup_printf ("%u %s %x", body, name->str, flags);
 }
 
 static char *
@@ -504,6 +542,22 @@ check (World *w, guint storm)
 	assert_true (store_check (s, FALSE, FALSE, report, &where, NULL, &findings, NULL));
 }
 
+/* What is held for being gone with its folder is decided, this way or that. */
+static void
+decide (World *w)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
+	assert_true (store_begin (s, NULL));
+	for (guint i = 0; i < holds->len; i++) {
+		const Hold *h = holds->pdata[i];
+		HoldDecision d = dice (w, 2) ? HOLD_APPLY : HOLD_KEEP;
+		tell (w, "%s: %s", h->detail, d == HOLD_APPLY ? "yes" : "no");
+		assert_true (store_settle_hold (s, h->id, d, 0, NULL));
+	}
+	assert_true (store_commit (s, NULL));
+}
+
 static void
 settle (World *w, guint storm)
 {
@@ -516,6 +570,8 @@ settle (World *w, guint storm)
 		writes = w->home->writes;
 		if (!sync_once (w, NULL, &r, &error))
 			fail_storm (w, storm, "%s", error->message);
+		if (w->names == trees && i < 3)
+			decide (w);
 	}
 	w->held = r.held > 0;
 	if ((r.held && !w->migrates) || r.failures || w->home->writes != writes)
@@ -523,16 +579,17 @@ settle (World *w, guint storm)
 }
 
 static void
-storm (guint seed, gboolean migrates)
+storm (guint seed, const char *const *names, gboolean migrates)
 {
 	World *w = g_new0 (World, 1);
+	w->names = names;
 	w->migrates = migrates;
 	guint abilities = kinds[seed % G_N_ELEMENTS (kinds)];
 	w->path = home_store_path ();
 	w->home = home_new (abilities, (abilities & ENDPOINT_UIDPLUS) != 0);
 	w->rand = g_rand_new_with_seed (seed);
 	w->told = g_string_new (NULL);
-	for (guint i = 1; i < G_N_ELEMENTS (names); i++)
+	for (guint i = 1; names[i]; i++)
 		home_create (w->home, names[i]);
 	for (; w->n_bodies < 12; w->n_bodies++)
 		home_add (w->home, home_folder (w->home, any_name (w)), w->n_bodies, 0, NULL);
@@ -565,19 +622,29 @@ number (const char *variable, guint otherwise)
 }
 
 static void
-in_the_end_each_message_is_in_one_place (void **state)
+storms (const char *const *names, gboolean migrates)
 {
 	guint first = number ("OUTPOST_STORM", 0), n = number ("OUTPOST_STORMS", g_getenv ("OUTPOST_STORM") ? 1 : 60);
 	for (guint seed = first; seed < first + n; seed++)
-		storm (seed, FALSE);
+		storm (seed, names, migrates);
+}
+
+static void
+in_the_end_each_message_is_in_one_place (void **state)
+{
+	storms (flat, FALSE);
+}
+
+static void
+so_it_is_where_both_sides_change_their_trees (void **state)
+{
+	storms (trees, FALSE);
 }
 
 static void
 nothing_is_lost_when_the_home_is_migrated_besides (void **state)
 {
-	guint first = number ("OUTPOST_STORM", 0), n = number ("OUTPOST_STORMS", g_getenv ("OUTPOST_STORM") ? 1 : 60);
-	for (guint seed = first; seed < first + n; seed++)
-		storm (seed, TRUE);
+	storms (flat, TRUE);
 }
 
 int
@@ -585,6 +652,7 @@ main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (in_the_end_each_message_is_in_one_place),
+		cmocka_unit_test (so_it_is_where_both_sides_change_their_trees),
 		cmocka_unit_test (nothing_is_lost_when_the_home_is_migrated_besides),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
