@@ -150,6 +150,20 @@ paths_of (Store *s, GError **error)
 	return paths;
 }
 
+/* What is taken for words to look for, and was hardly meant so; NULL: nothing. */
+static const char *
+doubt_of (const char *query)
+{
+	guint quotes = 0;
+	for (const char *c = query; *c; c++)
+		quotes += *c == '"';
+	if (quotes % 2)
+		return ": a '\"' is not closed, so all that follows it is one phrase";
+	if (g_str_has_suffix (query, " OR") || g_str_has_suffix (query, " AND") || g_str_has_suffix (query, " NOT"))
+		return ": what looks like an operator at the end is searched for as a word";
+	return NULL;
+}
+
 gboolean
 cmd_search (Cli *cli, char **args, GError **error)
 {
@@ -167,7 +181,9 @@ cmd_search (Cli *cli, char **args, GError **error)
 	guint64 pending = 0;
 	if (search_pending (cli->store, &pending, NULL) && pending > SEARCH_TAIL_MAX)
 		cli_note (cli, "%" G_GUINT64_FORMAT " messages are not indexed yet, and only their headers were searched: outpost store index", pending);
-	if (p.shown == 0)
-		cli_note (cli, "nothing found");
+	if (p.shown == 0) {
+		const char *doubt = doubt_of (text);
+		cli_note (cli, "nothing found%s", doubt ? doubt : "");
+	}
 	return TRUE;
 }
