@@ -602,12 +602,25 @@ memory_folder_create (Endpoint *e, const char *parent, const char *leaf, const c
 	return TRUE;
 }
 
+/* Or something is below it. */
+static gboolean
+is_there (Home *h, const char *name)
+{
+	gsize n = strlen (name);
+	for (int i = 0; i < HOME_FOLDERS; i++) {
+		const HomeFolder *f = &h->folders[i];
+		if (f->used && strncmp (f->name, name, n) == 0 && (!f->name[n] || f->name[n] == '/'))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static gboolean
 memory_folder_rename (Endpoint *e, const char *name, const char *parent, const char *leaf, char **name_out, GError **error)
 {
 	if (!called (e, error))
 		return FALSE;
-	if (!home_folder (home_of (e), name))
+	if (!is_there (home_of (e), name))
 		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	*name_out = parent ? g_strconcat (parent, "/", leaf, NULL) : g_strdup (leaf);
 	if (home_folder (home_of (e), *name_out))
