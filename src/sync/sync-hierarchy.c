@@ -127,9 +127,9 @@ restore_here (Tree *t, const FolderStep *step, GError **error)
 {
 	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but %s on the server.\n"
 	                                         "It was restored with all its messages.\n", step->binding->base_name,
-	                                         step->below ? "there are new folders below it" : "new messages had arrived in it");
+	                                         step->below ? "there is news below it" : "new messages had arrived in it");
 	t->run->result->conflicts++;
-	sync_log_detail (t->run, "folder '%s' restored: it has new %s at home", step->binding->base_name, step->below ? "folders below it" : "items");
+	sync_log_detail (t->run, "folder '%s' restored: it has new %s at home", step->binding->base_name, step->below ? "folders or items below it" : "items");
 	return store_unbind_folder (t->run->store, step->binding->folder, error) && create_here (t, step, error) && sync_report (t->run, "Conflicts", "Folder restored", text, error);
 }
 
@@ -996,6 +996,7 @@ drop_restorations (SyncRun *run, GArray *steps, GError **error)
 			return FALSE;
 		step->kind = inside == ONLY_KNOWN ? PLAN_REMOVE_HOME : PLAN_RESTORE_HERE;
 	}
+	plan_restore_above (steps);
 	return TRUE;
 }
 

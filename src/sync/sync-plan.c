@@ -260,17 +260,25 @@ is_below (const RemoteFolder *r, const RemoteFolder *above)
 
 /* To remove it at home would leave what is below without a parent here. */
 static void
-find_below (GArray *steps)
+find_below (GArray *steps, gboolean of_restored)
 {
 	for (guint i = 0; i < steps->len; i++) {
 		FolderStep *above = &g_array_index (steps, FolderStep, i);
 		for (guint k = 0; (above->kind == PLAN_REMOVE_HOME || above->kind == PLAN_RESTORE_HERE) && k < steps->len && !above->below; k++) {
 			const FolderStep *s = &g_array_index (steps, FolderStep, k);
-			above->below = (s->kind == PLAN_CREATE_HERE || s->kind == PLAN_RENAME_HERE) && is_below (s->remote, above->remote);
+			above->below = (of_restored ? s->kind == PLAN_RESTORE_HERE : s->kind == PLAN_CREATE_HERE || s->kind == PLAN_RENAME_HERE) &&
+			               is_below (s->remote, above->remote);
 		}
 		if (above->below)
 			above->kind = PLAN_RESTORE_HERE;
 	}
+}
+
+void
+plan_restore_above (GArray *steps)
+{
+	find_below (steps, TRUE);
+	g_array_sort (steps, compare_steps);
 }
 
 static void
@@ -316,7 +324,7 @@ plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArr
 		if (!f->local_only && !g_hash_table_contains (taken, f))
 			add_step (&p, PLAN_CREATE_HOME, f, NULL, NULL, FALSE, FALSE);
 	}
-	find_below (p.steps);
+	find_below (p.steps, FALSE);
 	find_late (p.steps);
 	g_array_sort (p.steps, compare_steps);
 	return p.steps;

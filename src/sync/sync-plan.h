@@ -28,7 +28,7 @@ typedef struct {
 	gboolean guessed; /* remote was recognised by UIDVALIDITY only: verify by evidence before acting */
 	gboolean conflict; /* both sides renamed: home's name stands */
 	gboolean late; /* of PLAN_RENAME_HERE: it goes below a folder that is new, or comes back, here */
-	gboolean below; /* of PLAN_RESTORE_HERE: others, new at home or here, are below it there */
+	gboolean below; /* of PLAN_RESTORE_HERE: others, new at home or here or come back, are below it there */
 } FolderStep;
 
 /* A bound folder, and one at home that evidence says it is, or is not. */
@@ -41,6 +41,9 @@ typedef struct {
  * NULL: @refused are not guessed again, @recognised are the same where the folder is not listed by its name or id. */
 GArray *plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArray *remotes, const GArray *refused,
                       const GArray *recognised);
+
+/* Once it is known which folders come back (PLAN_RESTORE_HERE): those above them do, too. */
+void plan_restore_above (GArray *steps);
 
 /* @f has another name or parent than was last agreed with the home. */
 gboolean plan_renamed_here (const FolderBinding *b, const Folder *f);

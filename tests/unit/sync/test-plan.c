@@ -203,6 +203,29 @@ a_folder_removed_here_comes_back_before_what_is_new_below_it (void **state)
 }
 
 static void
+a_folder_that_comes_back_brings_those_above_it (void **state)
+{
+	g_autoptr (GPtrArray) folders = g_ptr_array_new (), bindings = g_ptr_array_new (), remotes = g_ptr_array_new ();
+	static const char *const names[] = {"A", "A/B", "A/B/C", "X"}, *const leaves[] = {"A", "B", "C", "X"}, *const parents[] = {NULL, "A", "A/B", NULL};
+	FolderBinding b[4];
+	RemoteFolder r[4];
+	for (guint i = 0; i < 4; i++) {
+		b[i] = (FolderBinding){.folder = i + 1, .remote_name = (char *) names[i], .base_name = (char *) leaves[i], .delimiter = '/', .uidvalidity = 1, .uidnext = 4};
+		r[i] = (RemoteFolder){.name = (char *) names[i], .parent = (char *) parents[i], .leaf = (char *) leaves[i], .delimiter = '/', .has_status = TRUE,
+		                      .uidvalidity = 1, .uidnext = i == 2 ? 5 : 4};
+		g_ptr_array_add (bindings, &b[i]);
+		g_ptr_array_add (remotes, &r[i]);
+	}
+	g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL, NULL);
+	plan_restore_above (steps);
+	assert_int_equal (steps->len, 4);
+	for (guint i = 0; i < 4; i++) {
+		assert_ptr_equal (g_array_index (steps, FolderStep, i).remote, &r[i]);
+		assert_int_equal (g_array_index (steps, FolderStep, i).kind, i < 3 ? PLAN_RESTORE_HERE : PLAN_REMOVE_HOME);
+	}
+}
+
+static void
 a_mere_parent_is_recognised_behind_another_prefix (void **state)
 {
 	g_autoptr (GPtrArray) folders = g_ptr_array_new (), remotes = g_ptr_array_new (), bindings = g_ptr_array_new ();
@@ -241,6 +264,7 @@ main (void)
 		cmocka_unit_test (a_folder_removed_here_comes_back_when_home_has_news_in_it),
 		cmocka_unit_test (parents_are_made_before_children_and_removed_after_them),
 		cmocka_unit_test (a_folder_removed_here_comes_back_before_what_is_new_below_it),
+		cmocka_unit_test (a_folder_that_comes_back_brings_those_above_it),
 		cmocka_unit_test (a_mere_parent_is_recognised_behind_another_prefix),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
