@@ -280,6 +280,18 @@ remove_folder_there (World *w, HomeFolder *f)
 	home_delete (w->home, f->name);
 }
 
+/* One that was there before is a migration for who did not see it go: what turns up elsewhere may be a copy, and is not moved. */
+static void
+make_folder_there (World *w, const char *name)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GArray) items = items_here (s, name);
+	tell (w, "home: folder %s is made", name);
+	for (guint i = 0; i < items->len; i++)
+		w->twice[g_array_index (items, Item, i).body] = TRUE;
+	home_create (w->home, name);
+}
+
 static void
 edit_there (World *w)
 {
@@ -307,10 +319,8 @@ edit_there (World *w)
 		rename_folder_there (w, from, name);
 	else if (what > 20 && from && strcmp (from->name, "INBOX") != 0)
 		remove_folder_there (w, from);
-	else if (what > 16 && !home_folder (w->home, name)) {
-		tell (w, "home: folder %s is made", name);
-		home_create (w->home, name);
-	}
+	else if (what > 16 && !home_folder (w->home, name))
+		make_folder_there (w, name);
 }
 
 static void
