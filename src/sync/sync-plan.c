@@ -173,6 +173,16 @@ has_other_validity (const FolderBinding *b, const RemoteFolder *r)
 	return b->uidvalidity && !is_inbox (b->remote_name) && r->has_status && r->uidvalidity != b->uidvalidity;
 }
 
+/* One of the first @n that lost their names has @r's UIDVALIDITY. */
+static gboolean
+is_taken_over (Planner *p, const RemoteFolder *r, const GPtrArray *lost, guint n)
+{
+	for (guint i = 0; i < n; i++)
+		if (remote_with_same_validity (p, lost->pdata[i]) == r)
+			return TRUE;
+	return FALSE;
+}
+
 static void
 plan_bindings (Planner *p)
 {
@@ -187,10 +197,14 @@ plan_bindings (Planner *p)
 		else
 			g_ptr_array_add (lost, (gpointer) b);
 	}
-	/* of those that are left one may be what had the name */
+	/* of those that are left one may be what had the name, or have it now */
 	g_autoptr (GPtrArray) same = g_ptr_array_new ();
-	for (guint i = 0; i < doubtful->len; i++)
-		g_ptr_array_add (remote_with_same_validity (p, doubtful->pdata[i]) ? lost : same, doubtful->pdata[i]);
+	guint renamed = lost->len;
+	for (guint i = 0; i < doubtful->len; i++) {
+		const FolderBinding *b = doubtful->pdata[i];
+		gboolean is_lost = remote_with_same_validity (p, b) || is_taken_over (p, remote_by_exact_name (p, b), lost, renamed);
+		g_ptr_array_add (is_lost ? lost : same, (gpointer) b);
+	}
 	for (guint i = 0; i < same->len; i++)
 		plan_bound (p, same->pdata[i], remote_by_exact_name (p, same->pdata[i]), FALSE, FALSE);
 	for (guint i = 0; i < lost->len; i++) {

@@ -203,6 +203,30 @@ a_folder_removed_here_comes_back_before_what_is_new_below_it (void **state)
 }
 
 static void
+a_folder_removed_at_home_whose_name_another_one_got_is_gone (void **state)
+{
+	for (guint uidnext = 4; uidnext >= 3; uidnext--) { /* with a lower UIDNEXT it is not that one */
+		g_autoptr (GPtrArray) folders = g_ptr_array_new (), bindings = g_ptr_array_new (), remotes = g_ptr_array_new ();
+		FolderBinding a = {.folder = 1, .remote_name = (char *) "A", .base_name = (char *) "A", .uidvalidity = 1, .uidnext = 9, .selectable = TRUE};
+		FolderBinding b = {.folder = 2, .remote_name = (char *) "B", .base_name = (char *) "B", .uidvalidity = 2, .uidnext = 4, .selectable = TRUE};
+		Folder fa = {.id = 1, .name = (char *) "A", .path = (char *) "A"}, fb = {.id = 2, .name = (char *) "B", .path = (char *) "B"};
+		RemoteFolder r = {.name = (char *) "A", .leaf = (char *) "A", .selectable = TRUE, .has_status = TRUE, .uidvalidity = 2, .uidnext = uidnext};
+		g_ptr_array_add (bindings, &a);
+		g_ptr_array_add (bindings, &b);
+		g_ptr_array_add (folders, &fa);
+		g_ptr_array_add (folders, &fb);
+		g_ptr_array_add (remotes, &r);
+		g_autoptr (GArray) steps = plan_folders (folders, bindings, remotes, NULL, NULL);
+		const FolderStep *first = &g_array_index (steps, FolderStep, 0), *last = &g_array_index (steps, FolderStep, steps->len - 1);
+		assert_int_equal (steps->len, uidnext == 4 ? 2 : 1);
+		assert_int_equal (first->kind, uidnext == 4 ? PLAN_RENAME_HERE : PLAN_REMOVE_HERE);
+		assert_true (uidnext != 4 || (first->guessed && first->folder == &fb));
+		assert_int_equal (last->kind, PLAN_REMOVE_HERE);
+		assert_ptr_equal (last->folder, uidnext == 4 ? &fa : &fb);
+	}
+}
+
+static void
 a_folder_that_comes_back_brings_those_above_it (void **state)
 {
 	g_autoptr (GPtrArray) folders = g_ptr_array_new (), bindings = g_ptr_array_new (), remotes = g_ptr_array_new ();
@@ -264,6 +288,7 @@ main (void)
 		cmocka_unit_test (a_folder_removed_here_comes_back_when_home_has_news_in_it),
 		cmocka_unit_test (parents_are_made_before_children_and_removed_after_them),
 		cmocka_unit_test (a_folder_removed_here_comes_back_before_what_is_new_below_it),
+		cmocka_unit_test (a_folder_removed_at_home_whose_name_another_one_got_is_gone),
 		cmocka_unit_test (a_folder_that_comes_back_brings_those_above_it),
 		cmocka_unit_test (a_mere_parent_is_recognised_behind_another_prefix),
 	};
