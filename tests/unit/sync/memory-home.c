@@ -77,17 +77,27 @@ home_create (Home *h, const char *name)
 	g_assert_not_reached ();
 }
 
-void
+static gboolean
+is_or_is_below (const HomeFolder *f, const char *name)
+{
+	gsize n = strlen (name);
+	return f->used && strncmp (f->name, name, n) == 0 && (!f->name[n] || f->name[n] == '/');
+}
+
+gboolean
 home_rename (Home *h, const char *from, const char *to)
 {
-	gsize n = strlen (from);
 	for (int i = 0; i < HOME_FOLDERS; i++) {
-		HomeFolder *f = &h->folders[i];
-		if (!f->used || strncmp (f->name, from, n) != 0 || (f->name[n] && f->name[n] != '/'))
-			continue;
-		g_autofree char *name = g_strconcat (to, f->name + n, NULL);
-		g_strlcpy (f->name, name, sizeof f->name);
+		g_autofree char *name = is_or_is_below (&h->folders[i], from) ? g_strconcat (to, h->folders[i].name + strlen (from), NULL) : NULL;
+		if (name && home_folder (h, name))
+			return FALSE;
 	}
+	for (int i = 0; i < HOME_FOLDERS; i++) {
+		g_autofree char *name = is_or_is_below (&h->folders[i], from) ? g_strconcat (to, h->folders[i].name + strlen (from), NULL) : NULL;
+		if (name)
+			g_strlcpy (h->folders[i].name, name, sizeof h->folders[i].name);
+	}
+	return TRUE;
 }
 
 void
@@ -606,12 +616,9 @@ memory_folder_create (Endpoint *e, const char *parent, const char *leaf, const c
 static gboolean
 is_there (Home *h, const char *name)
 {
-	gsize n = strlen (name);
-	for (int i = 0; i < HOME_FOLDERS; i++) {
-		const HomeFolder *f = &h->folders[i];
-		if (f->used && strncmp (f->name, name, n) == 0 && (!f->name[n] || f->name[n] == '/'))
+	for (int i = 0; i < HOME_FOLDERS; i++)
+		if (is_or_is_below (&h->folders[i], name))
 			return TRUE;
-	}
 	return FALSE;
 }
 
@@ -623,10 +630,9 @@ memory_folder_rename (Endpoint *e, const char *name, const char *parent, const c
 	if (!is_there (home_of (e), name))
 		return error_fail (error, ERROR_NOT_FOUND, "no such folder");
 	*name_out = parent ? g_strconcat (parent, "/", leaf, NULL) : g_strdup (leaf);
-	if (home_folder (home_of (e), *name_out))
+	if (home_folder (home_of (e), *name_out) || !home_rename (home_of (e), name, *name_out))
 		return error_fail (error, ERROR_EXISTS, "taken");
 	home_of (e)->writes++;
-	home_rename (home_of (e), name, *name_out);
 	return TRUE;
 }
 

@@ -71,7 +71,7 @@ gboolean home_sync (Home *h, const char *path, const SyncOptions *o, SyncResult 
 
 HomeFolder *home_folder (Home *h, const char *name);
 HomeFolder *home_create (Home *h, const char *name);
-void home_rename (Home *h, const char *from, const char *to);
+gboolean home_rename (Home *h, const char *from, const char *to); /* with what is below it; FALSE: a name is taken */
 void home_delete (Home *h, const char *name);
 HomeMessage *home_add (Home *h, HomeFolder *f, guint32 body, guint flags, const char *keywords);
 void home_set_flags (Home *h, HomeFolder *f, HomeMessage *m, guint flags, const char *keywords);

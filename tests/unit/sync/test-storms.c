@@ -266,8 +266,8 @@ rename_folder_there (World *w, HomeFolder *f, const char *to)
 	gboolean below = g_str_has_prefix (to, from) && to[strlen (from)] == '/';
 	if (home_folder (w->home, to) || below)
 		return;
-	tell (w, "home: folder %s is called %s", from, to);
-	home_rename (w->home, from, to);
+	if (home_rename (w->home, from, to))
+		tell (w, "home: folder %s is called %s", from, to);
 }
 
 static void
