@@ -298,6 +298,8 @@ edit_there (World *w)
 	HomeFolder *from, *to = home_folder (w->home, any_name (w));
 	HomeMessage *m = any_there (w, &from);
 	const char *name = any_name (w);
+	if (!from->used)
+		from = NULL;
 	guint what = dice (w, w->names == trees ? 28 : 17);
 	/* what comes back to where it was may be another version of it */
 	if (what < 10 && m && to && from != to && !is_on_the_way (w, m->body) && !(w->been[m->body] & 1u << index_of (w, to->name))) {
