@@ -439,6 +439,7 @@ disturbed_run (World *w)
 		w->home->meanwhile_data = w;
 		assert_true (sync_once (w, NULL, &r, NULL));
 		w->home->meanwhile = NULL;
+		note_twice_here (w); /* what moved behind a run that had looked there already */
 		break;
 	default:
 		tell (w, "a run");
