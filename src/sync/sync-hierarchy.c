@@ -169,6 +169,7 @@ static gboolean
 verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError **error)
 {
 	g_autoptr (GArray) sample = g_array_new (FALSE, FALSE, sizeof (PlacementBinding));
+	gboolean has_same_leaf = strcmp (step->remote->leaf, step->binding->base_name) == 0; /* it is those above it that were renamed */
 	Sample s = {sample, 0, step->binding->messages, step->binding->folder_gone};
 	*same_out = FALSE;
 	if (!store_each_binding (run->store, step->binding->folder, pick, &s, error))
@@ -177,7 +178,7 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 	if (sample->len == 0 && !store_each_binding (run->store, step->binding->folder, pick, &s, error))
 		return FALSE;
 	if (sample->len == 0) {
-		*same_out = step->remote->messages == 0;
+		*same_out = step->remote->messages == 0 || has_same_leaf;
 		return TRUE;
 	}
 	g_auto (UidSet) uids = UID_SET_INIT;
@@ -195,7 +196,7 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 				equal += same_message (run, &g_array_index (sample, PlacementBinding, i),
 				                       &g_array_index (evidence, RemoteEvidence, j));
 	/* some may have been removed since; what is there must agree, and most must be there */
-	*same_out = equal > 0 && equal == evidence->len && 2 * equal >= sample->len;
+	*same_out = equal == evidence->len && (has_same_leaf || (equal > 0 && 2 * equal >= sample->len));
 	return TRUE;
 }
 
@@ -215,6 +216,28 @@ make_room (Tree *t, gint64 parent, const char *leaf, GError **error)
 	return TRUE;
 }
 
+/* Each side put one folder into the other: @parent, into which @f goes as at home, is below it here, and what is between them goes back. */
+static gboolean
+take_out_of (Tree *t, const Folder *f, gint64 parent, GError **error)
+{
+	g_autoptr (Folder) top = parent ? store_folder (t->run->store, parent, error) : NULL;
+	while (top && top->parent && top->parent != f->id) {
+		gint64 above = top->parent;
+		folder_free (top);
+		top = store_folder (t->run->store, above, error);
+	}
+	const FolderBinding *b = top && top->parent ? binding_of_folder (t, top->id) : NULL;
+	if (!b || !plan_renamed_here (b, top))
+		return !parent || top != NULL;
+	g_autofree char *name = free_name (t->run->store, b->base_parent, b->base_name);
+	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was put into \"%s\" here, and that into it on the server.\n"
+	                                         "The server's order stands.\n", b->base_name, f->name);
+	t->run->result->conflicts++;
+	sync_log_detail (t->run, "folder '%s' is where it was, as '%s' went into it at home", b->base_name, f->name);
+	return store_folder_rename (t->run->store, top->id, b->base_parent, name, error) &&
+	       sync_report (t->run, "Conflicts", "Folders put into each other", text, error);
+}
+
 static gboolean
 rename_here (Tree *t, const FolderStep *step, GError **error)
 {
@@ -225,7 +248,7 @@ rename_here (Tree *t, const FolderStep *step, GError **error)
 		name = g_strdup (r->leaf);
 	else {
 		GError *e = NULL;
-		if (!make_room (t, parent, r->leaf, error))
+		if (!take_out_of (t, step->folder, parent, error) || !make_room (t, parent, r->leaf, error))
 			return FALSE;
 		name = free_name (t->run->store, parent, r->leaf);
 		if (store_folder_rename (t->run->store, step->folder->id, parent, name, &e)) {
@@ -487,38 +510,6 @@ step_aside (Tree *t, const Folder *f, const FolderBinding *other, char **leaf, G
 	return ok;
 }
 
-#define NAMES_TRIED 10 /* a run, for one folder */
-
-static gboolean
-create_home (Tree *t, const FolderStep *step, GError **error)
-{
-	const Folder *f = step->folder;
-	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
-	g_autofree char *leaf = g_strdup (f->name), *name = NULL;
-	if (binding_of_folder (t, f->id) || (f->parent && (!parent || sync_is_absent (t->run, f->parent))))
-		return TRUE; /* it came to be one that is there; or its parent failed, or is gone at home and held */
-	for (guint tries = 0;; tries++) {
-		GError *e = NULL;
-		sync_step ();
-		g_clear_pointer (&name, g_free);
-		if (!t->run->home->class->folder_create (t->run->home, parent ? parent->remote_name : NULL, leaf, f->role, &name, &e))
-			return tolerable (t->run, "created", f->path, e, error);
-		sync_step ();
-		const FolderBinding *other = other_of_name (t, name, f->id);
-		if (!other)
-			break;
-		if (other->folder_gone || tries >= NAMES_TRIED)
-			return TRUE; /* the next run makes it */
-		if (!step_aside (t, f, other, &leaf, error))
-			return FALSE;
-	}
-	t->run->result->folders_added_home++;
-	FolderBinding b = {.folder = f->id, .remote_name = name, .delimiter = parent ? parent->delimiter : 0, .base_parent = f->parent,
-	                   .base_name = leaf, .selectable = TRUE};
-	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) && sync_commit (t->run, error) &&
-	       reload_bindings (t, error);
-}
-
 /* The home renames the folders below along: their bindings follow. */
 static gboolean
 rename_bindings_below (Tree *t, const char *old, const char *new, char delimiter, GError **error)
@@ -667,6 +658,68 @@ rename_home_to (Tree *t, const Folder *f, const FolderBinding *own, const Folder
 	       reload_bindings (t, error);
 }
 
+/* Who has at home the name that the new @f is to get, and has another one here, leaves it: for one with a number, until its own renaming is carried out. */
+static gboolean
+clear_name_at_home (Tree *t, const Folder *f, const char *parent_name, GError **error)
+{
+	const FolderBinding *other = occupant (t, f, parent_name);
+	g_autoptr (Folder) theirs = other && will_leave (t, other) ? store_folder (t->run->store, other->folder, error) : NULL;
+	if (!theirs)
+		return TRUE;
+	GError *e = NULL;
+	g_autofree char *free = free_name (t->run->store, f->parent, f->name);
+	Folder at = *theirs;
+	at.parent = other->base_parent;
+	if (!rename_home_to (t, &at, other, at.parent ? binding_of_folder (t, at.parent) : NULL, free, &e, error))
+		return FALSE;
+	return !e || tolerable (t->run, "renamed", theirs->path, e, error);
+}
+
+/* Of a new folder: that of the one above it, else the one that any other has. */
+static char
+delimiter_at_home (Tree *t, const FolderBinding *parent)
+{
+	char delimiter = parent ? parent->delimiter : 0;
+	for (guint i = 0; !delimiter && i < t->run->remotes->len; i++)
+		delimiter = ((RemoteFolder *) t->run->remotes->pdata[i])->delimiter;
+	return delimiter;
+}
+
+#define NAMES_TRIED 10 /* a run, for one folder */
+
+static gboolean
+create_home (Tree *t, const FolderStep *step, GError **error)
+{
+	const Folder *f = step->folder;
+	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
+	g_autofree char *leaf = g_strdup (f->name), *name = NULL;
+	if (binding_of_folder (t, f->id) || (f->parent && (!parent || sync_is_absent (t->run, f->parent))))
+		return TRUE; /* it came to be one that is there; or its parent failed, or is gone at home and held */
+	if (!clear_name_at_home (t, f, parent ? parent->remote_name : NULL, error))
+		return FALSE;
+	parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
+	for (guint tries = 0;; tries++) {
+		GError *e = NULL;
+		sync_step ();
+		g_clear_pointer (&name, g_free);
+		if (!t->run->home->class->folder_create (t->run->home, parent ? parent->remote_name : NULL, leaf, f->role, &name, &e))
+			return tolerable (t->run, "created", f->path, e, error);
+		sync_step ();
+		const FolderBinding *other = other_of_name (t, name, f->id);
+		if (!other)
+			break;
+		if (other->folder_gone || tries >= NAMES_TRIED)
+			return TRUE; /* the next run makes it */
+		if (!step_aside (t, f, other, &leaf, error))
+			return FALSE;
+	}
+	t->run->result->folders_added_home++;
+	FolderBinding b = {.folder = f->id, .remote_name = name, .delimiter = delimiter_at_home (t, parent), .base_parent = f->parent,
+	                   .base_name = leaf, .selectable = TRUE};
+	return sync_begin (t->run, error) && store_bind_folder (t->run->store, &b, error) && sync_commit (t->run, error) &&
+	       reload_bindings (t, error);
+}
+
 /* The name that @f has here is taken at home. If its owner will leave it, @f waits for that under a name with a number, which the next run
  * changes; else both keep apart by that number. */
 static gboolean
@@ -689,13 +742,19 @@ rename_around (Tree *t, const Folder *f, const FolderBinding *parent, GError **e
 	return !e || tolerable (t->run, "renamed", f->path, e, error);
 }
 
+/* The one above it first: its new name there is where this one goes. */
 static gboolean
-rename_home (Tree *t, const FolderStep *step, GError **error)
+rename_home (Tree *t, gint64 folder, GError **error)
 {
-	const Folder *f = step->folder;
-	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
-	const FolderBinding *own = binding_of_folder (t, f->id); /* its name may have changed with its parent's */
+	g_autoptr (Folder) f = store_folder (t->run->store, folder, NULL); /* as it is by now */
+	const FolderBinding *own = binding_of_folder (t, folder);
 	GError *e = NULL;
+	if (!f || !own || !plan_renamed_here (own, f) || g_ascii_strcasecmp (own->remote_name, "INBOX") == 0)
+		return TRUE;
+	if (f->parent && !rename_home (t, f->parent, error))
+		return FALSE;
+	const FolderBinding *parent = f->parent ? binding_of_folder (t, f->parent) : NULL;
+	own = binding_of_folder (t, folder); /* its name may have changed with its parent's */
 	if (!own || (f->parent && (!parent || sync_is_absent (t->run, f->parent))))
 		return TRUE;
 	if (!rename_home_to (t, f, own, parent, f->name, &e, error))
@@ -741,7 +800,7 @@ apply_home (Tree *t, GArray *steps, GError **error)
 		FolderStep *step = &g_array_index (steps, FolderStep, i);
 		if (step->kind == PLAN_CREATE_HOME && !create_home (t, step, error))
 			return FALSE;
-		if (step->kind == PLAN_RENAME_HOME && !rename_home (t, step, error))
+		if (step->kind == PLAN_RENAME_HOME && !rename_home (t, step->folder->id, error))
 			return FALSE;
 	}
 	return TRUE;

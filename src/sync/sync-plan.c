@@ -154,7 +154,7 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 			add_step (p, PLAN_RENAME_HOME, f, b, r, FALSE, FALSE);
 		else if (!r->selectable && b->selectable && b->uidvalidity && !is_inbox (b->remote_name))
 			add_step (p, PLAN_EMPTY_HERE, f, b, r, FALSE, FALSE);
-		else if ((!b->remote_id && r->id) || (!b->selectable && r->selectable))
+		else if ((!b->remote_id && r->id) || (!b->selectable && r->selectable) || b->delimiter != r->delimiter)
 			add_step (p, PLAN_BIND, f, b, r, FALSE, FALSE);
 	} else if (f)
 		add_step (p, PLAN_REMOVE_HERE, f, b, NULL, FALSE, FALSE);

@@ -184,3 +184,86 @@ def test_a_folder_made_below_inbox_and_renamed_before_the_next_run_keeps_its_new
         settle(program)
         assert settle_once == 0 and contents(program) == {"INBOX": [], "other": ["one"]}
         assert client.folders() == ["INBOX", "INBOX.other"]
+
+
+@pytest.mark.parametrize("change", ["delete", "rename", "add"])
+def test_a_folder_made_here_is_renamed_with_those_below_it(pair, change):
+    program, client = pair
+    program.ok("folder", "create", "Made/Below")
+    add(program, "Made/Below", "one")
+    settle(program)
+    program.ok("folder", "rename", "Made", "Called")
+    if change == "delete":
+        program.ok("folder", "delete", "--with-messages", "Called/Below")
+    elif change == "rename":
+        program.ok("folder", "rename", "Called/Below", "Called/Under")
+    else:
+        add(program, "Called/Below", "two")
+    settle(program)
+    folders = agreed(program, client)
+    assert {name: got for name, got in folders.items() if name.startswith(("Made", "Called"))} == {
+        "delete": {"Called": []}, "rename": {"Called": [], "Called/Under": ["one"]}, "add": {"Called": [], "Called/Below": ["one", "two"]}}[change]
+
+
+@pytest.mark.parametrize("to", ["Work 2025", "Deep/Work", "Work/Old"])
+def test_a_new_folder_gets_the_name_that_another_one_gave_up_here(pair, to):
+    program, client = pair
+    program.ok("folder", "rename", "Work", "aside")
+    program.ok("folder", "create", "Work")
+    program.ok("folder", "rename", "aside", to)
+    add(program, "Work", "new")
+    settle(program)
+    folders = agreed(program, client)
+    assert folders["Work"] == ["new"] and folders[to] == of("Work") and not any("(" in name for name in folders)
+
+
+@pytest.mark.parametrize("lost", ["was empty", "emptied"])
+def test_a_folder_without_mail_follows_the_one_above_it(pair, lost):
+    program, client = pair
+    client.create("Work/Todo")
+    if lost == "emptied":
+        client.append_many("Work/Todo", [(b"Subject: done\r\n\r\n.\r\n", (), 1700000000)])
+    settle(program)
+    if lost == "emptied":
+        client.command('SELECT "Work/Todo"')
+        client.command("STORE 1 +FLAGS (\\Deleted)")
+        client.command("EXPUNGE")
+        client.command("UNSELECT")
+    client.command("RENAME Work Job")
+    client.append_many("Job/Todo", [(b"Subject: new\r\n\r\n.\r\n", (), 1700000001)])
+    settle(program)
+    folders = agreed(program, client)
+    assert folders["Job/Todo"] == ["new"] and not any("(" in name for name in folders)
+
+
+def test_folders_that_each_side_put_into_the_other_are_as_at_the_server(pair):
+    program, client = pair
+    program.ok("folder", "rename", "Work", "Home/Work")
+    client.command("RENAME Home Work/Home")
+    settle(program)
+    folders = agreed(program, client)
+    assert folders["Work"] == of("Work") and folders["Work/Home"] == of("Home")
+    assert [item["subject"] for item in program.list("Sync Issues/Conflicts")] == ["Folders put into each other"]
+
+
+def test_folders_that_change_places_with_those_above_them_are_renamed_in_order(pair):
+    program, client = pair
+    program.ok("folder", "rename", "Work", "Home/Work")
+    settle(program)
+    program.ok("folder", "rename", "Home/Work", "Deep/Work")
+    program.ok("folder", "rename", "Home", "Deep/Work/Home")
+    assert program.run("sync")[0] == 0
+    assert agreed(program, client) == {"INBOX": [], "Deep": of("Deep"), "Deep/Work": of("Work"), "Deep/Work/Home": of("Home")}
+
+
+def test_what_comes_back_is_where_it_was(pair):
+    program, client = pair
+    client.create("Work/Sub")
+    settle(program)
+    program.ok("folder", "delete", "Work/Sub")
+    program.ok("folder", "delete", "--with-messages", "Work")
+    client.append_many("Work/Sub", [(b"Subject: new\r\n\r\n.\r\n", (), 1700000001)])
+    client.create("Home/Other")
+    settle(program)
+    folders = agreed(program, client)
+    assert folders["Work/Sub"] == ["new"] and folders["Work"] == of("Work")
