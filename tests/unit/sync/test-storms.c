@@ -292,6 +292,14 @@ make_folder_there (World *w, const char *name)
 	home_create (w->home, name);
 }
 
+/* A folder that was removed here goes with what comes to it between the last look into it and DELETE. */
+static gboolean
+goes_meanwhile (World *w, const HomeFolder *to)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	return w->home->meanwhile && !folder_id (s, to->name);
+}
+
 static void
 edit_there (World *w)
 {
@@ -305,6 +313,7 @@ edit_there (World *w)
 	if (what < 10 && m && to && from != to && !is_on_the_way (w, m->body) && !(w->been[m->body] & 1u << index_of (w, to->name))) {
 		tell (w, "home: %u from %s to %s", m->body, from->name, to->name);
 		w->been[m->body] |= 1u << index_of (w, from->name);
+		w->removed[m->body] |= goes_meanwhile (w, to);
 		home_add (w->home, to, m->body, m->flags, *m->keywords ? m->keywords : NULL);
 		home_remove (w->home, from, m);
 	} else if (what < 12 && m) {
@@ -578,12 +587,13 @@ settle (World *w, guint storm)
 	guint writes = 0;
 	tell (w, "settling");
 	memset (w->been, 0, sizeof w->been);
-	for (guint i = 0; i < 5; i++) {
+	guint runs = w->names == trees ? 9 : 5; /* a question may follow from an answer */
+	for (guint i = 0; i < runs; i++) {
 		g_autoptr (GError) error = NULL;
 		writes = w->home->writes;
 		if (!sync_once (w, NULL, &r, &error))
 			fail_storm (w, storm, "%s", error->message);
-		if (w->names == trees && i < 3)
+		if (w->names == trees && i < 6)
 			decide (w);
 	}
 	w->held = r.held > 0;
