@@ -11,6 +11,7 @@ typedef struct {
 	GPtrArray *bindings;
 	const GArray *steps; /* the plan that is carried out; NULL: none */
 	GHashTable *left_out; /* wire names, borrowed, of folders that can't be had here */
+	GArray *kept; /* folder ids: gone at home, kept here, and made there again by this run; NULL: by the next */
 	GPtrArray *renamed; /* wire names, before and after, of what was renamed at home, one after the other */
 } Tree;
 
@@ -337,6 +338,14 @@ remove_bound (SyncRun *run, gint64 folder, GError **error)
 }
 
 static gboolean
+keep_unbound (Tree *t, gint64 folder, GError **error)
+{
+	if (t->kept)
+		g_array_append_val (t->kept, folder);
+	return store_unbind_folder (t->run->store, folder, error) && store_make_folder_pending (t->run->store, folder, error);
+}
+
+static gboolean
 remove_here (Tree *t, const FolderStep *step, GError **error)
 {
 	SyncRun *run = t->run;
@@ -345,19 +354,20 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 	FolderRun probe = {.folder = (Folder *) f, .binding = (FolderBinding *) step->binding};
 	if (g_ascii_strcasecmp (f->name, "INBOX") == 0 && f->parent == 0)
 		return TRUE; /* the listing lied: an INBOX is always there */
-	if (!sync_guard_noting (run, &probe, "here", f->total, f->total, TRUE, NULL, &answer, error))
+	g_autoptr (GPtrArray) pending = store_pendings (run->store, f->id, error);
+	if (!pending)
+		return FALSE;
+	guint n = f->total - MIN (pending->len, f->total); /* what is only here stays */
+	if (!sync_guard_noting (run, &probe, "here", n, n, TRUE, NULL, &answer, error))
 		return FALSE;
 	if (answer == GUARD_HOLD || (answer == GUARD_GO_ON && has_absent_child (run, f->id))) {
 		note_absent (run, f->id);
 		return TRUE;
 	}
 	if (answer == GUARD_KEEP) {
-		sync_log_detail (run, "folder '%s' is gone at home and kept here, as decided: the next run makes it there again", f->path);
-		return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
+		sync_log_detail (run, "folder '%s' is gone at home and kept here, as decided: it is made there again", f->path);
+		return keep_unbound (t, f->id, error);
 	}
-	g_autoptr (GPtrArray) pending = store_pendings (run->store, f->id, error);
-	if (!pending)
-		return FALSE;
 	if (pending->len == 0 && !has_children (run->store, f->id)) {
 		run->result->folders_removed_here++;
 		run->result->removed_here += f->total;
@@ -367,7 +377,8 @@ remove_here (Tree *t, const FolderStep *step, GError **error)
 	sync_log_detail (run, pending->len ? "folder '%s' is gone at home but kept: it holds what only is here"
 	                                   : "folder '%s' is gone at home, and stays here, empty, for those below it", f->path);
 	/* unbinding drops what was pending too; what is left is new to the home */
-	return remove_bound (run, f->id, error) && store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error);
+	run->result->removed_here += n;
+	return remove_bound (run, f->id, error) && keep_unbound (t, f->id, error);
 }
 
 /* What is only here stays, and the folder is made at home once more (open_parents). */
@@ -806,6 +817,28 @@ apply_home (Tree *t, GArray *steps, GError **error)
 	return TRUE;
 }
 
+static int
+parents_before_children (gconstpointer a, gconstpointer b)
+{
+	return -children_before_parents (a, b);
+}
+
+static gboolean
+create_kept (Tree *t, GError **error)
+{
+	g_autoptr (GPtrArray) folders = t->kept->len ? store_folders (t->run->store, error) : NULL;
+	if (!folders)
+		return t->kept->len == 0;
+	g_ptr_array_sort (folders, parents_before_children);
+	for (guint i = 0; i < folders->len; i++) {
+		const Folder *f = folders->pdata[i];
+		FolderStep step = {.kind = PLAN_CREATE_HOME, .folder = f};
+		if (sync_contains_id (t->kept, f->id) && !create_home (t, &step, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 /* Folders that are there at home only because others lie below them, and that are to get messages. */
 static gboolean
 open_parents (Tree *t, GError **error)
@@ -1089,7 +1122,8 @@ carry_out (Tree *t, GPtrArray *folders, GError **error)
 		return FALSE;
 	count_bound_names (t);
 	t->steps = steps;
-	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) && apply_home (t, steps, error) && open_parents (t, error);
+	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) && create_kept (t, error) && apply_home (t, steps, error) &&
+	              open_parents (t, error);
 	t->steps = NULL;
 	store_rollback (t->run->store);
 	return ok;
@@ -1125,7 +1159,8 @@ sync_hierarchy (SyncRun *run, GError **error)
 	drop_unfit (run);
 	g_autoptr (GHashTable) left_out = g_hash_table_new (g_str_hash, g_str_equal);
 	g_autoptr (GPtrArray) renamed = g_ptr_array_new_with_free_func (g_free);
-	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, NULL, left_out, renamed};
+	g_autoptr (GArray) kept = g_array_new (FALSE, FALSE, sizeof (gint64));
+	Tree t = {run, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free), NULL, NULL, left_out, kept, renamed};
 	gboolean ok = reload_bindings (&t, error) && settle_renamings (&t, error) && settle_places (&t, error);
 	g_autoptr (GPtrArray) folders = ok ? store_folders (run->store, error) : NULL;
 	ok = folders && carry_out (&t, folders, error);

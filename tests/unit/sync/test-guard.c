@@ -301,6 +301,34 @@ what_was_moved_out_of_a_folder_before_that_was_removed_at_home_is_not_asked_abou
 }
 
 static void
+what_only_is_here_keeps_a_folder_that_is_removed_at_home (void **state)
+{
+	for (HoldDecision d = HOLD_APPLY; d <= HOLD_KEEP; d++) {
+		World *w = world_new (kinds[0]);
+		fill (w, "INBOX", 60);
+		fill (w, "Work", 5);
+		run (w);
+		g_autoptr (Store) s = store_open (w->path, 0, NULL);
+		g_autoptr (Folder) f = store_folder_by_path (s, "Work", NULL);
+		char *text = home_text (200);
+		g_autoptr (GBytes) octets = g_bytes_new_take (text, strlen (text));
+		g_autoptr (Prepared) p = prepare_bytes (octets, home_date (200), 0);
+		gint64 message;
+		assert_true (store_begin (s, NULL) && store_add_message (s, p, f->id, &message, NULL) &&
+		             store_place (s, f->id, message, 0, NULL, TRUE, 0, NULL, NULL) && store_commit (s, NULL));
+		home_delete (w->home, "Work");
+		assert_int_equal (run (w).held, 1);
+		g_autoptr (GPtrArray) holds = store_holds (s, NULL);
+		assert_int_equal (((Hold *) holds->pdata[0])->messages, 5); /* not what was never sent */
+		decide (w, 1, d);
+		run (w); /* one run is enough */
+		assert_int_equal (at_home (w, "Work"), d == HOLD_KEEP ? 6 : 1);
+		assert_int_equal (here (w, "Work"), d == HOLD_KEEP ? 6 : 1);
+		world_free (w);
+	}
+}
+
+static void
 a_little_of_every_folder_is_much_of_the_mailbox (void **state)
 {
 	static const char *const names[] = {"INBOX", "A", "B", "C", "D"};
@@ -603,6 +631,7 @@ main (void)
 		cmocka_unit_test (all_of_a_small_folder_is_asked_about_but_a_single_message_is_not),
 		cmocka_unit_test (folders_that_vanish_at_home_are_held_whatever_their_size),
 		cmocka_unit_test (what_was_moved_out_of_a_folder_before_that_was_removed_at_home_is_not_asked_about),
+		cmocka_unit_test (what_only_is_here_keeps_a_folder_that_is_removed_at_home),
 		cmocka_unit_test (a_little_of_every_folder_is_much_of_the_mailbox),
 		cmocka_unit_test (a_twentieth_of_the_mailbox_goes_without_a_question),
 		cmocka_unit_test (a_held_folder_that_is_gone_at_home_is_left_alone_there),
