@@ -325,6 +325,7 @@ edit_there (World *w)
 		home_set_flags (w->home, from, m, m->flags ^ FLAG_SEEN, NULL);
 	} else if (what < 15 && to && w->n_bodies < BODIES) {
 		tell (w, "home: %u is added to %s", w->n_bodies, to->name);
+		w->removed[w->n_bodies] |= goes_meanwhile (w, to);
 		home_add (w->home, to, w->n_bodies++, 0, NULL);
 	} else if ((what == 15 || what > 22) && from && !to && strcmp (from->name, "INBOX") != 0)
 		rename_folder_there (w, from, name);
