@@ -106,19 +106,7 @@ protocol lmtp {{
   postmaster_address = postmaster@example.org
 }}
 """
-    server = Dovecot(folder, extra=extra)
-    for user in users:
-        home = os.path.join(folder, "mail", user)
-        os.makedirs(home)
-        os.chown(home, server.owner.pw_uid, server.owner.pw_gid)
-    write_config = server.write_config
-
-    def with_users():
-        write_config()
-        with open(os.path.join(folder, "users"), "a") as file:
-            for user in users:
-                file.write(f"{user}:{{PLAIN}}wonderland:{server.owner.pw_uid}:{server.owner.pw_gid}::{folder}/mail/{user}::\n")
-    server.write_config = with_users
+    server = Dovecot(folder, extra=extra, users=users)
     server.start()
     try:
         return both(("127.0.0.1", port), users, messages, count)

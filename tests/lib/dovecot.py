@@ -52,21 +52,23 @@ def wait_for_port(port, alive, seconds=15):
 
 
 class Dovecot:
-    """separator, prefix: those of the personal namespace; without: capabilities the server shall not announce."""
+    """separator, prefix: those of the personal namespace; without: capabilities the server shall not announce; users: more of them than alice, each
+    with a home of its own."""
 
-    def __init__(self, directory=None, separator="/", prefix="", without=(), tls=False, fsync=False, extra=""):
+    def __init__(self, directory=None, separator="/", prefix="", without=(), tls=False, fsync=False, extra="", users=()):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="outpost-dovecot-")
         os.chmod(self.directory, 0o755)
         self.separator, self.prefix, self.tls = separator, prefix, tls
-        self.without, self.fsync, self.extra = tuple(without), fsync, extra
+        self.without, self.fsync, self.extra, self.users = tuple(without), fsync, extra, tuple(users)
         self.user, self.password = USER, PASSWORD
         self.port = free_port()
         self.process = None
         root = os.getuid() == 0
         self.owner = pwd.getpwnam("nobody") if root else pwd.getpwuid(os.getuid())
         self.maildir = os.path.join(self.directory, "mail", "Maildir")
-        os.makedirs(os.path.dirname(self.maildir), exist_ok=True)
+        for home in ("", *self.users):
+            os.makedirs(os.path.join(os.path.dirname(self.maildir), home), exist_ok=True)
         self.own_files()
 
     def back_up(self, directory):
@@ -109,6 +111,8 @@ class Dovecot:
         with open(os.path.join(d, "users"), "w") as users:
             for name in (self.user, "alice@mail.example.org", "alice@example.org"):
                 users.write(f"{name}:{{PLAIN}}{self.password}:{self.owner.pw_uid}:{self.owner.pw_gid}::{d}/mail::\n")
+            for name in self.users:
+                users.write(f"{name}:{{PLAIN}}{self.password}:{self.owner.pw_uid}:{self.owner.pw_gid}::{d}/mail/{name}::\n")
         if self.tls:
             self.make_certificate()
         lines = [
