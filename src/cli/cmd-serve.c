@@ -35,7 +35,7 @@ typedef struct {
 /* ---- Telling the watcher ---- */
 
 static void
-on_changed (gpointer data)
+on_changed (gpointer data, ImapdMailbox *m)
 {
 	Serving *s = data;
 	g_mutex_lock (&s->lock);

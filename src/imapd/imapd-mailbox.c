@@ -254,7 +254,7 @@ void
 mailbox_changed (ImapdMailbox *m)
 {
 	if (m->pool->changed)
-		m->pool->changed (m->pool->data);
+		m->pool->changed (m->pool->data, m);
 }
 
 Store *

@@ -20,8 +20,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdMailbox, imapd_mailbox_unref)
 
 /* The mailboxes that are served. Those that nobody uses are kept for a while, so that who comes back finds them warm. */
 typedef struct ImapdPool ImapdPool;
-/* @changed is told after every commit of a session, on the session's thread; NULL. */
-typedef void (*ImapdChanged) (gpointer data);
+/* @changed is told after every commit of a session, on the session's thread; NULL. @data is the pool's. */
+typedef void (*ImapdChanged) (gpointer data, ImapdMailbox *m);
 ImapdPool *imapd_pool_new (ImapdChanged changed, gpointer data, GError **error);
 void imapd_pool_free (ImapdPool *p); /* no mailbox may be in use */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdPool, imapd_pool_free)

@@ -31,6 +31,7 @@ typedef struct {
 struct Delivery {
 	Host *host;
 	Metrics *metrics;
+	Indexer *indexer;
 	GMutex lock; /* guards what follows, and the boxes */
 	GCond change;
 	GHashTable *boxes; /* by id */
@@ -239,6 +240,8 @@ store_one (Delivery *d, const DirectoryMailbox *m, Prepared *p, gboolean once, G
 		else
 			store_waiting (d, b);
 	}
+	if (!letter.error)
+		indexer_want (d->indexer, b->path);
 	box_leave (d, b);
 	g_mutex_unlock (&d->lock);
 	if (letter.error)
@@ -255,11 +258,12 @@ delivery_store_once (Delivery *d, const DirectoryMailbox *m, Prepared *p, GError
 }
 
 Delivery *
-delivery_new (Host *host, Metrics *metrics)
+delivery_new (Host *host, Metrics *metrics, Indexer *indexer)
 {
 	Delivery *d = g_new0 (Delivery, 1);
 	d->host = host;
 	d->metrics = metrics;
+	d->indexer = indexer;
 	g_mutex_init (&d->lock);
 	g_cond_init (&d->change);
 	d->boxes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, box_free);

@@ -45,6 +45,7 @@ typedef struct {
 	Host *host;
 	ServerTls *tls;
 	ImapdPool *pool;
+	Indexer *indexer;
 	Server *server, *asked; /* asked: answers the administrator, even when all workers of the other are busy */
 	Control control;
 	MetricsPage page;
@@ -182,6 +183,7 @@ serve_until (Running *r, GError **error)
 	    !listen_to_administrator (r, error) || !start_transport (r, &transport, error))
 		return FALSE;
 	GThread *answering = g_thread_new ("answering", answer_thread, r), *sweeping = g_thread_new ("sweeping", sweep_thread, r);
+	indexer_start (r->indexer, r->cancel);
 	gboolean ok = server_run (r->server, r->cancel, error);
 	cancel_trigger (r->cancel); /* if it failed */
 	g_thread_join (answering);
@@ -196,7 +198,7 @@ listen_and_serve (Running *r, GError **error)
 {
 	Host *h = r->host;
 	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics, .backoff = r->control.backoff};
-	g_autoptr (Delivery) delivery = delivery_new (h, r->page.metrics);
+	g_autoptr (Delivery) delivery = delivery_new (h, r->page.metrics, r->indexer);
 	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max,
 	                                     .ran = log_on_count_command, .quota = log_on_quota, .owner = log_on_owner, .metadata = log_on_metadata, .tls = TRUE,
 	                                     .deflate = TRUE, .unauthenticate = h->unauthenticate != 0};
@@ -219,20 +221,27 @@ listen_and_serve (Running *r, GError **error)
 	return ok && serve_until (r, error);
 }
 
+static void
+want_index (gpointer indexer, ImapdMailbox *m)
+{
+	indexer_want (indexer, imapd_mailbox_path (m));
+}
+
 static gboolean
 serve (Host *h, Cancel *cancel, GError **error)
 {
 	g_autoptr (GPtrArray) listening = g_ptr_array_new_with_free_func (g_free);
 	g_autoptr (Metrics) metrics = metrics_new ();
 	g_autoptr (Backoff) backoff = backoff_new ((guint) h->log_on_delay_max);
+	g_autoptr (Indexer) indexer = indexer_new (h);
 	g_autoptr (ServerTls) tls = server_tls_new (h->certificate, h->key, error);
-	g_autoptr (ImapdPool) pool = tls ? imapd_pool_new (NULL, NULL, error) : NULL;
+	g_autoptr (ImapdPool) pool = tls ? imapd_pool_new (want_index, indexer, error) : NULL;
 	g_autoptr (Server) server = pool ? server_new ((guint) h->connections, (guint) h->per_address, error) : NULL;
 	g_autoptr (Server) asked = server ? server_new (ADMINISTRATORS_MAX, 0, error) : NULL;
 	if (!asked)
 		return FALSE;
 	gint64 now = g_get_real_time () / G_USEC_PER_SEC;
-	Running r = {.host = h, .tls = tls, .pool = pool, .server = server, .asked = asked, .cancel = cancel,
+	Running r = {.host = h, .tls = tls, .pool = pool, .indexer = indexer, .server = server, .asked = asked, .cancel = cancel,
 	             .control = {.host = h, .server = server, .metrics = metrics, .backoff = backoff, .listening = listening,
 	                         .since = now},
 	             .page = {.server = server, .metrics = metrics, .since = now}};

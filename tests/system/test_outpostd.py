@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """outpostd as an administrator meets it: made, mailboxes made, mail delivered by LMTP, read by IMAP with TLS, and synchronised by outpost."""
+import contextlib
+import glob
 import imaplib
 import os
 import re
 import smtplib
+import sqlite3
 import ssl
 import threading
 import time
@@ -11,6 +14,8 @@ import time
 import pytest
 
 from dovecot import free_port
+from imapclient import ImapClient
+from outpostd import wait_until
 
 MESSAGE = b"From: a@elsewhere.example\r\nSubject: hello\r\nMessage-ID: <1@elsewhere.example>\r\n\r\nbody\r\n.\r\n\xe4\r\n"
 
@@ -86,6 +91,40 @@ def test_wrong_passwords_disabled_deleted_and_full_mailboxes(made):
         number = made.ctl("mailbox", "list", "--deleted").split()[3]
         made.ctl("mailbox", "undelete", number)
         assert len(octets(made.log_on("bob", "builder"))) == 1
+
+
+def test_words_are_found_by_the_index_that_the_server_keeps_up(made):
+    """A search reads no more than 1,000 messages beyond the index: the first one of more is found by the index alone."""
+    letters = [(b"Subject: %d\r\n\r\n%s\r\n" % (i, b"periwinkle" if i == 0 else b"plain"), [], 0) for i in range(1100)]
+
+    def finds_the_first(client):
+        return client.search(None, "TEXT", "periwinkle") == ("OK", [b"1"])
+    with made:
+        with ImapClient(made.imap, user="alice@example.org") as client:
+            client.append_many("INBOX", letters)
+        client = made.log_on("alice", "wonderland")
+        client.select("INBOX")
+        wait_until(lambda: finds_the_first(client))
+    stores = glob.glob(os.path.join(made.folder, "mail", "*[0-9a-f]"))
+    for store in stores:  # as a server that had no index left it
+        with contextlib.closing(sqlite3.connect(store)) as db, db:
+            db.execute("INSERT INTO fts (fts) VALUES ('delete-all')")
+            db.execute("UPDATE meta SET indexed_message = 0")
+
+    def pending():
+        count = 0
+        for store in stores:
+            with contextlib.closing(sqlite3.connect(store)) as db:
+                count += db.execute("SELECT COUNT(*) FROM message WHERE id > (SELECT indexed_message FROM meta)").fetchone()[0]
+        return count
+    assert pending() == 1100
+    with made, made.lmtp() as lmtp:  # though nobody logs on
+        wait_until(lambda: pending() == 0)
+        lmtp.sendmail("a@elsewhere.example", ["alice@example.org"], MESSAGE)
+        wait_until(lambda: pending() == 0)
+        client = made.log_on("alice", "wonderland")
+        client.select("INBOX")
+        assert finds_the_first(client)
 
 
 def test_outpost_synchronises_with_it_both_ways(made, program):

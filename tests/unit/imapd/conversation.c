@@ -114,7 +114,7 @@ metadata (gpointer data, GError **error)
 }
 
 static void
-changed (gpointer data)
+changed (gpointer data, ImapdMailbox *m)
 {
 	((Talk *) data)->changes++;
 }
