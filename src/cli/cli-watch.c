@@ -2,6 +2,7 @@
 /* sync --watch: the main thread runs and waits (sync_watch); a second one answers `outpost status` and `outpost sync`, and wakes the first
  * after suspend and when the network changes; a third one keeps the search index up, so that new mail never waits for it. */
 #include "cli-sync.h"
+#include "manager.h"
 #include "search.h"
 #include <errno.h>
 #include <linux/netlink.h>
@@ -52,25 +53,6 @@ typedef struct {
 } Watcher;
 
 /* ---- The service manager ---- */
-
-/* sd_notify(3) by hand, as its page allows: linking libsystemd would cost every start of the program more than these lines. */
-static void
-notify_manager (const char *state)
-{
-	const char *path = g_getenv ("NOTIFY_SOCKET");
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (!path || (*path != '/' && *path != '@') || strlen (path) >= sizeof address.sun_path)
-		return;
-	memcpy (address.sun_path, path, strlen (path));
-	if (*path == '@')
-		address.sun_path[0] = '\0';
-	int fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t size = (socklen_t) (G_STRUCT_OFFSET (struct sockaddr_un, sun_path) + strlen (path));
-	if (fd >= 0 && sendto (fd, state, strlen (state), MSG_NOSIGNAL, (struct sockaddr *) &address, size) < 0)
-		g_debug ("watch: the service manager does not listen: %s", g_strerror (errno));
-	if (fd >= 0)
-		close (fd);
-}
 
 static void
 poke (int fd)
@@ -165,7 +147,7 @@ on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try
 	} else if (error)
 		cli_note (w->cli, "%s; the next try is in %" G_GINT64_FORMAT " s", error->message, next_try_s);
 	g_autofree char *state = g_strdup_printf ("STATUS=%s", error ? error->message : "In step, waiting for changes");
-	notify_manager (state);
+	manager_tell (state);
 	poke (w->tell);
 }
 
@@ -445,9 +427,9 @@ cli_watch (Cli *cli, const SyncOptions *options, GError **error)
 	GThread *control = g_thread_new ("control", control_thread, &w);
 	GThread *index = g_thread_new ("index", index_thread, &w);
 	/* the first run may take longer than a service manager waits for readiness */
-	notify_manager ("READY=1");
+	manager_tell ("READY=1");
 	gboolean ok = sync_watch (cli->store, w.home->endpoint, &o, &watch, cli->cancel, error);
-	notify_manager ("STOPPING=1");
+	manager_tell ("STOPPING=1");
 	print_lines (&w, TRUE);
 	stop_threads (&w, control, index);
 	w.home->endpoint->class->close (w.home->endpoint);

@@ -3,6 +3,7 @@
 #include "control.h"
 #include "deliver.h"
 #include "log-on.h"
+#include "manager.h"
 #include "metrics-page.h"
 #include "move.h"
 #include "submission.h"
@@ -175,16 +176,30 @@ start_transport (Running *r, Transport **out, GError **error)
 	return *out != NULL;
 }
 
+/* All is listened at: the next process takes that over. */
+static void
+hand_over (Running *r)
+{
+	server_keep_listening (r->server);
+	server_keep_listening (r->asked);
+	manager_drop_rest ();
+}
+
 static gboolean
 serve_until (Running *r, GError **error)
 {
 	Transport *transport;
 	if (!host_become_user (r->host, error) || !host_enrol (r->host, error) || !listen_to_prometheus (r, error) ||
-	    !listen_to_administrator (r, error) || !start_transport (r, &transport, error))
+	    !listen_to_administrator (r, error))
+		return FALSE;
+	hand_over (r);
+	if (!start_transport (r, &transport, error))
 		return FALSE;
 	GThread *answering = g_thread_new ("answering", answer_thread, r), *sweeping = g_thread_new ("sweeping", sweep_thread, r);
 	indexer_start (r->indexer, r->cancel);
+	manager_tell ("READY=1");
 	gboolean ok = server_run (r->server, r->cancel, error);
+	manager_tell ("STOPPING=1");
 	cancel_trigger (r->cancel); /* if it failed */
 	g_thread_join (answering);
 	g_thread_join (sweeping);

@@ -3,6 +3,7 @@
  * the server's lock. What happens to a busy connection is noted (pending) and done by its worker. epoll knows connections by number, so
  * that an event which was fetched before the end of its connection finds nothing. */
 #include "server.h"
+#include "manager.h"
 #include "server-deflate.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -825,8 +826,11 @@ server_listen_tcp (Server *s, const ServerService *service, const char *host, gu
 	g_snprintf (number, sizeof number, "%u", port);
 	if (getaddrinfo (host, number, &hints, &found) != 0)
 		return error_fail (error, ERROR_USAGE, "'%s' is no address", host);
-	int fd = socket (found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	gboolean ok = fd >= 0 && setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 && bind (fd, found->ai_addr, found->ai_addrlen) == 0;
+	int fd = manager_take (found->ai_addr);
+	gboolean ok = fd >= 0;
+	if (!ok)
+		fd = socket (found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ok = ok || (fd >= 0 && setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 && bind (fd, found->ai_addr, found->ai_addrlen) == 0);
 	int err = errno;
 	freeaddrinfo (found);
 	if (!ok) {
@@ -859,6 +863,9 @@ server_listen_unix (Server *s, const ServerService *service, const char *path, g
 	if (strlen (path) >= sizeof address.sun_path)
 		return error_fail (error, ERROR_USAGE, "the path %s is too long for a socket", path);
 	g_strlcpy (address.sun_path, path, sizeof address.sun_path);
+	int handed = manager_take ((struct sockaddr *) &address);
+	if (handed >= 0)
+		return add_listener (s, service, handed, NULL, error);
 	if (g_lstat (path, &there) == 0) {
 		if (!S_ISSOCK (there.st_mode))
 			return error_fail (error, ERROR_CONFLICT, "%s is there already and is no socket", path);
@@ -875,6 +882,14 @@ server_listen_unix (Server *s, const ServerService *service, const char *path, g
 		return FALSE;
 	}
 	return add_listener (s, service, fd, path, error);
+}
+
+void
+server_keep_listening (Server *s)
+{
+	for (guint i = 0; i < s->n_listeners; i++)
+		if (manager_keep (s->listeners[i].fd))
+			g_clear_pointer (&s->listeners[i].path, g_free); /* it stays */
 }
 
 gboolean

@@ -76,11 +76,14 @@ typedef struct {
 } ServerLimits;
 /* For what happens from now on; who is connected stays. From any thread. */
 void server_set_limits (Server *s, const ServerLimits *limits);
-/* @service is copied, what it points at must outlive the server. @host is an address; port 0: any. *port_out (may be NULL) tells which. CONFLICT
+/* A socket that the service manager has handed over (manager.h) is used if it is bound to that address.
+ * @service is copied, what it points at must outlive the server. @host is an address; port 0: any. *port_out (may be NULL) tells which. CONFLICT
  * when it is in use. At most 16 addresses. */
 gboolean server_listen_tcp (Server *s, const ServerService *service, const char *host, guint16 port, guint16 *port_out, GError **error);
 /* A socket of @mode at @path. What a server that died left there is removed; CONFLICT when one answers. */
 gboolean server_listen_unix (Server *s, const ServerService *service, const char *path, guint mode, GError **error);
+/* The service manager gets the listening sockets, for the next process: who connects meanwhile waits for that. */
+void server_keep_listening (Server *s);
 /* Calls @ready on the waiting thread when @fd is readable. @destroy (NULL: none) frees @data with the server. At most 4 of them. */
 gboolean server_add_source (Server *s, int fd, void (*ready) (gpointer data), gpointer data, GDestroyNotify destroy, GError **error);
 /* The sessions whose topic it is are woken, or ended (@why, borrowed for ever). From any thread. */
