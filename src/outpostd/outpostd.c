@@ -6,6 +6,7 @@
 #include "manager.h"
 #include "metrics-page.h"
 #include "move.h"
+#include "sandbox.h"
 #include "submission.h"
 #include "sweep.h"
 #include "server-imap.h"
@@ -185,6 +186,14 @@ hand_over (Running *r)
 	manager_drop_rest ();
 }
 
+static void
+enter_sandbox (void)
+{
+	g_autoptr (GError) error = NULL;
+	if (!sandbox_enter (&error))
+		g_message ("sandbox: none: %s", error->message);
+}
+
 static gboolean
 serve_until (Running *r, GError **error)
 {
@@ -193,6 +202,7 @@ serve_until (Running *r, GError **error)
 	    !listen_to_administrator (r, error))
 		return FALSE;
 	hand_over (r);
+	enter_sandbox ();
 	if (!start_transport (r, &transport, error))
 		return FALSE;
 	GThread *answering = g_thread_new ("answering", answer_thread, r), *sweeping = g_thread_new ("sweeping", sweep_thread, r);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """outpostd under a service manager: what systemd hands over, keeps for the next process, and is told. The manager is the test, or systemd's own
-systemd-socket-activate."""
+systemd-socket-activate; the unit is checked by systemd-analyze."""
 import array
 import contextlib
 import imaplib
@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 
+from corpus import REPOSITORY
 from dovecot import free_port, wait_for_port
 from outpostd import BUILD
 
@@ -125,3 +126,24 @@ def test_systemd_itself_hands_over_the_sockets(made):
             assert process.wait(60) == 0, open(log.name).read()
 
 
+def test_what_serves_is_in_a_sandbox(made):
+    with made:
+        client = made.log_on("alice", "wonderland")
+        for thread in os.listdir(f"/proc/{made.process.pid}/task"):
+            with open(f"/proc/{made.process.pid}/task/{thread}/status") as status:
+                text = status.read()
+            assert "Seccomp:\t2" in text and "NoNewPrivs:\t1" in text
+        assert client.select("INBOX")[0] == "OK"
+
+
+def test_the_unit_is_right_and_exposes_little(tmp_path):
+    analyze = shutil.which("systemd-analyze")
+    assert analyze, "systemd is not installed: run scripts/deps.sh"
+    with open(os.path.join(REPOSITORY, "systemd", "outpostd.service.in")) as file:
+        text = file.read().replace("@sbindir@", os.path.dirname(OUTPOSTD)).replace("User=outpostd", "User=daemon").replace("Group=outpostd", "Group=daemon")
+    unit = tmp_path / "outpostd.service"
+    unit.write_text(text)
+    checked = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True)
+    assert not [line for line in checked.stderr.splitlines() if "outpostd.service" in line], checked.stderr
+    rated = subprocess.run([analyze, "security", "--offline=true", "--threshold=20", "--no-pager", str(unit)], capture_output=True, text=True)
+    assert rated.returncode == 0 and "Overall exposure level" in rated.stdout, rated.stdout + rated.stderr
