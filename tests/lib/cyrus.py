@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A private Cyrus, unpacked by scripts/cyrus.sh, on a free loopback port. None of it is installed."""
+"""A private Cyrus, unpacked by scripts/unpack.sh, on a free loopback port. None of it is installed."""
 import glob
 import os
 import pwd
@@ -14,7 +14,7 @@ from dovecot import free_port, wait_for_port
 
 def find_cyrus():
     """The directory it is unpacked in, or None when it cannot be had."""
-    found = subprocess.run([os.path.join(REPOSITORY, "scripts", "cyrus.sh")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    found = subprocess.run([os.path.join(REPOSITORY, "scripts", "unpack.sh"), "cyrus", "usr/lib/cyrus/bin/imapd", "cyrus-imapd", "cyrus-common"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                            stdin=subprocess.DEVNULL, text=True)
     return os.path.join(found.stdout.strip(), "root") if found.returncode == 0 else None
 

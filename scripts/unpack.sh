@@ -1,10 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Debian's cyrus-imapd conflicts with dovecot-imapd, and the tests need both. So Cyrus is unpacked into a cache directory, from where
-# tests/lib/cyrus.py runs it on a high port. Prints the directory; exit 77 when the packages cannot be had.
+# Debian's cyrus-imapd conflicts with dovecot-imapd, and the tests need both; its postfix with the mail transfer agent of the machine. So they are unpacked
+# into a cache directory, from where tests/lib runs them on high ports. Prints the directory; exit 77 when the packages cannot be had.
+# usage: scripts/unpack.sh NAME PROGRAM PACKAGE...    PROGRAM: a path below / that must be there then
 set -eu
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/outpost/cyrus
+name=$1
+program=$2
+shift 2
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/outpost/$name
 if [ -f "$cache/complete" ]; then
 	echo "$cache"
 	exit 0
@@ -19,8 +23,8 @@ fi
 cd "$cache/debs"
 
 libraries=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-	--no-enhances cyrus-imapd cyrus-common 2>/dev/null | grep '^lib' | sort -u)
-wanted="cyrus-imapd cyrus-common"
+	--no-enhances "$@" 2>/dev/null | grep '^lib' | sort -u)
+wanted="$*"
 for package in $libraries; do
 	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 	# Perl modules and debconf's helpers are for the administration tools, which the tests do not use.
@@ -28,14 +32,14 @@ for package in $libraries; do
 	[ "$status" = installed ] || wanted="$wanted $package"
 done
 if ! apt-get download -q $wanted >"$cache/download.log" 2>&1; then
-	echo "cyrus.sh: apt-get download failed, see $cache/download.log; is there a network, and has apt-get update been run?" >&2
+	echo "unpack.sh: apt-get download failed, see $cache/download.log; is there a network, and has apt-get update been run?" >&2
 	exit 77
 fi
 for package in *.deb; do
 	dpkg -x "$package" "$cache/root"
 done
-if ! [ -x "$cache/root/usr/lib/cyrus/bin/imapd" ] || ! [ -x "$cache/root/usr/sbin/cyrmaster" ]; then
-	echo "cyrus.sh: the packages hold no imapd" >&2
+if ! [ -x "$cache/root/$program" ]; then
+	echo "unpack.sh: the packages hold no $program" >&2
 	exit 77
 fi
 : >"$cache/complete"
