@@ -32,11 +32,11 @@ def options_of_scripts(top):
     return found
 
 
-def commands(text):
-    """Where the program is called: "outpost ..." as code, up to what the shell does with it."""
+def commands(text, program):
+    """Where @program is called: "outpost ..." as code, up to what the shell does with it."""
     spans = re.findall(r"`([^`]+)`", text) + re.findall(r"(?m)^    (?:\s*)(\S.*)$", text)
     for span in spans:
-        for call in re.findall(r"(?:^|[|;&(] ?)outpost ([^|;&#)]+)", span):
+        for call in re.findall(r"(?:^|[|;&(] ?)" + program + r" ([^|;&#)]+)", span):
             yield re.sub(r"'[^']*'|\"[^\"]*\"", "x", call).split()
 
 
@@ -58,10 +58,47 @@ def check_command(words, verbs, say):
             say(f"outpost {verb} has no option {option.group()}")
 
 
-def check_text(text, verbs, scripts, say):
-    for words in commands(text):
+def read_server(program):
+    """The commands of outpostctl, words and all; the options of it and of outpostd, by program."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(program)), "outpostd")
+    ctl, daemon = os.path.join(folder, "outpostctl"), os.path.join(folder, "outpostd")
+    section = ask(ctl).split("Commands:\n", 1)[1].split("\n\n", 1)[0]
+    names = {re.match(r"[a-z]+( [a-z]+)?", line[2:42]).group() for line in section.split("\n")}
+    return {"folder": folder, "commands": names, "options": {"outpostctl": options_of(ask(ctl)), "outpostd": options_of(ask(daemon)) | options_of(ask(daemon, "init"))}}
+
+
+def check_server_commands(text, server, say):
+    for program, options in server["options"].items():
+        for words in commands(text, program):
+            for word in words:
+                if word.startswith("-") and word.split("=")[0] not in options:
+                    say(f"{program} has no option {word}")
+            rest = re.sub(r"(^| )(--dir|-d) \S+", "", " ".join(words)).split()
+            if program == "outpostd" or not rest or not re.fullmatch("[a-z]+", rest[0]):
+                continue
+            nouns = {name.split()[0] for name in server["commands"] if " " in name}
+            name = " ".join(rest[:2]) if rest[0] in nouns else rest[0]
+            if name not in server["commands"] and rest != [rest[0]] * (rest[0] in nouns):
+                say(f"there is no command: outpostctl {name}")
+
+
+def check_server_manual(server, say):
+    for program, options in server["options"].items():
+        with open(os.path.join(server["folder"], program + ".8")) as page:
+            told = re.sub(r"\\f[BIRP]", " ", page.read()).replace("\\-", "-")
+        for option in sorted(options - {"--help", "-h"}):
+            if not re.search(r"(?<![\w-])" + option + r"(?![\w-])", told):
+                say(f"the man page of {program} does not have {option}")
+        for name in sorted(server["commands"]) if program == "outpostctl" else ():
+            if not re.search(f"(?m)^ {name}( |$)", told):
+                say(f"the man page of outpostctl does not have the command: {name}")
+
+
+def check_text(text, verbs, server, scripts, say):
+    for words in commands(text, "outpost"):
         check_command(words, verbs, say)
-    anywhere = set().union(*verbs.values()) | scripts
+    check_server_commands(text, server, say)
+    anywhere = set().union(*verbs.values(), *server["options"].values()) | scripts
     for span in re.findall(r"`(-[^`]+)`", text):
         option = re.match(r"--[a-z][a-z-]*", span)
         if option and option.group() not in anywhere:
@@ -105,7 +142,7 @@ def main():
     program = os.path.abspath(sys.argv[1])
     top = sys.argv[2] if len(sys.argv) > 2 else os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     problems = []
-    verbs, scripts = read_program(program), options_of_scripts(top)
+    verbs, server, scripts = read_program(program), read_server(program), options_of_scripts(top)
     pages = sorted(glob.glob(os.path.join(top, "*.md")) + glob.glob(os.path.join(top, "docs", "**", "*.md"), recursive=True))
     if len(verbs) < 10 or not pages:
         sys.exit(f"check-docs: {len(verbs)} verbs and {len(pages)} pages: that can't be all")
@@ -114,9 +151,10 @@ def main():
             problems.append(f"{name}: {what}")
         with open(path) as page:
             text = page.read()
-        check_text(text, verbs, scripts, say)
+        check_text(text, verbs, server, scripts, say)
         check_places(text, path, top, say)
     check_manual(program, verbs, problems.append)
+    check_server_manual(server, problems.append)
     check_packages(top, problems.append)
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0

@@ -127,4 +127,5 @@ def main():
     sys.stdout.write(TAIL)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -307,7 +307,7 @@ summary (void)
 	GString *text = g_string_new ("Commands:");
 	for (guint i = 0; i < G_N_ELEMENTS (verbs); i++) {
 		g_autofree char *words = words_of (i);
-		g_string_append_printf (text, "\n  %-32s %s", words, verbs[i].what);
+		g_string_append_printf (text, "\n  %-40s %s", words, verbs[i].what);
 	}
 	return g_string_free (text, FALSE);
 }

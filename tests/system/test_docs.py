@@ -11,6 +11,7 @@ import corpus
 from outpost import find_binary
 
 BINARY = os.path.abspath(os.environ.get("OUTPOST") or find_binary())
+SERVER = os.path.join(os.path.dirname(os.path.dirname(BINARY)), "outpostd")
 ZSH = r"""
 _describe () { print -rl -- ${(P)2%%:*}; }
 compadd () { print -rl -- $@; }
@@ -39,8 +40,13 @@ def verbs():
 
 
 def complete(shell, *words):
-    path = os.path.dirname(BINARY) + ":" + os.environ["PATH"]
-    run = subprocess.run([*SHELLS[shell], "outpost", *words], cwd=corpus.REPOSITORY, env=dict(os.environ, PATH=path), check=True,
+    return complete_with(shell, "outpost", *words)
+
+
+def complete_with(shell, program, *words):
+    path = ":".join([os.path.dirname(BINARY), SERVER, os.environ["PATH"]])
+    how = [*SHELLS[shell][:2], re.sub(r"\b(_?)outpost\b", rf"\1{program}", SHELLS[shell][2]), shell]
+    run = subprocess.run([*how, program, *words], cwd=corpus.REPOSITORY, env=dict(os.environ, PATH=path), check=True,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert run.stderr == ""
     return set(run.stdout.split("\n")) - {""}
@@ -60,11 +66,28 @@ def test_a_shell_completes_options(shell):
         assert complete(shell, *verb.split(), "--") == options, verb
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_what_an_administrator_types(shell, made):
+    def told_by_ctl():
+        return subprocess.run([os.path.join(SERVER, "outpostctl"), "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    lines = told_by_ctl().split("Commands:\n", 1)[1].split("\n\n", 1)[0].split("\n")
+    names = {re.match(r"[a-z]+( [a-z]+)?", line[2:42]).group() for line in lines}
+    assert complete_with(shell, "outpostctl", "") == {name.split()[0] for name in names}
+    for noun in ("mailbox", "queue", "server"):
+        assert complete_with(shell, "outpostctl", "--dir", "/srv/mail", noun, "") == {name.split()[1] for name in names if name.startswith(noun + " ")}
+    assert complete_with(shell, "outpostctl", "--") == set(re.findall(r"(?m)^\s+(?:-\w, )?(--[a-z][a-z-]*)", told_by_ctl()))
+    assert complete_with(shell, "outpostctl", "--dir", made.folder, "mailbox", "show", "") >= {"alice@example.org", "bob@example.org"}
+
+
 WRONG = {
     "Try `outpost fetch`.": "README.md: there is no verb: outpost fetch",
     "    outpost store shrink --now": "README.md: there is no verb: outpost store shrink",
     "`outpost sync --everything`": "README.md: outpost sync has no option --everything",
     "    printf x | outpost delete -z -": "README.md: outpost delete has no option -z",
+    "`outpostctl mailbox burn you@example.org`": "README.md: there is no command: outpostctl mailbox burn",
+    "    outpostctl --dir /srv/mail restart": "README.md: there is no command: outpostctl restart",
+    "`outpostctl mailbox create --size=10G`": "README.md: outpostctl has no option --size=10G",
+    "    outpostd init --there /srv/mail": "README.md: outpostd has no option --there",
     "Or give `--frobnicate`.": "README.md: no verb has an option --frobnicate",
     "[this](docs/absent.md#part)": "README.md: a link leads nowhere: docs/absent.md#part",
     "See `src/absent.c`.": "README.md: there is no src/absent.c",
@@ -92,9 +115,17 @@ def test_the_check_of_the_documents_finds_what_is_wrong(tmp_path):
 
 
 def test_the_manual_has_to_have_every_verb(tmp_path):
-    shutil.copytree(os.path.dirname(BINARY), tmp_path / "bin", ignore=shutil.ignore_patterns("*.p"))
-    page = tmp_path / "bin" / "outpost.1"
+    for folder in (os.path.dirname(BINARY), SERVER):
+        shutil.copytree(folder, tmp_path / os.path.basename(folder), ignore=shutil.ignore_patterns("*.p", "*.a"))
+    cli, server = tmp_path / os.path.basename(os.path.dirname(BINARY)), tmp_path / "outpostd"
+    page = cli / "outpost.1"
     page.write_text(page.read_text().replace(".SS resolve\n", ".SS other\n"))
-    run = subprocess.run([os.path.join(corpus.REPOSITORY, "scripts", "check-docs.py"), tmp_path / "bin" / "outpost"], stdout=subprocess.PIPE, text=True)
+    run = subprocess.run([os.path.join(corpus.REPOSITORY, "scripts", "check-docs.py"), cli / "outpost"], stdout=subprocess.PIPE, text=True)
     assert run.returncode == 1 and run.stdout == "the man page does not have the verb: resolve\n" + "".join(
         line for line in run.stdout.splitlines(True)[1:] if line.endswith(" of resolve\n"))
+    page.write_text(page.read_text().replace(".SS other\n", ".SS resolve\n"))
+    page = server / "outpostctl.8"
+    page.write_text(page.read_text().replace("mailbox quota", "mailbox x").replace("\\-\\-keep\\-alias", ""))
+    run = subprocess.run([os.path.join(corpus.REPOSITORY, "scripts", "check-docs.py"), cli / "outpost"], stdout=subprocess.PIPE, text=True)
+    assert run.returncode == 1 and run.stdout.splitlines() == ["the man page of outpostctl does not have --keep-alias",
+                                                               "the man page of outpostctl does not have the command: mailbox quota"]
