@@ -21,9 +21,9 @@
 #include <unistd.h>
 
 #define COMMANDS_MAX 64
-#define SESSIONS_MAX 1000
+#define SESSIONS_MAX 200
 #define TIMES_MAX 100
-#define BUFFER_SIZE (256 * 1024)
+#define BUFFER_SIZE (4 << 20) /* SEARCH answers with one line; what is not used is not there */
 
 typedef struct {
 	const char *start;
