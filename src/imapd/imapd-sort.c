@@ -39,6 +39,7 @@ typedef struct {
 	GArray *rows; /* of SortRow */
 	guint64 total; /* of what is looked at */
 	GStringChunk *texts;
+	GHashTable *addresses[2]; /* list of addresses -> key; [1]: by what is shown */
 } Sorter;
 
 /* ---- Values ---- */
@@ -57,7 +58,7 @@ fold (Sorter *o, const char *text)
 
 /* Of the first address of @list: its mailbox, or (@display) its name, else the whole address. */
 static char *
-address_key (Sorter *o, const char *list, gboolean display)
+make_address_key (Sorter *o, const char *list, gboolean display)
 {
 	g_autoptr (GArray) addresses = mail_addresses_parse ((Slice){list ? list : "", list ? strlen (list) : 0});
 	for (guint i = 0; i < addresses->len; i++) {
@@ -68,6 +69,19 @@ address_key (Sorter *o, const char *list, gboolean display)
 		return fold (o, !display ? a->mailbox : a->name ? a->name : whole);
 	}
 	return g_string_chunk_insert_const (o->texts, "");
+}
+
+/* Many messages are of few people. */
+static char *
+address_key (Sorter *o, const char *list, gboolean display)
+{
+	GHashTable *known = o->addresses[display ? 1 : 0];
+	char *key = g_hash_table_lookup (known, list ? list : "");
+	if (!key) {
+		key = make_address_key (o, list, display);
+		g_hash_table_insert (known, g_string_chunk_insert (o->texts, list ? list : ""), key);
+	}
+	return key;
 }
 
 static char *
@@ -253,7 +267,7 @@ run_sort (ImapdSession *s)
 	at = node_next (at);
 	gboolean ok = search_check_charset (s, at) && search_find (s, store, node_next (at), &found, &modseq);
 	Sorter o = {.s = s, .store = store, .criteria = &criteria, .rows = g_array_new (FALSE, FALSE, sizeof (SortRow)),
-	            .texts = g_string_chunk_new (65536)};
+	            .texts = g_string_chunk_new (65536), .addresses = {g_hash_table_new (g_str_hash, g_str_equal), g_hash_table_new (g_str_hash, g_str_equal)}};
 	g_array_set_clear_func (o.rows, (GDestroyNotify) row_done);
 	ok = ok && sort (&o, &found);
 	if (w.save) {
@@ -266,5 +280,7 @@ run_sort (ImapdSession *s)
 	else if (ok)
 		write_plain (s, o.rows, modseq);
 	g_array_unref (o.rows);
+	for (guint i = 0; i < G_N_ELEMENTS (o.addresses); i++)
+		g_hash_table_unref (o.addresses[i]);
 	g_string_chunk_free (o.texts);
 }
