@@ -3,28 +3,28 @@
 #include "search.h"
 #include <poll.h>
 
-#define PAUSE_MS 1000
+#define PAUSE_MS 500
+#define QUIET (1 * G_USEC_PER_SEC)  /* nothing came for so long: it is indexed */
+#define LONGEST (5 * G_USEC_PER_SEC) /* or it waits for so long; a flood is stored first */
+
+typedef struct {
+	gint64 first, last; /* something came, monotonic */
+} Want;
 
 struct Indexer {
 	Host *host;
 	Cancel *cancel;
 	GThread *thread; /* NULL: not started */
 	GMutex lock;     /* guards what follows */
-	GHashTable *wanted; /* paths of stores */
+	GHashTable *wanted; /* path of a store -> Want */
 };
-
-static GHashTable *
-no_paths (void)
-{
-	return g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-}
 
 Indexer *
 indexer_new (Host *host)
 {
 	Indexer *i = g_new0 (Indexer, 1);
 	i->host = host;
-	i->wanted = no_paths ();
+	i->wanted = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
 	g_mutex_init (&i->lock);
 	return i;
 }
@@ -32,9 +32,15 @@ indexer_new (Host *host)
 void
 indexer_want (Indexer *i, const char *path)
 {
+	gint64 now = g_get_monotonic_time ();
 	g_mutex_lock (&i->lock);
-	if (!g_hash_table_contains (i->wanted, path))
-		g_hash_table_add (i->wanted, g_strdup (path));
+	Want *w = g_hash_table_lookup (i->wanted, path);
+	if (!w) {
+		w = g_new (Want, 1);
+		w->first = now;
+		g_hash_table_insert (i->wanted, g_strdup (path), w);
+	}
+	w->last = now;
 	g_mutex_unlock (&i->lock);
 }
 
@@ -66,6 +72,27 @@ index_one (Indexer *i, const char *path)
 		g_message ("index: %s: %s", path, error->message);
 }
 
+/* Paths whose turn it is; they are wanted no more. */
+static GPtrArray *
+take_due (Indexer *i)
+{
+	GPtrArray *due = g_ptr_array_new_with_free_func (g_free);
+	gint64 now = g_get_monotonic_time ();
+	GHashTableIter it;
+	gpointer path, want;
+	g_mutex_lock (&i->lock);
+	g_hash_table_iter_init (&it, i->wanted);
+	while (g_hash_table_iter_next (&it, &path, &want)) {
+		const Want *w = want;
+		if (now - w->last < QUIET && now - w->first < LONGEST)
+			continue;
+		g_ptr_array_add (due, g_strdup (path));
+		g_hash_table_iter_remove (&it);
+	}
+	g_mutex_unlock (&i->lock);
+	return due;
+}
+
 static gpointer
 index_thread (gpointer data)
 {
@@ -73,15 +100,9 @@ index_thread (gpointer data)
 	struct pollfd wait = {cancel_fd (i->cancel), POLLIN, 0};
 	want_all (i);
 	while (!cancel_is_triggered (i->cancel)) {
-		GHashTableIter it;
-		gpointer path;
-		g_mutex_lock (&i->lock);
-		g_autoptr (GHashTable) wanted = i->wanted;
-		i->wanted = no_paths ();
-		g_mutex_unlock (&i->lock);
-		g_hash_table_iter_init (&it, wanted);
-		while (!cancel_is_triggered (i->cancel) && g_hash_table_iter_next (&it, &path, NULL))
-			index_one (i, path);
+		g_autoptr (GPtrArray) due = take_due (i);
+		for (guint n = 0; n < due->len && !cancel_is_triggered (i->cancel); n++)
+			index_one (i, due->pdata[n]);
 		poll (&wait, 1, PAUSE_MS);
 	}
 	return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps the search indexes of the mailboxes up, on a thread of its own: a second behind what came into them, and at the start those of all mailboxes of this
- * server. A search reads the newest SEARCH_TAIL_MAX messages itself, so that nothing is missed meanwhile but behind a flood. */
+/* Keeps the search indexes of the mailboxes up, on a thread of its own: a second behind what came into them, some seconds in a
+ * flood, and at the start those of all mailboxes of this server. A search reads the newest SEARCH_TAIL_MAX messages itself, so that nothing is missed meanwhile but behind a flood. */
 #pragma once
 #include "host.h"
 #include "cancel.h"
