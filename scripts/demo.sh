@@ -151,5 +151,5 @@ cat <<END
   $outpost sync --watch
   $outpost search 'from:ada invoice'
 
-And a server of one's own: docs/outpostd.md
+And a server of one's own: README.md, "A mail server in five minutes"
 END
