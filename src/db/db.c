@@ -4,11 +4,13 @@
 #include <string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #define BUSY_MS 30000
 #define BUSY_EVERY_US 1000
+#define COPY_STEP_PAGES 256
 
 /* Statements of one text: more than one only while a walk over rows calls what runs the same text. */
 typedef struct Statement {
@@ -560,4 +562,73 @@ db_failed (const Db *db, GError **error)
 	if (db->failure)
 		g_propagate_error (error, g_error_copy (db->failure));
 	return db->failure != NULL;
+}
+
+/* ---- Copying ---- */
+
+static gboolean
+copy_pages (Db *db, Db *to, DbCopied progress, gpointer data, GError **error)
+{
+	sqlite3_backup *b = sqlite3_backup_init (to->handle, "main", db->handle, "main");
+	guint64 page = (guint64) db_number (db, "PRAGMA page_size", 4096, "");
+	int step = SQLITE_OK;
+	gboolean on = b != NULL;
+	while (on && step == SQLITE_OK) {
+		step = sqlite3_backup_step (b, COPY_STEP_PAGES);
+		guint64 of = (guint64) sqlite3_backup_pagecount (b) * page;
+		on = !progress || progress (data, of - (guint64) sqlite3_backup_remaining (b) * page, of, error);
+	}
+	gboolean whole = sqlite3_backup_finish (b) == SQLITE_OK && step == SQLITE_DONE;
+	if (b && !on)
+		return FALSE;
+	return whole || db_fail (to, "copying", error);
+}
+
+/* Of one moment: the transaction keeps it while others write. */
+static gboolean
+copy_moment (Db *db, Db *to, DbCopied progress, gpointer data, GError **error)
+{
+	if (!db_exec (db, "BEGIN", error))
+		return FALSE;
+	gboolean ok = db_number (db, "SELECT COUNT (*) FROM sqlite_schema", -1, "") >= 0 ? copy_pages (db, to, progress, data, error) : db_fail (db, "reading", error);
+	db_exec (db, "COMMIT", NULL);
+	return ok;
+}
+
+static gboolean
+make_durable (const char *path, const char *as, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname (as);
+	int fd = open (path, O_RDWR | O_CLOEXEC), in = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	gboolean ok = fd >= 0 && in >= 0 && fsync (fd) == 0 && rename (path, as) == 0 && fsync (in) == 0;
+	int err = errno;
+	if (fd >= 0)
+		close (fd);
+	if (in >= 0)
+		close (in);
+	return ok || error_set_errno (error, err, "writing %s", as);
+}
+
+/* What is half way is thrown away, so nothing needs to be undone. */
+gboolean
+db_copy (Db *db, const char *path, DbCopied progress, gpointer data, GError **error)
+{
+	g_autofree char *part = g_strconcat (path, ".part", NULL);
+	Db to = {.path = part};
+	unlink (part);
+	gboolean ok = make_file (part, error) && open_handle (&to, SQLITE_OPEN_READWRITE, error) &&
+	              db_exec (&to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", error) && copy_moment (db, &to, progress, data, error);
+	sqlite3_close (to.handle);
+	ok = ok && make_durable (part, path, error);
+	unlink (part);
+	return ok;
+}
+
+gboolean
+db_octets (Db *db, GBytes **octets_out, GError **error)
+{
+	sqlite3_int64 size;
+	guint8 *octets = sqlite3_serialize (db->handle, "main", &size, 0);
+	*octets_out = octets ? g_bytes_new_with_free_func (octets, (gsize) size, sqlite3_free, octets) : NULL;
+	return octets || db_fail (db, "copying", error);
 }

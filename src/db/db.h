@@ -28,6 +28,14 @@ void db_watch (Db *db, Cancel *cancel);
 const char *db_path (const Db *db);
 sqlite3 *db_handle (Db *db);
 
+/* All of it as it is at one moment, while others go on writing, to @path, where it takes the place of what is there once it is whole and durable (a file beside, PATH.part, grows
+ * meanwhile; mode 0600). @progress may be NULL; FALSE from it, with error, stops. */
+typedef gboolean (*DbCopied) (gpointer data, guint64 octets, guint64 of, GError **error);
+gboolean db_copy (Db *db, const char *path, DbCopied progress, gpointer data, GError **error);
+
+/* The same in memory: for a small one. */
+gboolean db_octets (Db *db, GBytes **octets_out, GError **error);
+
 /* Runs SQL text without parameters or results; several statements allowed. */
 gboolean db_exec (Db *db, const char *sql, GError **error);
 

@@ -3,14 +3,7 @@
  * is committed, and that is all there is while the lock is held. */
 #include "store-copy.h"
 #include "store-private.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#define STEP_PAGES 256
-#define PART ".part" /* of a copy that is not whole */
 
 struct StoreCopy {
 	Store *fence;
@@ -32,12 +25,12 @@ static const char *const not_compared[] = {
 /* Tables with rows of their own below. */
 static const char *const big[] = {"meta", "content", "content_chunk", "message", "placement", "removal", "thread_key", NULL};
 
-/* All but the search index's. NULL with an error. */
+/* All but the search index's, and a backup's own. NULL with an error. */
 static GPtrArray *
 tables_of (Db *db, GError **error)
 {
 	g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func (g_free);
-	DbQuery *q = db_query (db, "SELECT name FROM src.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'fts' AND"
+	DbQuery *q = db_query (db, "SELECT name FROM src.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT IN ('fts', 'backup') AND"
 	                           " name NOT LIKE 'fts\\_%' ESCAPE '\\' ORDER BY name", "");
 	int row;
 	while ((row = db_step (db, q, error)) > 0)
@@ -132,12 +125,6 @@ store_copy_sums (StoreCopy *c, guint64 *from_out, guint64 *to_out, GError **erro
 
 /* ---- Opening ---- */
 
-static char *
-part_of (const StoreCopy *c)
-{
-	return g_strconcat (c->to, PART, NULL);
-}
-
 static gboolean
 check_same (StoreCopy *c, GError **error)
 {
@@ -151,16 +138,19 @@ check_same (StoreCopy *c, GError **error)
 static gboolean read_schema (StoreCopy *c, GError **error);
 
 static gboolean
-open_both (StoreCopy *c, GError **error)
+attach (StoreCopy *c, const char *source, GError **error)
 {
-	c->both = db_open (c->to, FALSE, FALSE, error);
-	if (!c->both)
-		return FALSE;
 	int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
 	return (sqlite3_create_function (db_handle (c->both), "rows_sum", -1, flags, NULL, NULL, sum_step, sum_end) == SQLITE_OK ||
 	        db_fail (c->both, "preparing", error)) &&
-	       db_exec (c->both, "PRAGMA foreign_keys=OFF", error) && db_run (c->both, "ATTACH ?1 AS src", error, "s", store_path (c->fence)) &&
-	       check_same (c, error) && read_schema (c, error);
+	       db_exec (c->both, "PRAGMA foreign_keys=OFF", error) && db_run (c->both, "ATTACH ?1 AS src", error, "s", source);
+}
+
+static gboolean
+open_both (StoreCopy *c, GError **error)
+{
+	c->both = db_open (c->to, FALSE, FALSE, error);
+	return c->both && attach (c, store_path (c->fence), error) && check_same (c, error) && read_schema (c, error);
 }
 
 /* A role that is none of a home's. */
@@ -173,15 +163,22 @@ check_home (StoreCopy *c, GError **error)
 	return home || error_fail (error, ERROR_CONFLICT, "%s is an offline store, not a mailbox's home", store_path (c->fence));
 }
 
-StoreCopy *
-store_copy_new (const char *from, const char *to, GError **error)
+static StoreCopy *
+copy_new (const char *to)
 {
-	g_autoptr (StoreCopy) c = g_new0 (StoreCopy, 1);
-	c->fence = store_open (from, 0, error);
+	StoreCopy *c = g_new0 (StoreCopy, 1);
 	c->to = g_strdup (to);
 	c->sums_from = g_ptr_array_new_with_free_func (g_free);
 	c->sums_to = g_ptr_array_new_with_free_func (g_free);
 	c->passes = g_ptr_array_new_with_free_func (g_free);
+	return c;
+}
+
+StoreCopy *
+store_copy_new (const char *from, const char *to, GError **error)
+{
+	g_autoptr (StoreCopy) c = copy_new (to);
+	c->fence = store_open (from, 0, error);
 	if (!c->fence || !check_home (c, error) || (g_file_test (to, G_FILE_TEST_EXISTS) && !open_both (c, error)))
 		return NULL;
 	return g_steal_pointer (&c);
@@ -217,75 +214,26 @@ typedef struct {
 	Cancel *cancel;
 	StoreCopied progress;
 	gpointer data;
+	gint64 since;
 } Pace;
 
 static gboolean
-copy_pages (StoreCopy *c, sqlite3 *to, const Pace *pace, GError **error)
+keep_pace (gpointer data, guint64 octets, guint64 of, GError **error)
 {
-	sqlite3_backup *b = sqlite3_backup_init (to, "main", db_handle (store_db (c->fence)), "main");
-	gint64 since = g_get_monotonic_time (), page = db_number (store_db (c->fence), "PRAGMA page_size", 4096, "");
-	int step = SQLITE_OK;
-	gboolean on = TRUE;
-	while (b && on && step == SQLITE_OK) {
-		step = sqlite3_backup_step (b, STEP_PAGES);
-		guint64 of = (guint64) sqlite3_backup_pagecount (b) * (guint64) page, done = of - (guint64) sqlite3_backup_remaining (b) * (guint64) page;
-		if (pace->progress)
-			pace->progress (pace->data, done, of);
-		on = cancel_check (pace->cancel, error);
-		if (step == SQLITE_OK)
-			wait_for_rate (done, pace->rate, since);
-	}
-	gboolean whole = sqlite3_backup_finish (b) == SQLITE_OK && step == SQLITE_DONE;
-	return on && (whole || error_fail (error, sqlite3_errcode (to) == SQLITE_FULL ? ERROR_NO_SPACE : ERROR_IO, "copying %s to %s: %s", store_path (c->fence),
-	                                   c->to, sqlite3_errmsg (to)));
-}
-
-/* Of one moment: the transaction keeps it while others write. */
-static gboolean
-copy_moment (StoreCopy *c, sqlite3 *to, const Pace *pace, GError **error)
-{
-	if (!store_read_begin (c->fence, error))
+	const Pace *pace = data;
+	if (pace->progress)
+		pace->progress (pace->data, octets, of);
+	if (!cancel_check (pace->cancel, error))
 		return FALSE;
-	gboolean ok = db_number (store_db (c->fence), "SELECT modseq FROM meta", -1, "") >= 0 || db_fail (store_db (c->fence), "reading", error);
-	ok = ok && copy_pages (c, to, pace, error);
-	store_read_end (c->fence);
-	return ok;
-}
-
-static gboolean
-make_durable (const char *path, const char *as, GError **error)
-{
-	g_autofree char *folder = g_path_get_dirname (as);
-	int fd = open (path, O_RDWR | O_CLOEXEC), in = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	gboolean ok = fd >= 0 && in >= 0 && fsync (fd) == 0 && rename (path, as) == 0 && fsync (in) == 0;
-	int err = errno;
-	if (fd >= 0)
-		close (fd);
-	if (in >= 0)
-		close (in);
-	return ok || error_set_errno (error, err, "writing %s", as);
+	wait_for_rate (octets, pace->rate, pace->since);
+	return TRUE;
 }
 
 gboolean
 store_copy_bulk (StoreCopy *c, guint64 rate, Cancel *cancel, StoreCopied progress, gpointer data, GError **error)
 {
-	const Pace pace = {rate, cancel, progress, data};
-	g_autofree char *part = part_of (c);
-	sqlite3 *to = NULL;
-	if (c->both)
-		return TRUE;
-	int fd = open (part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_set_errno (error, errno, "making %s", part);
-	close (fd);
-	/* what is half way is thrown away, so nothing needs to be undone */
-	gboolean ok = sqlite3_open_v2 (part, &to, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
-	              sqlite3_exec (to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL) == SQLITE_OK;
-	ok = (ok || error_fail (error, ERROR_IO, "making %s: %s", part, to ? sqlite3_errmsg (to) : "no memory")) && copy_moment (c, to, &pace, error);
-	sqlite3_close (to);
-	ok = ok && make_durable (part, c->to, error);
-	unlink (part);
-	return ok && open_both (c, error);
+	Pace pace = {rate, cancel, progress, data, g_get_monotonic_time ()};
+	return c->both || (db_copy (store_db (c->fence), c->to, keep_pace, &pace, error) && open_both (c, error));
 }
 
 /* ---- What was changed since ---- */
@@ -319,7 +267,7 @@ add_small_passes (StoreCopy *c, const char *table, GError **error)
 {
 	g_autofree char *key = columns_of (c->both, table, TRUE, error);
 	if (!key || !*key)
-		return key && error_fail (error, ERROR_CORRUPT, "the table %s of %s has no key", table, store_path (c->fence));
+		return key && error_fail (error, ERROR_CORRUPT, "the table %s of %s has no key", table, db_path (c->both));
 	g_ptr_array_add (c->passes, g_strdup_printf ("DELETE FROM main.%s WHERE (%s) NOT IN (SELECT %s FROM src.%s)", table, key, key, table));
 	g_ptr_array_add (c->passes, g_strdup_printf ("INSERT OR REPLACE INTO main.%s SELECT * FROM src.%s EXCEPT SELECT * FROM main.%s", table, table, table));
 	return TRUE;
@@ -372,16 +320,79 @@ run_passes (StoreCopy *c, guint64 *rows_out, GError **error)
 	return TRUE;
 }
 
+static gboolean
+end_transaction (Db *db, gboolean ok, GError **error)
+{
+	ok = ok && db_run (db, "COMMIT", error, "");
+	if (!ok)
+		db_run (db, "ROLLBACK", NULL, "");
+	return ok;
+}
+
 gboolean
 store_copy_catch_up (StoreCopy *c, guint64 *rows_out, GError **error)
 {
 	/* not db_begin: that would take the source's write lock, too */
 	if (!db_run (c->both, "BEGIN", error, ""))
 		return FALSE;
-	gboolean ok = run_passes (c, rows_out, error) && db_run (c->both, "COMMIT", error, "");
-	if (!ok)
-		db_run (c->both, "ROLLBACK", NULL, "");
-	return ok;
+	return end_transaction (c->both, run_passes (c, rows_out, error), error);
+}
+
+/* ---- A backup ---- */
+
+static gint64
+kept_sum (Db *db, gboolean *kept_out)
+{
+	*kept_out = db_number (db, "SELECT COUNT (*) FROM main.sqlite_schema WHERE name = 'backup'", 0, "") == 1 && db_number (db, "SELECT COUNT (*) FROM main.backup", 0, "") == 1;
+	return *kept_out ? db_number (db, "SELECT sum FROM main.backup", 0, "") : 0;
+}
+
+static gboolean
+keep_sum (Db *db, guint64 sum, GError **error)
+{
+	return db_exec (db, "CREATE TABLE IF NOT EXISTS main.backup (id INTEGER PRIMARY KEY CHECK (id = 1), sum INTEGER NOT NULL) STRICT", error) &&
+	       db_run (db, "INSERT OR REPLACE INTO main.backup VALUES (1, ?1)", error, "i", (gint64) sum);
+}
+
+/* Of one moment of the source, since all is one transaction. */
+static gboolean
+level (StoreCopy *c, guint64 *rows_out, GError **error)
+{
+	guint64 from, to;
+	gboolean kept;
+	*rows_out = 0;
+	if (!store_copy_sums (c, &from, &to, error))
+		return FALSE;
+	if (from == to && kept_sum (c->both, &kept) == (gint64) to && kept)
+		return TRUE;
+	return run_passes (c, rows_out, error) && store_copy_sums (c, &from, &to, error) &&
+	       (from == to || error_fail (error, ERROR_CORRUPT, "the copy %s is not equal to %s", c->to, store_path (c->fence))) && keep_sum (c->both, to, error);
+}
+
+gboolean
+store_copy_level (StoreCopy *c, guint64 *rows_out, GError **error)
+{
+	return db_run (c->both, "BEGIN", error, "") && end_transaction (c->both, level (c, rows_out, error), error);
+}
+
+static gboolean
+sum_is_kept (const StoreCopy *c, GError **error)
+{
+	guint64 now;
+	gboolean kept;
+	gint64 then = kept_sum (c->both, &kept);
+	if (!kept)
+		return error_fail (error, ERROR_CORRUPT, "%s is no whole backup of a mailbox", c->to);
+	return read_sum (c->both, c->sums_to, &now, error) && ((gint64) now == then || error_fail (error, ERROR_CORRUPT, "the backup %s is damaged: its sum is not what it was", c->to));
+}
+
+gboolean
+store_copy_check_sum (const char *path, GError **error)
+{
+	g_autoptr (StoreCopy) c = copy_new (path);
+	c->both = db_open (path, TRUE, FALSE, error);
+	/* attached once more, to have the same queries */
+	return c->both && attach (c, path, error) && read_schema (c, error) && sum_is_kept (c, error);
 }
 
 /* ---- The fence ---- */
@@ -410,14 +421,27 @@ store_copy_settle (StoreCopy *c, GError **error)
 	return ok && (!g_file_test (log, G_FILE_TEST_EXISTS) || error_fail (error, ERROR_CONFLICT, "somebody has the copy %s open", c->to));
 }
 
+static gboolean
+seal (Db *db, GError **error)
+{
+	gboolean ok = db_run (db, "UPDATE meta SET role = 'moved'", error, "") && db_commit (db, error);
+	db_rollback (db);
+	return ok;
+}
+
 gboolean
 store_copy_seal (StoreCopy *c, GError **error)
 {
 	g_assert (c->fenced);
 	c->fenced = FALSE;
-	gboolean ok = db_run (store_db (c->fence), "UPDATE meta SET role = 'moved'", error, "") && db_commit (store_db (c->fence), error);
-	db_rollback (store_db (c->fence));
-	return ok;
+	return seal (store_db (c->fence), error);
+}
+
+gboolean
+store_seal (const char *path, GError **error)
+{
+	g_autoptr (Store) s = store_open (path, 0, error);
+	return s && db_begin (store_db (s), error) && seal (store_db (s), error);
 }
 
 gboolean

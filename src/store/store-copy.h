@@ -22,11 +22,17 @@ gboolean store_copy_fence (StoreCopy *c, GError **error);
 void store_copy_lift (StoreCopy *c);
 /* Sums of all that clients and owners can see, of one moment each, whatever the order in which it lies: within the fence they are equal, or the copy is none. */
 gboolean store_copy_sums (StoreCopy *c, guint64 *from_out, guint64 *to_out, GError **error);
+/* For a backup: as store_copy_catch_up, and both sums are of one moment and equal, or nothing was changed and it is CORRUPT; the copy keeps its sum. Writes nothing where
+ * nothing was changed. */
+gboolean store_copy_level (StoreCopy *c, guint64 *rows_out, GError **error);
+/* The copy at @path, which store_copy_level made, has the sum that it keeps. CORRUPT. Reads only. */
+gboolean store_copy_check_sum (const char *path, GError **error);
 /* The copy is whole in one file, and closed: it can be put in its place. Nothing but seal, lift and free may follow. */
 gboolean store_copy_settle (StoreCopy *c, GError **error);
 /* Within the fence, which ends: the source takes no change any more, from anybody (store_begin: UNAVAILABLE), until store_unseal. */
 gboolean store_copy_seal (StoreCopy *c, GError **error);
 
 /* NOT_FOUND if there is no store at @path. */
+gboolean store_seal (const char *path, GError **error);
 gboolean store_is_sealed (const char *path, gboolean *sealed_out, GError **error);
 gboolean store_unseal (const char *path, GError **error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A home that is copied while it is used. */
+#include "store-backup.h"
 #include "store-copy.h"
 #include "store-fixture.h"
 #include <glib/gstdio.h>
@@ -29,7 +30,7 @@ tear_down (void **state)
 {
 	Move *m = *state;
 	store_close (m->f.s);
-	for (const char *const *end = (const char *const[]){"from", "from-wal", "from-shm", "to", "to-wal", "to-shm", "to.part", NULL}; *end; end++) {
+	for (const char *const *end = (const char *const[]){"from", "from-wal", "from-shm", "to", "to-wal", "to-shm", "to.part", "to.new", "home", "home-wal", "home-shm", NULL}; *end; end++) {
 		g_autofree char *path = g_build_filename (m->f.dir, *end, NULL);
 		g_unlink (path);
 	}
@@ -322,6 +323,144 @@ a_table_that_is_new_goes_along (void **state)
 	assert_true (from != to);
 }
 
+/* ---- Backups ---- */
+
+static void
+no_log_is_beside (Move *m)
+{
+	for (const char *const *end = (const char *const[]){"-wal", "-shm", "-journal", ".new", ".part", NULL}; *end; end++) {
+		g_autofree char *path = g_strconcat (m->to, *end, NULL);
+		assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+	}
+}
+
+static void
+a_backup_is_brought_level_and_can_be_checked (void **state)
+{
+	Move *m = *state;
+	GError *e = NULL;
+	StoreBackup b;
+	act_often (m, 300);
+	must (store_backup (m->f.path, m->to, NULL, &b, &e), &e);
+	assert_true (b.whole);
+	for (guint i = 0; i < 30; i++) {
+		act_often (m, (guint) g_rand_int_range (m->random, 1, 30));
+		must (store_backup (m->f.path, m->to, NULL, &b, &e), &e);
+		assert_false (b.whole);
+		assert_true (b.rows > 0);
+		no_log_is_beside (m);
+		must (store_backup_check (m->to, NULL, &e), &e);
+		must (store_backup (m->f.path, m->to, NULL, &b, &e), &e);
+		assert_true (!b.whole && b.rows == 0);
+	}
+	g_autofree char *here = appearance (m->f.s);
+	Store *copy = must_open (m->to, STORE_READ_ONLY);
+	g_autofree char *there = appearance (copy);
+	assert_string_equal (here, there);
+	store_close (copy);
+}
+
+static void
+a_backup_that_was_changed_is_found_out_and_made_anew (void **state)
+{
+	static const char *const changes[] = {"UPDATE placement SET flags = flags + 1 WHERE id = (SELECT MAX (id) FROM placement)", "DROP TABLE backup",
+	                                      "UPDATE content SET data = x'00' WHERE id = (SELECT MAX (id) FROM content WHERE data IS NOT NULL)"};
+	Move *m = *state;
+	GError *e = NULL;
+	StoreBackup b;
+	act_often (m, 100);
+	for (guint i = 0; i < G_N_ELEMENTS (changes); i++) {
+		must (store_backup (m->f.path, m->to, NULL, &b, &e), &e);
+		Store *copy = must_open (m->to, 0);
+		sql (copy, changes[i]);
+		store_close (copy);
+		must_fail (store_backup_check (m->to, NULL, &e), &e, ERROR_CORRUPT, NULL);
+		StoreRestored r;
+		g_autofree char *home = g_build_filename (m->f.dir, "home", NULL);
+		must_fail (store_restore (m->to, home, NULL, NULL, &r, &e), &e, ERROR_CORRUPT, NULL);
+		assert_false (g_file_test (home, G_FILE_TEST_EXISTS));
+		g_unlink (m->to);
+	}
+	must (store_backup (m->f.path, m->to, NULL, &b, &e), &e);
+	sql (m->f.s, "UPDATE content SET data = x'00' WHERE id = (SELECT MAX (id) FROM content WHERE data IS NOT NULL)"); /* the home is damaged */
+	Store *copy = must_open (m->to, 0);
+	sql (copy, "UPDATE placement SET flags = flags + 1, modseq = 1 WHERE id = (SELECT MIN (id) FROM placement)");
+	store_close (copy);
+	must_fail (store_backup (m->f.path, m->to, NULL, &b, &e), &e, ERROR_CORRUPT, "outpost store check --repair");
+	assert_true (g_file_test (m->to, G_FILE_TEST_EXISTS));
+}
+
+/* What a client with QRESYNC, which knows the later state, is told: of all that it knows, or it is not so any more. */
+static void
+knows_all (Store *home, guint64 since, gint64 folder, const UidSet *known)
+{
+	GError *e = NULL;
+	g_auto (UidSet) gone = UID_SET_INIT, there = UID_SET_INIT, left = UID_SET_INIT;
+	must (store_removed_uids (home, folder, since, &gone, &e) && store_uids (home, folder, &there, &e), &e);
+	uid_set_copy (&left, known);
+	uid_set_remove_set (&left, &gone);
+	uid_set_remove_set (&left, &there);
+	assert_true (uid_set_is_empty (&left));
+	g_autofree char *text = g_strdup_printf ("SELECT COUNT (*) FROM placement WHERE modseq <= %" G_GUINT64_FORMAT, since);
+	assert_int_equal (number (home, text), 0);
+}
+
+static void
+numbers_jump_ahead_of_all_that_was_given_out (void **state)
+{
+	for (guint with_present = 0; with_present < 2; with_present++) {
+		Move *m = *state;
+		GError *e = NULL;
+		StoreBackup b;
+		StoreRestored r;
+		g_autofree char *home = g_build_filename (m->f.dir, "home", NULL);
+		act_often (m, 300);
+		begin (m->f.s);
+		g_autofree char *name = g_strdup_printf ("kept %u", with_present);
+		gint64 folder = make_folder (m->f.s, name), first = put (m->f.s, folder, 8000);
+		commit (m->f.s);
+		must (store_backup (m->f.path, m->to, NULL, &b, &e), &e);
+		begin (m->f.s);
+		put (m->f.s, folder, 8001);
+		must (store_remove (m->f.s, first, "here", &e), &e);
+		commit (m->f.s);
+		act_often (m, 15);
+		must (store_restore (m->to, home, with_present ? m->f.path : NULL, NULL, &r, &e), &e);
+		Store *s = must_open (home, 0);
+		assert_clean (s);
+		g_autoptr (GPtrArray) folders = store_folders (s, &e);
+		must (folders != NULL, &e);
+		assert_true (store_modseq (s) > store_modseq (m->f.s));
+		assert_true (number (s, "SELECT seq FROM sqlite_sequence WHERE name = 'message'") > number (m->f.s, "SELECT seq FROM sqlite_sequence WHERE name = 'message'"));
+		guint back = 0;
+		for (guint i = 0; i < folders->len; i++) {
+			const Folder *f = folders->pdata[i];
+			g_autoptr (Folder) later = store_folder (m->f.s, f->id, NULL);
+			if (!later)
+				continue;
+			g_auto (UidSet) known = UID_SET_INIT, there = UID_SET_INIT;
+			must (store_uids (m->f.s, f->id, &known, &e) && store_uids (s, f->id, &there, &e), &e);
+			assert_true (f->uidnext > later->uidnext && f->uidvalidity == later->uidvalidity);
+			knows_all (s, store_modseq (m->f.s), f->id, &known);
+			uid_set_remove_set (&there, &known);
+			back += (guint) uid_set_count (&there);
+			if (with_present && !uid_set_is_empty (&there)) /* who was told that it is gone sees it as a new one */
+				assert_true (there.ranges[0].lo > later->uidnext);
+		}
+		assert_true (!with_present || (back == r.back && r.back > 0 && r.newer > 0));
+		begin (s);
+		gint64 fresh = make_folder (s, "made later");
+		put (s, fresh, 9999);
+		commit (s);
+		g_autoptr (Folder) f = store_folder (s, fresh, &e);
+		assert_true (f->uidvalidity > number (m->f.s, "SELECT CAST (value AS INTEGER) FROM setting WHERE name = 'uidvalidity'"));
+		store_close (s);
+		/* the next backup of it finds another past, and is made whole */
+		must (store_backup (home, m->to, NULL, &b, &e) && store_backup_check (m->to, NULL, &e), &e);
+		g_unlink (m->to);
+	}
+}
+
 #define MOVED(f) cmocka_unit_test_setup_teardown (f, set_up, tear_down)
 
 int
@@ -330,7 +469,8 @@ main (void)
 	const struct CMUnitTest tests[] = {
 		MOVED (a_copy_follows_a_store_that_is_used), MOVED (nobody_writes_within_the_fence_and_nobody_behind_it),
 		MOVED (an_interrupted_copy_is_gone_on_with_and_half_of_one_is_not_taken_for_one), MOVED (what_is_no_home_or_another_mailbox_is_refused),
-		MOVED (a_copy_that_differs_in_anything_has_another_sum), MOVED (a_table_that_is_new_goes_along),
+		MOVED (a_copy_that_differs_in_anything_has_another_sum), MOVED (a_table_that_is_new_goes_along), MOVED (a_backup_is_brought_level_and_can_be_checked),
+		MOVED (a_backup_that_was_changed_is_found_out_and_made_anew), MOVED (numbers_jump_ahead_of_all_that_was_given_out),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
