@@ -137,6 +137,7 @@ typedef enum {
 	SUSPICION_UIDVALIDITY, /* changed */
 	SUSPICION_UIDNEXT,     /* went back */
 	SUSPICION_MODSEQ,      /* went back */
+	SUSPICION_JUMP,        /* UIDNEXT is far ahead of all that came, and what was known is gone */
 	SUSPICION_ID,          /* MAILBOXID changed */
 	SUSPICION_MESSAGES,    /* known UIDs stand for other messages: the order of UIDs proves nothing then */
 	SUSPICION_NUMBERS,     /* known UIDs are missing though no removal was told, unused ones are used, or they are too few or too many: evidence

@@ -10,6 +10,7 @@
 #include "sync-overlap.h"
 #include <string.h>
 
+#define UIDS_LEFT_OUT 65536
 #define LOST_FLAGS_SETTING "flags-lost-%" G_GINT64_FORMAT /* of a folder that awaits messages: what those that came had lost */
 #define POSITIONS "by-position" /* setting of a folder that was bound by samples */
 
@@ -93,6 +94,23 @@ numbers_are_odd (const FolderRun *f, const FolderQuery *q, const UidSet *bound)
 	return q->kind == QUERY_CHANGES && q->highestmodseq && !q->all_states && !uid_set_is_empty (&fresh) && fresh.ranges[0].lo < q->uidnext_now;
 }
 
+/* Who restores a server from a backup leaves out UIDs that may have been given since (outpostctl restore: 2^20), and what came since is gone like anything that was removed. */
+static gboolean
+numbers_jumped (const FolderBinding *b, const FolderQuery *q, const UidSet *bound)
+{
+	guint32 jump = b->uidnext && q->uidnext_now > b->uidnext ? q->uidnext_now - b->uidnext : 0;
+	if (!bound || jump < UIDS_LEFT_OUT || q->messages_now > jump / 2)
+		return FALSE;
+	g_auto (UidSet) left = UID_SET_INIT;
+	uid_set_copy (&left, bound);
+	if (q->has_all_uids) {
+		uid_set_remove_set (&left, &q->all_uids);
+		return !uid_set_is_empty (&left);
+	}
+	uid_set_remove_set (&left, &q->vanished);
+	return uid_set_count (&left) < uid_set_count (bound);
+}
+
 Suspicion
 sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *bound)
 {
@@ -105,6 +123,8 @@ sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *
 		return SUSPICION_UIDNEXT;
 	if (q->highestmodseq_now && q->highestmodseq_now < b->highestmodseq)
 		return SUSPICION_MODSEQ;
+	if (numbers_jumped (b, q, bound))
+		return SUSPICION_JUMP;
 	const char *id = q->id_now ? q->id_now : f->remote ? f->remote->id : NULL;
 	if (b->remote_id && id && strcmp (b->remote_id, id) != 0)
 		return SUSPICION_ID;
@@ -501,7 +521,7 @@ bind_anew (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why, GError **erro
 		return FALSE;
 	log_match (run, g);
 	run->result->relinked += g->match->matched;
-	gboolean doubt = is_doubt (why), older = why == SUSPICION_UIDNEXT || why == SUSPICION_MODSEQ;
+	gboolean doubt = is_doubt (why), older = why == SUSPICION_UIDNEXT || why == SUSPICION_MODSEQ || why == SUSPICION_JUMP;
 	guint64 updated = f->updated_here;
 	gboolean ok = sync_begin (run, error) && (!doubt || store_doubt_folders (run->store, f->binding->folder, error)) &&
 	              write_bindings (run, f, g, error) && sync_commit (run, error);
@@ -541,7 +561,8 @@ gboolean
 sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 {
 	static const char *const reasons[] = {"", "the server's UIDVALIDITY changed", "the server's UIDNEXT went back",
-	                                      "the server's HIGHESTMODSEQ went back", "the server's MAILBOXID changed",
+	                                      "the server's HIGHESTMODSEQ went back",
+	                                      "the server's UIDNEXT jumped ahead, as after a restore", "the server's MAILBOXID changed",
 	                                      "known UIDs stand for other messages now", "the server's UIDs can't be what they were"};
 	GError *e = NULL;
 	sync_log (run, "Re-binding to folder '%s': %s", f->folder->path, reasons[why]);
