@@ -488,3 +488,9 @@ directory_free (Directory *d)
 	db_close (d->db);
 	g_free (d);
 }
+
+gboolean
+directory_octets (Directory *d, GBytes **octets_out, GError **error)
+{
+	return db_octets (d->db, octets_out, error);
+}

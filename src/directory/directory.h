@@ -14,6 +14,8 @@ typedef struct Directory Directory;
  * organisation without a name, with one site and no server. CORRUPT for another program's file or a newer version's. */
 Directory *directory_open (const char *path, gboolean create, GError **error);
 void directory_free (Directory *d); /* NULL is allowed */
+/* Its file as it is at one moment. */
+gboolean directory_octets (Directory *d, GBytes **octets_out, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, directory_free)
 
 /* ---- The organisation: sites, and servers in them. Names have 1 to 100 octets and are compared without letters' case ---- */

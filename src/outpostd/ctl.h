@@ -11,7 +11,14 @@ typedef struct {
 	gboolean dot, dry_run;
 	char *site, *to_site, *rename, *to_server, *max_rate; /* options; NULL */
 	char **at;
+	const char *folder; /* the server's, which may not be there yet */
+	char *to, *from;
+	gboolean check, with_queue;
 } Ctl;
+
+/* Backups (ctl-backup.c). Without arguments ctl_restore has no host and no directory. */
+gboolean ctl_backup (Ctl *c, GError **error);
+gboolean ctl_restore (Ctl *c, GError **error);
 
 /* The organisation (ctl-org.c). */
 gboolean org_init (Ctl *c, GError **error);

@@ -28,6 +28,10 @@ static const GOptionEntry options[] = {
 	{"to-server", 0, 0, G_OPTION_ARG_STRING, &ctl.to_server, "mailbox move: the server where it is to be at home", "SERVER"},
 	{"max-rate", 0, 0, G_OPTION_ARG_STRING, &ctl.max_rate, "mailbox move: how much is copied in a second at most", "20M"},
 	{"rename", 0, 0, G_OPTION_ARG_STRING, &ctl.rename, "server move: its name from now on", "NAME"},
+	{"to", 0, 0, G_OPTION_ARG_FILENAME, &ctl.to, "backup: the folder where it is kept", "DIR"},
+	{"from", 0, 0, G_OPTION_ARG_FILENAME, &ctl.from, "restore: that folder", "DIR"},
+	{"check", 0, 0, G_OPTION_ARG_NONE, &ctl.check, "backup: read all of what is there, and write nothing", NULL},
+	{"with-queue", 0, 0, G_OPTION_ARG_NONE, &ctl.with_queue, "restore: mail that was on its way, too; it may be sent twice", NULL},
 	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
 	{NULL},
 };
@@ -288,6 +292,8 @@ static const struct {
 	{"queue", "show", "NAME", "one message of it, with its header", 1, 1, queue_show},
 	{"queue", "retry", "[NAME]", "try one now, or all", 0, 1, queue_try_again},
 	{"queue", "delete", "NAME", "give one up; its sender is not told", 1, 1, queue_remove},
+	{"backup", NULL, "--to DIR [ADDRESS ...]", "all mailboxes and settings, while they are used; only what changed", 0, G_MAXUINT, ctl_backup},
+	{"restore", NULL, "--from DIR [ADDRESS ...]", "a server in an empty --dir; or those mailboxes of this one", 0, G_MAXUINT, ctl_restore},
 	{"purge", NULL, "", "drop what was removed or deleted 30 days ago, as the server does each day", 0, 0, purge},
 	{"status", NULL, "", "of the running server", 0, 0, server_status},
 	{"who", NULL, "", "its sessions", 0, 0, server_who},
@@ -331,11 +337,14 @@ run (char **words, GError **error)
 		g_autofree char *right = words_of (i);
 		if (n < verbs[i].min || n > verbs[i].max)
 			return error_fail (error, ERROR_USAGE, "say: outpostctl %s", right);
-		g_autoptr (Host) h = host_open (folder ? folder : "/srv/mail", error);
+		ctl.folder = folder ? folder : "/srv/mail";
+		ctl.args = words + named;
+		if (verbs[i].run == ctl_restore && n == 0)
+			return ctl_restore (&ctl, error);
+		g_autoptr (Host) h = host_open (ctl.folder, error);
 		Directory *d = h && host_become_user (h, error) ? host_directory (h, error) : NULL;
 		ctl.host = h;
 		ctl.d = d;
-		ctl.args = words + named;
 		return d && verbs[i].run (&ctl, error);
 	}
 	return error_fail (error, ERROR_USAGE, "there is no such command: outpostctl --help lists them");

@@ -2,6 +2,7 @@
 /* Mailboxes in three steps, each of which may come twice: their ids are written to a file; the directory forgets them; the stores of those ids that it does not
  * have are removed, and then the file. So no store is removed that somebody could have, and none stays behind that nobody can. */
 #include "sweep.h"
+#include "backup.h"
 #include "move.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -193,7 +194,8 @@ sweep_run (Host *h, gint64 now, guint how, Cancel *cancel, SweepTold told, gpoin
 	int fd = s.d && (h->server || host_enrol (h, error)) ? lock (h, error) : -1;
 	if (fd < 0)
 		return FALSE;
-	gboolean ok = (how & SWEEP_DRY || remove_stores (&s, error)) && sweep_mailboxes (&s, error) && (how & SWEEP_DRY || sweep_moved (&s, error)) && sweep_all_messages (&s, error);
+	gboolean ok = (how & SWEEP_DRY || remove_stores (&s, error)) && sweep_mailboxes (&s, error) && (how & SWEEP_DRY || (sweep_moved (&s, error) && backup_sweep (h, s.before, error))) &&
+	              sweep_all_messages (&s, error);
 	close (fd);
 	return ok;
 }

@@ -48,6 +48,12 @@ queue_close (Queue *q)
 	g_free (q);
 }
 
+gboolean
+queue_copy (Queue *q, const char *path, GError **error)
+{
+	return db_copy (q->db, path, NULL, NULL, error);
+}
+
 void
 queue_message_free (QueueMessage *m)
 {

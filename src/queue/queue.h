@@ -11,6 +11,8 @@ typedef struct Queue Queue;
 /* @create: makes it if it is not there (0600); else NOT_FOUND. CORRUPT for another program's file or a newer version's. */
 Queue *queue_open (const char *path, gboolean create, GError **error);
 void queue_close (Queue *q); /* NULL is allowed */
+/* As it is at one moment, to @path, in the place of what is there. */
+gboolean queue_copy (Queue *q, const char *path, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Queue, queue_close)
 
 typedef struct {
