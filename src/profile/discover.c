@@ -2,12 +2,11 @@
 /* Every question (SRV, URL, guess) is a job in its own thread: neither the resolver nor libcurl's easy interface can be interrupted,
  * so that a job is left behind with what it needs when the caller stops waiting; its own time-out ends it.
  * The files are read with GLib's markup parser: it knows neither entities of the file's own nor external ones, so that there is
- * nothing to switch off, and libxml2 would load ICU at every start. libcurl is loaded (dlopen) when a URL is asked. */
+ * nothing to switch off, and libxml2 would load ICU at every start. libcurl is loaded when a URL is asked. */
 #include "discover.h"
 #include "net-conn.h"
+#include "net-curl.h"
 #include <arpa/nameser.h>
-#include <curl/curl.h>
-#include <dlfcn.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <resolv.h>
@@ -320,35 +319,10 @@ collect (char *data, size_t one, size_t size, void *text)
 	return size;
 }
 
-typedef struct {
-	__typeof__ (curl_easy_init) *init;
-	/* The prototype has a macro of the same name around it. */
-	CURLcode (*setopt) (CURL *, CURLoption, ...);
-	__typeof__ (curl_easy_perform) *perform;
-	__typeof__ (curl_easy_cleanup) *cleanup;
-} Curl;
-
-static gpointer
-curl_load (gpointer data)
-{
-	static Curl loaded;
-	void *lib = dlopen ("libcurl-gnutls.so.4", RTLD_NOW | RTLD_NODELETE);
-	if (!lib)
-		return NULL;
-	__typeof__ (curl_global_init) *global = (__typeof__ (global)) dlsym (lib, "curl_global_init");
-	loaded.init = (__typeof__ (loaded.init)) dlsym (lib, "curl_easy_init");
-	loaded.setopt = (__typeof__ (loaded.setopt)) dlsym (lib, "curl_easy_setopt");
-	loaded.perform = (__typeof__ (loaded.perform)) dlsym (lib, "curl_easy_perform");
-	loaded.cleanup = (__typeof__ (loaded.cleanup)) dlsym (lib, "curl_easy_cleanup");
-	gboolean whole = global && loaded.init && loaded.setopt && loaded.perform && loaded.cleanup;
-	return whole && global (CURL_GLOBAL_DEFAULT) == CURLE_OK ? &loaded : NULL;
-}
-
 static void
 job_url (Job *j)
 {
-	static GOnce once = G_ONCE_INIT;
-	const Curl *curl = g_once (&once, curl_load, NULL);
+	const NetCurl *curl = net_curl ();
 	CURL *easy = curl ? curl->init () : NULL;
 	if (!easy)
 		return;
