@@ -2,6 +2,7 @@
 /* Mechanisms of several messages at log-on (RFC 9051 section 6.2.2); who knows them is the settings' owner. */
 #include "imapd-private.h"
 #include "sasl.h"
+#include <string.h>
 
 static const char *const *
 names (const ImapdSession *s)
@@ -67,9 +68,11 @@ void
 sasl_line (ImapdSession *s, const char *tag, Slice line)
 {
 	gsize size = 0;
-	g_autofree guchar *message = sasl_decode (line, &size);
+	guchar *message = sasl_decode (line, &size);
 	if (message) {
 		take (s, tag, (Slice){(const char *) message, size});
+		explicit_bzero (message, size);
+		g_free (message);
 		return;
 	}
 	session_bad (s, slice_equals (line, "*") ? "the log-on was given up" : "this is no base64");

@@ -125,13 +125,13 @@ below (const char *folder, const char *path)
 
 /* What a configuration names, besides the directory. */
 typedef struct {
-	const char *paths[6];
+	const char *paths[8];
 } Named;
 
 static Named
 named_by (const Host *h)
 {
-	return (Named){{h->certificate, h->key, h->relay_password, h->relay_ca, NULL}};
+	return (Named){{h->certificate, h->key, h->relay_password, h->relay_ca, h->token_keys, h->introspection_secret, h->introspection_ca}};
 }
 
 /* Of what @h names below @from those that are there. */

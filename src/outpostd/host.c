@@ -57,6 +57,15 @@ static const struct {
 	{"submissions", "listen", TEXT, offsetof (Host, submissions)},
 	{"control", "listen", PATH, offsetof (Host, control), FALSE, "control.sock"},
 	{"metrics", "listen", TEXT, offsetof (Host, metrics)},
+	{"oauth", "keys", PATH, offsetof (Host, token_keys)},
+	{"oauth", "issuer", TEXT, offsetof (Host, token_issuer)},
+	{"oauth", "audience", TEXT, offsetof (Host, token_audience)},
+	{"oauth", "scope", TEXT, offsetof (Host, token_scope)},
+	{"oauth", "user-claim", TEXT, offsetof (Host, token_user), FALSE, "email"},
+	{"oauth", "introspection", TEXT, offsetof (Host, introspection)},
+	{"oauth", "introspection-client", TEXT, offsetof (Host, introspection_client)},
+	{"oauth", "introspection-secret-file", PATH, offsetof (Host, introspection_secret)},
+	{"oauth", "introspection-ca", PATH, offsetof (Host, introspection_ca)},
 	{"tls", "certificate", PATH, offsetof (Host, certificate), TRUE, "tls/certificate.pem"},
 	{"tls", "key", PATH, offsetof (Host, key), TRUE, "tls/key.pem"},
 };
@@ -502,6 +511,10 @@ write_configuration (const HostInit *i, GError **error)
 		"[submissions]\n#listen = 0.0.0.0:465\n\n"
 		"# Where outpostctl asks the running server: only its own user and root may.\n[control]\nlisten = control.sock\n\n"
 		"# Counters for Prometheus, by HTTP at an address of this machine: http://127.0.0.1:9143/metrics\n[metrics]\n#listen = 127.0.0.1:9143\n\n"
+		"# Log-ons by OAuth tokens: JSON Web Tokens by the issuer's keys (a JWKS file, read again when it changes), and others by asking it (RFC 7662). The claim\n"
+		"# that says whose mailbox it is; a scope that is wanted.\n[oauth]\n#keys = issuer.jwks\n#issuer = https://id.example.org\n#audience = outpost\n#scope = mail\n"
+		"#user-claim = email\n#introspection = https://id.example.org/introspect\n#introspection-client = outpost\n#introspection-secret-file = introspection.secret\n"
+		"#introspection-ca = tls/issuer.pem\n\n"
 		"# Of several servers of this machine the same.\n[directory]\nat = %s\n\n"
 		"[tls]\ncertificate = tls/certificate.pem\nkey = tls/key.pem\n",
 		i->name, i->user ? "" : "#", i->user ? i->user : "outpostd", join ? join : "directory.db");

@@ -22,6 +22,10 @@ typedef struct {
 	guint64 retry_first, retry_longest, give_up; /* seconds */
 	char *control; /* a path; NULL: nothing can be asked of the server while it runs */
 	char *metrics; /* "ADDRESS:PORT" of this machine; NULL: not served */
+	char *token_keys, *introspection; /* a path, a URL; both NULL: OAuth tokens are not taken */
+	char *token_issuer, *token_audience, *token_scope; /* NULL: not asked for */
+	char *token_user; /* the claim that says whose mailbox it is */
+	char *introspection_client, *introspection_secret, *introspection_ca; /* a name, and paths; NULL: none */
 	char *certificate, *key;
 	char *directory; /* a path: of this server alone, or of several on this machine */
 	char *user; /* to become after the sockets are open; NULL: stay */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log-on.h"
+#include "digest.h"
+#include "sasl.h"
 #include "server.h"
 #include <string.h>
 
@@ -120,30 +122,34 @@ log_on_count_command (gpointer data, const char *command, gint64 microseconds)
 	metrics_command (((LogOns *) data)->metrics, command, microseconds);
 }
 
-/* ---- SCRAM ---- */
+/* ---- Exchanges ---- */
 
 typedef struct {
 	Attempt attempt;
 	const char *mechanism;
-	DirectoryLogOn *exchange;
-} Scram;
+	DirectoryLogOn *scram; /* NULL: a token */
+	GError *refused;       /* a token was: the client was told why, and answers before it gets its NO */
+} Exchange;
 
 static const char *const *
 offered (gpointer data, const ImapdPeer *peer)
 {
 	static const char *const names[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", NULL};
+	static const char *const with_tokens[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "XOAUTH2", NULL};
+	const char *const *all = ((const LogOns *) data)->tokens ? with_tokens : names;
 	g_autoptr (GBytes) unique = server_peer_binding (peer->connection, "tls-unique");
 	g_autoptr (GBytes) exporter = server_peer_binding (peer->connection, "tls-exporter");
-	return unique || exporter ? names : names + 2;
+	return unique || exporter ? all : all + 2;
 }
 
 static void
 end (gpointer exchange)
 {
-	Scram *s = exchange;
-	attempt_end (&s->attempt, BACKOFF_LEFT);
-	directory_log_on_free (s->exchange);
-	g_free (s);
+	Exchange *e = exchange;
+	attempt_end (&e->attempt, BACKOFF_LEFT);
+	directory_log_on_free (e->scram);
+	g_clear_error (&e->refused);
+	g_free (e);
 }
 
 static gpointer
@@ -151,35 +157,103 @@ begin (gpointer data, const ImapdPeer *peer, const char *mechanism, GError **err
 {
 	g_autoptr (GBytes) unique = server_peer_binding (peer->connection, "tls-unique");
 	g_autoptr (GBytes) exporter = server_peer_binding (peer->connection, "tls-exporter");
-	DirectoryLogOn *exchange = directory_log_on_new (mechanism, unique, exporter, error);
-	if (!exchange)
+	gboolean token = !g_str_has_prefix (mechanism, "SCRAM-");
+	DirectoryLogOn *scram = token ? NULL : directory_log_on_new (mechanism, unique, exporter, error);
+	if (!scram && !token)
 		return NULL;
-	Scram *s = g_new0 (Scram, 1);
-	*s = (Scram){.attempt = {.of = data, .peer = *peer}, .mechanism = mechanism, .exchange = exchange};
-	return s;
+	Exchange *e = g_new0 (Exchange, 1);
+	*e = (Exchange){.attempt = {.of = data, .peer = *peer}, .mechanism = mechanism, .scram = scram};
+	return e;
 }
+
+/* ---- SCRAM ---- */
 
 /* The attempt begins with the first message, behind which the name is known. */
 static gboolean
-take (Scram *s, Directory *d, Slice message, GString *answer, DirectoryMailbox **found_out, GError **error)
+take_scram (Exchange *e, Directory *d, Slice message, GString *answer, DirectoryMailbox **found_out, GError **error)
 {
-	if (!directory_log_on_step (s->exchange, d, message, answer, found_out, error))
+	if (!directory_log_on_step (e->scram, d, message, answer, found_out, error))
 		return FALSE;
-	return s->attempt.user || attempt_begin (&s->attempt, d, directory_log_on_name (s->exchange), error);
+	return e->attempt.user || attempt_begin (&e->attempt, d, directory_log_on_name (e->scram), error);
 }
+
+/* ---- Tokens ---- */
+
+/* Who is meant without a name is told apart by the token: what is wrong with one says nothing of another. */
+static gboolean
+begin_with_token (Exchange *e, Directory *d, const char *user, const char *token, GError **error)
+{
+	guint8 sum[DIGEST_SIZE];
+	digest_of (token, strlen (token), sum);
+	g_autofree char *digest = g_compute_checksum_for_data (G_CHECKSUM_SHA256, sum, sizeof sum);
+	return attempt_begin (&e->attempt, d, user ? user : digest, error);
+}
+
+/* @user, if it is named, must be whose the token is. */
+static DirectoryMailbox *
+owner_of (Directory *d, const char *owner, const char *user, GError **error)
+{
+	g_autoptr (DirectoryMailbox) m = g_utf8_validate (owner, -1, NULL) ? directory_may_log_on (d, owner, error) : NULL;
+	g_autoptr (DirectoryMailbox) other = m && user && g_utf8_validate (user, -1, NULL) ? directory_may_log_on (d, user, error) : NULL;
+	if (m && (!user || (other && strcmp (m->id, other->id) == 0)))
+		return g_steal_pointer (&m);
+	if (!error || !*error)
+		error_fail (error, ERROR_NO_PERMISSION, "token: it is not of the one who is to be logged on");
+	return NULL;
+}
+
+static DirectoryMailbox *
+try_token (Exchange *e, Directory *d, const char *user, const char *token, GError **error)
+{
+	if (!begin_with_token (e, d, user, token, error))
+		return NULL;
+	g_autofree char *owner = tokens_check (e->attempt.of->tokens, token, g_get_real_time () / G_USEC_PER_SEC, error);
+	return owner ? owner_of (d, owner, user, error) : NULL;
+}
+
+/* Behind a token that is refused the client is told so, and answers, before it gets its NO (RFC 7628 section 3.2.3). */
+static gboolean
+take_token (Exchange *e, Directory *d, Slice message, GString *answer, DirectoryMailbox **found_out, GError **error)
+{
+	gboolean x = strcmp (e->mechanism, "XOAUTH2") == 0;
+	char *user = NULL, *token = NULL;
+	if (e->refused) {
+		g_propagate_error (error, g_steal_pointer (&e->refused));
+		return FALSE;
+	}
+	if (!token_message_read (message, x, &user, &token))
+		return error_fail (error, ERROR_PROTOCOL, "this is no message of %s", e->mechanism);
+	g_autoptr (GError) local = NULL;
+	*found_out = try_token (e, d, user, token, &local);
+	g_free (user);
+	sasl_wipe (token);
+	if (*found_out)
+		return TRUE;
+	if (!error_is (local, ERROR_NO_PERMISSION)) {
+		g_propagate_error (error, g_steal_pointer (&local));
+		return FALSE;
+	}
+	g_autofree char *said = token_refusal (e->attempt.of->host, x);
+	g_string_append (answer, said);
+	attempt_failed (&e->attempt, local);
+	e->refused = g_steal_pointer (&local);
+	return TRUE;
+}
+
+/* ---- Both ---- */
 
 static gboolean
 step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_out, GError **error)
 {
-	Scram *s = exchange;
-	Directory *d = host_directory (s->attempt.of->host, error);
+	Exchange *e = exchange;
+	Directory *d = host_directory (e->attempt.of->host, error);
 	DirectoryMailbox *found = NULL;
-	gboolean ok = d && take (s, d, message, answer, &found, error);
+	gboolean told = e->refused != NULL, ok = d && (e->scram ? take_scram : take_token) (e, d, message, answer, &found, error);
 	g_autoptr (DirectoryMailbox) m = found;
-	if (!ok)
-		attempt_failed (&s->attempt, *error);
+	if (!ok && !told)
+		attempt_failed (&e->attempt, *error);
 	if (m)
-		*mailbox_out = attempt_succeeded (&s->attempt, m, s->mechanism, error);
+		*mailbox_out = attempt_succeeded (&e->attempt, m, e->mechanism, error);
 	return ok && (!m || *mailbox_out);
 }
 

@@ -5,6 +5,7 @@
 #include "host.h"
 #include "imapd.h"
 #include "metrics.h"
+#include "token.h"
 
 /* What ImapdSettings.data is for these; borrowed, used by any number of threads. */
 typedef struct {
@@ -12,6 +13,7 @@ typedef struct {
 	ImapdPool *pool;
 	Metrics *metrics;
 	Backoff *backoff;
+	Tokens *tokens; /* NULL: not taken */
 } LogOns;
 
 /* Passwords that are sent. @data is LogOns, as below; peer->connection is a ServerPeer. */
@@ -22,7 +24,7 @@ gboolean log_on_quota (gpointer data, const ImapdMailbox *m, ImapdQuota *out, GE
 char *log_on_owner (gpointer data, const ImapdMailbox *m, GError **error);
 /* Counts commands: ImapdSettings.ran. */
 void log_on_count_command (gpointer data, const char *command, gint64 microseconds);
-/* SCRAM-SHA-256 and SCRAM-SHA-1, and -PLUS where the connection has what can be bound to. */
+/* SCRAM-SHA-256 and SCRAM-SHA-1, and -PLUS where the connection has what can be bound to; with tokens OAUTHBEARER (RFC 7628) and XOAUTH2. */
 extern const ImapdSasl log_on_sasl;
 /* What the directory says of this server: ImapdSettings.metadata. Clients that know outpost find the server by it after it was moved (docs/outpostd.md). */
 GPtrArray *log_on_metadata (gpointer data, GError **error);

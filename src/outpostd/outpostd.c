@@ -222,7 +222,13 @@ static gboolean
 listen_and_serve (Running *r, GError **error)
 {
 	Host *h = r->host;
-	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics, .backoff = r->control.backoff};
+	g_autoptr (GError) local = NULL;
+	g_autoptr (Tokens) tokens = tokens_new (h, &local);
+	if (local) {
+		g_propagate_error (error, g_steal_pointer (&local));
+		return FALSE;
+	}
+	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics, .backoff = r->control.backoff, .tokens = tokens};
 	g_autoptr (Delivery) delivery = delivery_new (h, r->page.metrics, r->indexer);
 	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max,
 	                                     .ran = log_on_count_command, .quota = log_on_quota, .owner = log_on_owner, .metadata = log_on_metadata, .tls = TRUE,

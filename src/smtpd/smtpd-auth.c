@@ -156,7 +156,7 @@ take_step (SmtpdSession *s, Slice line)
 	gsize size = 0;
 	GError *error = NULL;
 	gpointer who = NULL;
-	g_autofree guchar *message = sasl_decode (line, &size);
+	guchar *message = sasl_decode (line, &size);
 	g_autoptr (GString) answer = g_string_new (NULL);
 	if (!message)
 		refuse_message (s, "501 5.5.2", "this is no base64");
@@ -164,6 +164,9 @@ take_step (SmtpdSession *s, Slice line)
 		finish (s, who, error);
 	else
 		ask (s, AUTH_EXCHANGE, (Slice){answer->str, answer->len});
+	if (message)
+		explicit_bzero (message, size);
+	g_free (message);
 }
 
 void
