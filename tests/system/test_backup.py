@@ -142,6 +142,10 @@ def test_a_backup_made_under_load_is_a_server_elsewhere(made, place):
         other.log_on(ALICE, "wonderland").logout()  # with the certificate, too
         deliver(other, [10 ** 6])
         assert status(other)["MESSAGES"] == numbers["MESSAGES"] + 1
+        with ImapClient(other.imap, ALICE) as client:  # the index came along, and goes on
+            client.command("SELECT INBOX")
+            for word in (b"letter 1000000", b"letter %d" % sent[-1]):
+                assert re.search(r"SEARCH \d+", hear(client, f'UID SEARCH TEXT "{word.decode()}"')), word
         backup(other, to)
         check(other, to)
 
@@ -366,3 +370,50 @@ def test_our_own_client_loses_nothing_when_the_server_is_restored(made, place, p
         program.sync()
         at_home = [m.sha256 for m in mail(other)["INBOX"]]
         assert len(at_home) == 48 == len(set(at_home)) and len(program.list("INBOX")) == 48
+
+
+def test_servers_that_share_a_directory_are_restored_each_for_itself(organised, second, place):
+    with organised, second:
+        deliver(organised, range(5))
+        backup(organised, place / "one")
+        told = backup(second, place / "two")
+        assert "carol@example.org" in told and ALICE not in told
+        assert "backup of another server" in backup(second, place / "one", code=1)
+        organised.create("dave@example.org", "x")
+    shutil.rmtree(second.folder)
+    restore(second, place / "two", second.folder)
+    with organised, second:  # the directory is that of now
+        assert "dave@example.org" in second.ctl("mailbox", "list")
+        second.log_on("carol@example.org", "singer").logout()
+
+
+def test_a_backup_can_be_on_a_medium_that_is_only_read_and_is_the_users(place):
+    """As root, of a server whose user is another."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    from outpostd import Server
+    os.chmod(place, 0o755)
+    server = Server(place / "mail", "--domain", "example.org", "--user", "nobody")
+    server.create(ALICE, "wonderland")
+    assert "Permission denied" in backup(server, place / "backup", code=1)
+    os.mkdir(place / "backup")
+    shutil.chown(place / "backup", "nobody")
+    with server:
+        deliver(server, range(5))
+        backup(server, place / "backup")
+    was = {name: os.stat(place / "backup" / "mail" / name).st_mtime_ns for name in os.listdir(place / "backup" / "mail")}
+    script = f"mount --bind {place}/backup {place}/backup && mount -o remount,ro,bind {place}/backup && ! touch {place}/backup/x 2>/dev/null && exec {CTL} --dir {place}/new restore --from {place}/backup"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, env=server.environment)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert done.returncode == 0, done.stderr
+    assert was == {name: os.stat(place / "backup" / "mail" / name).st_mtime_ns for name in os.listdir(place / "backup" / "mail")}
+    shutil.rmtree(server.folder)
+    os.rename(place / "new", server.folder)
+    for folder, _, names in os.walk(server.folder):
+        for name in (folder, *(os.path.join(folder, n) for n in names)):
+            assert os.stat(name).st_uid == os.stat(place / "backup").st_uid, name
+    with server:
+        server.log_on(ALICE, "wonderland").logout()
+        deliver(server, [7])
+        assert status(server)["MESSAGES"] == 6
