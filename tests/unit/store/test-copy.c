@@ -461,6 +461,35 @@ numbers_jump_ahead_of_all_that_was_given_out (void **state)
 	}
 }
 
+/* 4,000 restorations later. */
+static void
+a_folder_without_uids_to_leave_out_gets_another_uidvalidity (void **state)
+{
+	Move *m = *state;
+	GError *e = NULL;
+	StoreBackup b;
+	StoreRestored r;
+	g_autofree char *home = g_build_filename (m->f.dir, "home", NULL);
+	begin (m->f.s);
+	gint64 full = make_folder (m->f.s, "full"), other = make_folder (m->f.s, "other"), first = put (m->f.s, full, 1);
+	put (m->f.s, full, 2);
+	put (m->f.s, other, 3);
+	commit (m->f.s);
+	sql (m->f.s, "UPDATE folder SET uidnext = 4294000000 WHERE name = 'full'");
+	must (store_backup (m->f.path, m->to, NULL, &b, &e), &e);
+	begin (m->f.s);
+	must (store_remove (m->f.s, first, "here", &e), &e);
+	commit (m->f.s);
+	must (store_restore (m->to, home, m->f.path, NULL, &r, &e), &e);
+	Store *s = must_open (home, 0);
+	assert_clean (s);
+	g_autoptr (Folder) was = store_folder (m->f.s, full, &e), is = store_folder (s, full, &e), same = store_folder (s, other, &e), same_was = store_folder (m->f.s, other, &e);
+	must (was && is && same && same_was, &e);
+	assert_true (is->uidvalidity > was->uidvalidity && is->uidnext == was->uidnext && is->total == 2);
+	assert_true (same->uidvalidity == same_was->uidvalidity && same->uidnext > same_was->uidnext);
+	store_close (s);
+}
+
 #define MOVED(f) cmocka_unit_test_setup_teardown (f, set_up, tear_down)
 
 int
@@ -471,6 +500,7 @@ main (void)
 		MOVED (an_interrupted_copy_is_gone_on_with_and_half_of_one_is_not_taken_for_one), MOVED (what_is_no_home_or_another_mailbox_is_refused),
 		MOVED (a_copy_that_differs_in_anything_has_another_sum), MOVED (a_table_that_is_new_goes_along), MOVED (a_backup_is_brought_level_and_can_be_checked),
 		MOVED (a_backup_that_was_changed_is_found_out_and_made_anew), MOVED (numbers_jump_ahead_of_all_that_was_given_out),
+		MOVED (a_folder_without_uids_to_leave_out_gets_another_uidvalidity),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
 }
