@@ -13,7 +13,7 @@
 
 #define FORMAT 1
 #define INFO "backup.info"
-#define REPLACED ".replaced-"
+#define REPLACED ".replaced-" /* and when, in microseconds */
 #define FILE_MAX (1 << 20) /* octets of a certificate, a key */
 
 /* ---- Files ---- */
@@ -313,6 +313,8 @@ backup_make (Host *h, const char *to, char **names, BackupRun *run, GError **err
 		return FALSE;
 	if (server && strcmp (server, h->server) != 0)
 		return error_fail (error, ERROR_CONFLICT, "%s is the backup of another server (%s): choose another folder", path, server);
+	if (names && *names && !server)
+		return error_fail (error, ERROR_NOT_FOUND, "%s has no finished backup of the server yet: leave the addresses out the first time", path);
 	int fd = lock_backup (path, TRUE, error);
 	gboolean ok = fd >= 0 && make_locked (h, path, names, run, error);
 	if (fd >= 0)
@@ -566,7 +568,7 @@ restore_mailbox_locked (Host *h, const char *from, const char *name, BackupRun *
 	if (!m || !host_is_home (h, m, NULL, error) || is_being_moved (d, m, error))
 		return FALSE;
 	g_autofree char *copy = copy_of (from, m), *path = host_store_path (h, m->id), *fresh = g_strconcat (path, ".restoring", NULL);
-	g_autofree char *aside = g_strdup_printf ("%s" REPLACED "%" G_GINT64_FORMAT, path, g_get_real_time () / G_USEC_PER_SEC);
+	g_autofree char *aside = g_strdup_printf ("%s" REPLACED "%" G_GINT64_FORMAT, path, g_get_real_time ());
 	StoreRestored restored;
 	gboolean there = g_file_test (path, G_FILE_TEST_EXISTS);
 	if (!g_file_test (copy, G_FILE_TEST_EXISTS))
@@ -600,7 +602,7 @@ backup_sweep (const Host *h, gint64 before, GError **error)
 	for (const char *name = g_dir_read_name (dir); name; name = g_dir_read_name (dir)) {
 		const char *at = strstr (name, REPLACED);
 		guint64 when;
-		if (at && g_ascii_string_to_unsigned (at + strlen (REPLACED), 10, 1, G_MAXINT64, &when, NULL) && (gint64) when < before)
+		if (at && g_ascii_string_to_unsigned (at + strlen (REPLACED), 10, 1, G_MAXINT64, &when, NULL) && (gint64) when / G_USEC_PER_SEC < before)
 			host_remove_store (h, name);
 	}
 	return TRUE;

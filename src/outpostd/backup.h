@@ -24,7 +24,7 @@ typedef struct {
 	guint failures; /* answer: mailboxes that were told of with an error; the others are done */
 } BackupRun;
 
-/* Of @h to @to, which is made if it is not there. @names: addresses (NULL-terminated), or none: all, and all else. UNAVAILABLE if another process is at it. */
+/* Of @h to @to, which is made if it is not there. @names: addresses (NULL-terminated), of a backup that was finished once; or none: all, and all else. UNAVAILABLE if another process is at it. */
 gboolean backup_make (Host *h, const char *to, char **names, BackupRun *run, GError **error);
 /* Reads everything. */
 gboolean backup_check (const char *from, BackupRun *run, GError **error);

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from imapclient import ImapClient
+from imapclient import ImapClient, ImapError
 from outpostd import BUILD, wait_until
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
@@ -231,6 +231,7 @@ def test_damage_to_a_backup_is_found(made, place):
     to = place / "backup"
     with made:
         deliver(made, range(50))
+        assert "leave the addresses out" in backup(made, to, ALICE, code=3)
         backup(made, to)
     assert check(made, to).count("sound") == 2
     name = max(os.listdir(to / "mail"), key=lambda n: os.path.getsize(to / "mail" / n))
@@ -304,7 +305,7 @@ def test_one_mailbox_goes_back_while_others_and_itself_are_used(made, place):
         assert os.path.exists(kept)
         for end in ("", "-wal", "-shm"):
             if os.path.exists(kept + end):
-                os.rename(kept + end, re.sub(r"\d+$", str(int(time.time()) - 31 * 86400), kept) + end)
+                os.rename(kept + end, re.sub(r"\d+$", str((int(time.time()) - 31 * 86400) * 10 ** 6), kept) + end)
         made.ctl("purge")
         assert not [name for name in os.listdir(os.path.join(made.folder, "mail")) if "replaced" in name]
         backup(made, to, ALICE)
@@ -336,6 +337,40 @@ def test_a_mailbox_whose_store_is_lost_or_damaged_or_forgotten_comes_back(made, 
             made.ctl("mailbox", "passwd", ALICE, "--password-command", "printf wonderland")
         with made:
             assert mail(made) == was
+
+
+def test_a_restoration_that_is_killed_at_any_moment_is_done_by_saying_it_again(made, place):
+    to, delay, killed, seen = place / "backup", 0.002, 0, set()
+    with made:
+        deliver(made, range(30), 20000)
+        backup(made, to)
+        was, last = mail(made), status(made)
+        while True:
+            process = subprocess.Popen([CTL, "--dir", made.folder, "restore", "--from", str(to), ALICE], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=made.environment)
+            try:
+                process.wait(delay)
+                assert process.returncode == 0, process.stderr.read()
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            finally:
+                process.stderr.close()
+            killed += 1
+            delay = delay * 1.1 + 0.001
+            try:  # never empty, never half
+                seen.add(status(made)["MESSAGES"])
+            except ImapError as error:
+                assert "UNAVAILABLE" in str(error), error
+            made.ctl("restore", "--from", str(to), ALICE)
+            now = status(made)
+            assert now["UIDNEXT"] > last["UIDNEXT"] and now["HIGHESTMODSEQ"] > last["HIGHESTMODSEQ"] and now["UIDVALIDITY"] == last["UIDVALIDITY"]
+            last = now
+        assert killed > 3 and seen == {30} and {m.sha256 for m in mail(made)["INBOX"]} == {m.sha256 for m in was["INBOX"]}
+        aside = [name for name in os.listdir(os.path.join(made.folder, "mail")) if re.search(r"replaced-\d+$", name)]
+        assert len(aside) >= killed + 1  # each of them is kept
+        backup(made, to)
+        check(made, to)
 
 
 def test_our_own_client_loses_nothing_when_the_server_is_restored(made, place, program):
