@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#define HOME_JUMP (1u << 20)
+
 typedef struct {
 	Endpoint base;
 	Home *home;
@@ -742,6 +744,8 @@ home_change (Home *h, HomeFolder *f, const HomeChange *c)
 		f->uidvalidity = h->next_validity++;
 	if (c->lower_modseq)
 		h->modseq = 0;
+	if (c->jump)
+		h->modseq += HOME_JUMP;
 	for (guint i = 0; i < n; i++) {
 		guint at = c->order == ORDER_REVERSED ? n - 1 - i : c->order == ORDER_SHUFFLED ? (i * (n % 7 ? 7 : 11) + 3) % n : i;
 		HomeMessage m = g_array_index (all, HomeMessage, at);
@@ -754,4 +758,10 @@ home_change (Home *h, HomeFolder *f, const HomeChange *c)
 	if (c->order == ORDER_SAME_UIDS && n == all->len)
 		f->uidnext = uidnext;
 	f->highest = ++h->modseq;
+	for (guint i = n; c->jump && i < all->len; i++) {
+		f->vanished[f->n_vanished].uid = g_array_index (all, HomeMessage, i).uid;
+		f->vanished[f->n_vanished++].modseq = h->modseq;
+	}
+	if (c->jump)
+		f->uidnext = uidnext + HOME_JUMP;
 }

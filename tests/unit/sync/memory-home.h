@@ -89,5 +89,6 @@ typedef struct {
 	gboolean empty;
 	gboolean add_header, lose_dates, lose_flags;
 	gboolean lower_modseq; /* its counter begins again */
+	gboolean jump;         /* its numbers go on far ahead, and what is not kept is told as removed (with ORDER_SAME_UIDS) */
 } HomeChange;
 void home_change (Home *h, HomeFolder *f, const HomeChange *c);

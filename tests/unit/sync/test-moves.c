@@ -49,6 +49,9 @@ static const Row rows[] = {
 	{"M9 all of it", {TRUE, ORDER_SHUFFLED, .add_header = TRUE, .lose_dates = TRUE, .lose_flags = TRUE}, 0, MESSAGES, FALSE},
 	{"M13 restored from a backup", {FALSE, ORDER_SAME_UIDS, .keep = 150, .lower_modseq = TRUE}, 0, 150, TRUE},
 	{"M13 the same, and new mail took the UIDs", {FALSE, ORDER_SAME_UIDS, .keep = 150, .lower_modseq = TRUE}, 60, 150, TRUE},
+	{"M13 with numbers that jump ahead", {FALSE, ORDER_SAME_UIDS, .keep = MESSAGES - 5, .jump = TRUE}, 0, MESSAGES - 5, TRUE},
+	{"M13 the same with new mail", {FALSE, ORDER_SAME_UIDS, .keep = MESSAGES - 5, .jump = TRUE}, 3, MESSAGES - 5, TRUE},
+	{"M13 the same, with nothing lost", {FALSE, ORDER_SAME_UIDS, .jump = TRUE}, 3, MESSAGES, FALSE},
 };
 
 static const guint kinds[] = {
