@@ -72,7 +72,9 @@ report_run (Cli *cli, const SyncResult *r, const GError *failure)
 	}
 	if (failure)
 		return;
-	if (r->failures > 0)
+	if (r->left > 0)
+		cli_note (cli, "The mailbox was moved, or is held: run 'outpost sync' without --folder, which can tell what became of each message.");
+	if (r->failures > r->left)
 		cli_note (cli, "Not everything could be done: outpost log says what.");
 	if (r->held > 0)
 		cli_note (cli, "Something waits for your decision: outpost resolve shows what.");

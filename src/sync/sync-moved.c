@@ -388,6 +388,94 @@ sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error)
 	return ok;
 }
 
+/* ---- A run of some folders ---- */
+
+/* As listed it is not the folder that is bound, or a few known messages say so of one like it. */
+static gboolean
+is_not_what_it_was (SyncRun *run, const FolderBinding *b)
+{
+	const RemoteFolder *r = sync_listed (run, b->remote_name);
+	if (!r || !r->has_status || !b->uidvalidity)
+		return FALSE;
+	return run->doubted || r->uidvalidity != b->uidvalidity || r->uidnext < b->uidnext || (b->remote_id && r->id && strcmp (b->remote_id, r->id) != 0);
+}
+
+typedef struct {
+	GArray *here; /* MatchHere */
+	gint64 folder;
+	gboolean all; /* else what is awaited */
+} Unsettled;
+
+static gboolean
+take_unsettled (gpointer data, const KnownMessage *k)
+{
+	Unsettled *u = data;
+	if (k->pending || !(u->all || k->awaited))
+		return TRUE;
+	gathered_take_known (u->here, k);
+	g_array_index (u->here, MatchHere, u->here->len - 1).folder = u->folder;
+	return TRUE;
+}
+
+/* What may be in other folders of the home than it was. */
+static GArray *
+gather_unsettled (SyncRun *run, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
+	g_autoptr (GArray) here = match_here_new ();
+	for (guint i = 0; bindings && i < bindings->len; i++) {
+		const FolderBinding *b = bindings->pdata[i];
+		const FolderRun *f = sync_folder_run (run, b->folder);
+		gboolean looked_into = f && !f->failed;
+		Unsettled u = {here, b->folder, sync_is_absent (run, b->folder) || (!looked_into && is_not_what_it_was (run, b))};
+		guint awaited = 0;
+		if (!u.all && !store_count_awaited (run->store, b->folder, &awaited, error))
+			return NULL;
+		if ((u.all || awaited) && !store_each_known (run->store, b->folder, take_unsettled, &u, error))
+			return NULL;
+	}
+	return bindings ? g_steal_pointer (&here) : NULL;
+}
+
+static gboolean
+is_of_folder (gpointer folder, const MatchHere *h)
+{
+	return h->folder == *(gint64 *) folder;
+}
+
+static gboolean
+put_off_others (SyncRun *run, FolderRun *f, GArray *here, GError **error)
+{
+	g_autoptr (GArray) own = match_here_new (), arrivals = arrivals_new ();
+	g_auto (UidSet) later = UID_SET_INIT;
+	match_here_part (here, is_of_folder, &f->binding->folder, own);
+	gboolean ok = here->len == 0 || find_among_new (run, f, here, arrivals, error);
+	match_here_part (own, NULL, NULL, here);
+	for (guint i = 0; i < arrivals->len; i++)
+		uid_set_add (&later, g_array_index (arrivals, Arrival, i).uid);
+	uid_set_remove_set (&f->wanted, &later);
+	if (arrivals->len && !f->put_off)
+		sync_left_to_others (run, f, "some of what is new in it looks like mail of folders that this run does not look into");
+	f->put_off |= arrivals->len > 0;
+	return ok;
+}
+
+gboolean
+sync_put_off_others (SyncRun *run, GPtrArray *folders, GError **error)
+{
+	g_autoptr (GArray) here = NULL;
+	for (guint i = 0; i < folders->len; i++) {
+		FolderRun *f = folders->pdata[i];
+		if (f->failed || uid_set_is_empty (&f->wanted))
+			continue;
+		if (!here && !(here = gather_unsettled (run, error)))
+			return FALSE;
+		if (!put_off_others (run, f, here, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 /* ---- A folder of everything ---- */
 
 static gint

@@ -26,6 +26,9 @@ gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GA
  * there meanwhile: it moves here, too, with what is pending for it. By the same evidence, and only where all that its folder awaits is found so,
  * none of it in a folder of copies. What was removed here is removed there only where three others of its folder went the same way. */
 gboolean sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error);
+/* In a run of some folders: what is new in them, and looks like mail that a folder awaits, or of one that is not what it was and that this run does
+ * not look into, is taken out of f->wanted, and waits for a run of all folders: only that can tell where each message is. */
+gboolean sync_put_off_others (SyncRun *run, GPtrArray *folders, GError **error);
 /* Of @f, which has what other folders have (role "all"; or what they miss), what is here already is placed and bound, as a copy, and taken out of
  * f->wanted; nothing of a folder that awaits, or is to be sent, something itself. */
 gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);

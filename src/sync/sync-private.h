@@ -20,7 +20,8 @@ typedef struct {
 	gboolean again; /* its states are still to be asked for */
 	gboolean states_only; /* none of this run's; but something was moved or copied from there, so it is asked along, without bodies. folder->id 0: it is
 	                       * gone here */
-	gboolean put_off;     /* some of what is new there waits until a folder that could not be read tells whether it moved from it */
+	gboolean put_off;     /* some of what is new there waits until a folder that could not be read, or is not one of this run's, tells whether it moved
+	                       * from it */
 	gboolean awaiting; /* how many are awaited has changed */
 	gboolean guarded;   /* the deletion guard held removals at home that are not yet applied here */
 	gboolean failure_noted; /* that the home did not give all of it, in this run */
@@ -94,6 +95,8 @@ gboolean sync_load_folders (SyncRun *run, GError **error);
 gboolean sync_pull (SyncRun *run, GPtrArray *folders, GError **error);
 /* Logs and counts that @f can't be read: this run does nothing more with it, nothing is removed for it, the next run tries again. TRUE. */
 gboolean sync_folder_failed (SyncRun *run, FolderRun *f, const char *why);
+/* Logs and counts that a run of some folders leaves (some of) @f to a run of all. */
+void sync_left_to_others (SyncRun *run, const FolderRun *f, const char *why);
 gboolean sync_push (SyncRun *run, GError **error);
 /* Removes at home the folders that are gone here (after the push, which may still have moved messages out of them). */
 gboolean sync_push_folder_removals (SyncRun *run, GError **error);
@@ -149,7 +152,7 @@ Suspicion sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, cons
 gboolean sync_mark_complete (SyncRun *run, FolderRun *f, GError **error);
 /* Finds out by evidence which message is which, and binds anew, in one transaction; what the home has not (yet) is awaited and put on
  * hold, nothing is removed. Afterwards f->wanted holds what is new at home. f->held and f->failed where the evidence is not enough; other mail
- * waits for sync_settle_strangers. */
+ * waits for sync_settle_strangers. In a run of some folders nothing at all is done with one that has not all that is known of it. */
 gboolean sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error);
 /* After the last of several: those that have other mail under their names may have exchanged them, and are called here as there then; or somebody
  * emptied them; else they are held. */

@@ -317,6 +317,14 @@ sync_folder_failed (SyncRun *run, FolderRun *f, const char *why)
 	return TRUE;
 }
 
+void
+sync_left_to_others (SyncRun *run, const FolderRun *f, const char *why)
+{
+	run->result->failures++;
+	run->result->left++;
+	sync_log_detail (run, "folder '%s' is left to a run of all folders ('outpost sync' without --folder): %s", f->folder->path, why);
+}
+
 static const GError *
 error_of (const Question *q)
 {
@@ -925,6 +933,6 @@ sync_pull (SyncRun *run, GPtrArray *folders, GError **error)
 		return TRUE;
 	sync_progress (run, SYNC_PULL, NULL, TRUE);
 	return pull_states (run, folders, error) && pull_states_again (run, folders, error) && recover_all (run, folders, error) &&
-	       sync_find_awaited (run, folders, error) &&
+	       (!run->options->folders || sync_put_off_others (run, folders, error)) && sync_find_awaited (run, folders, error) &&
 	       pull_bodies (run, folders, error) && tell_awaited (run, error);
 }

@@ -557,6 +557,23 @@ add_stranger (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why)
 	g_ptr_array_add (run->strangers, g_memdup2 (&s, sizeof s));
 }
 
+/* A run of some folders can't tell what was lost from what is in one of the others now, nor what came from there from what is new. */
+static gboolean
+is_beyond_run (const SyncRun *run, const Gathered *g)
+{
+	guint here, known;
+	gathered_count_known (g, &here, &known);
+	return run->options->folders && known < here;
+}
+
+static void
+leave_alone (SyncRun *run, FolderRun *f, Suspicion why)
+{
+	f->held = f->failed = f->hold_told = TRUE;
+	run->doubted |= is_doubt (why);
+	sync_left_to_others (run, f, "it is another one now, and what is missing may be in folders that this run does not look into");
+}
+
 gboolean
 sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 {
@@ -571,6 +588,10 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 		return tolerated (run, f, e, error);
 	if (why == SUSPICION_NUMBERS && numbers_are_as_they_were (g))
 		return compare_all (run, f, error);
+	if (is_beyond_run (run, g)) {
+		leave_alone (run, f, why);
+		return TRUE;
+	}
 	gboolean other;
 	if (!may_be_other_mail (run, g, &other, error))
 		return FALSE;

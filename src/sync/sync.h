@@ -45,6 +45,7 @@ typedef struct {
 	guint64 added_here, updated_here, removed_here;
 	guint64 added_home, updated_home, removed_home, moved_home;
 	guint64 conflicts, failures, held;
+	guint64 left; /* of the failures: folders that a run of some folders left to one of all */
 	guint64 relinked; /* messages bound anew after the home changed */
 	guint64 octets_stored;
 	EndpointTraffic traffic;

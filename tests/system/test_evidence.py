@@ -1254,3 +1254,22 @@ def test_folders_that_somebody_gave_each_others_names_are_followed(counts, witho
         assert world.with_flag("draft", "B") == ["a1"] and ("b1" in world.names("A")) == (counts[1] == 2)
         for folder in world.home():
             world.assert_in_step(folder)
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_a_folder_alone_is_left_to_a_run_of_all_where_its_mail_may_be_elsewhere(without):
+    """A and B exchanged their names, and some of INBOX was tidied into C."""
+    lots = {"INBOX": mails(20), "A": mails(30, 2, "a"), "B": mails(33, 3, "b"), "C": mails(9, 4, "c")}
+    with World(lots, without) as world:
+        world.edit("flag", ["a1"], "draft", folder="A")
+        world.edit("flag", ["m3"], "draft")
+        world.replace({"INBOX": lots["INBOX"][6:], "A": shuffled(lots["B"]), "B": shuffled(lots["A"]), "C": lots["C"] + lots["INBOX"][:6]})
+        before, here = world.home(), {folder: world.here(folder) for folder in lots}
+        for folder in lots:
+            code, _, error = world.program.run("sync", "--folder", folder)
+            assert code == 1 and "run 'outpost sync' without --folder" in error
+        assert world.home() == before and {folder: world.here(folder) for folder in lots} == here
+        assert world.sync(times=2) == 0 and fetched(world) == 92
+        assert world.with_flag("draft", "B") == ["a1"] and world.with_flag("draft", "C") == ["m3"]
+        for folder in world.home():
+            world.assert_in_step(folder)

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A migration put mail into other folders than it was in. The first runs after that may look into one folder only (--folder): they write nothing
+ * wrong, and the run of all folders then finds each message as if it were the first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include "memory-home.h"
+#include "store-binding.h"
+#include "sync.h"
+
+#define MESSAGES 100
+#define GONE "" /* no folder: at home they are gone, or not there yet */
+
+static const char *const before[] = {"INBOX", "A", "B"};
+
+typedef struct {
+	guint from, to; /* bodies */
+	const char *folder; /* at the new home */
+} Lot;
+
+typedef struct {
+	const char *name;
+	Lot lots[6]; /* of what is not where it was */
+	const char *gone; /* a folder that is not there any more; NULL none */
+	const char *made[2];
+	HomeChange change; /* of the folders */
+	gboolean held; /* what is GONE is awaited at the end */
+} Case;
+
+static const HomeChange anew = {TRUE, ORDER_SHUFFLED}, same_numbers = {FALSE, ORDER_SHUFFLED};
+static const Case cases[] = {
+	{"nothing else", .change = anew},
+	{"two exchanged their names", {{40, 70, "B"}, {70, 100, "A"}}, .change = anew},
+	{"two exchanged their names, the same UIDVALIDITY", {{40, 70, "B"}, {70, 100, "A"}}, .change = same_numbers},
+	{"tidied into another folder", {{0, 12, "A"}}, .change = anew},
+	{"tidied into two others", {{0, 12, "A"}, {20, 30, "B"}}, .change = anew},
+	{"tidied into a new folder", {{0, 30, "Old"}}, .made = {"Old"}, .change = anew},
+	{"split by year", {{40, 50, "A/2020"}, {50, 60, "A/2021"}}, .made = {"A/2020", "A/2021"}, .change = anew},
+	{"split by year, and the folder is gone", {{40, 55, "2020"}, {55, 70, "2021"}}, .gone = "A", .made = {"2020", "2021"}, .change = anew},
+	{"merged into another", {{40, 70, "INBOX"}}, .gone = "A", .change = anew},
+	{"half of a folder is there", {{20, 40, GONE}}, .change = anew, .held = TRUE},
+	{"one folder is empty yet", {{40, 70, GONE}}, .change = anew, .held = TRUE},
+};
+
+static const guint kinds[] = {
+	ENDPOINT_MODSEQ | ENDPOINT_VANISHED | ENDPOINT_UIDPLUS | ENDPOINT_MOVE | ENDPOINT_OBJECTID | ENDPOINT_SEARCH,
+	ENDPOINT_MODSEQ | ENDPOINT_UIDPLUS,
+	0,
+};
+
+typedef struct {
+	const char *what;
+	char *path;
+	Home *home;
+} World;
+
+#define CHECK(ok, ...)                                     \
+	do {                                               \
+		if (!(ok)) {                               \
+			print_error (__VA_ARGS__);         \
+			print_error (" in %s\n", w->what); \
+			fail ();                           \
+		}                                          \
+	} while (0)
+
+static SyncResult
+run (World *w, const char *only)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	const char *const folders[] = {only, NULL};
+	SyncResult r;
+	g_autoptr (GError) error = NULL;
+	if (only)
+		o.folders = folders;
+	CHECK (home_sync (w->home, w->path, &o, &r, &error), "run failed: %s", error->message);
+	return r;
+}
+
+static const char *
+folder_before (guint body)
+{
+	return before[body < 40 ? 0 : body < 70 ? 1 : 2];
+}
+
+static const char *
+folder_after (const Case *c, guint body)
+{
+	for (guint i = 0; i < G_N_ELEMENTS (c->lots) && c->lots[i].folder; i++)
+		if (body >= c->lots[i].from && body < c->lots[i].to)
+			return c->lots[i].folder;
+	return folder_before (body);
+}
+
+static guint
+flags_of (guint body)
+{
+	return body % 3 ? FLAG_SEEN : 0;
+}
+
+/* What was changed here and not sent. */
+static gboolean
+is_flagged (guint body)
+{
+	return body % 10 == 3;
+}
+
+typedef struct {
+	Store *store;
+	const char *folder;
+	guint count[MESSAGES], flags[MESSAGES];
+	const char *place[MESSAGES];
+	gint64 placement[MESSAGES];
+} Scan;
+
+static void
+note (Scan *scan, guint body, guint flags)
+{
+	scan->count[body]++;
+	scan->flags[body] = flags;
+	scan->place[body] = scan->folder;
+}
+
+static gboolean
+scan_one (gpointer data, const Placement *p)
+{
+	Scan *scan = data;
+	g_autoptr (Message) m = store_message (scan->store, p->message, NULL);
+	guint body = (guint) atoi (m->subject + strlen ("number "));
+	note (scan, body, p->flags);
+	scan->placement[body] = p->id;
+	return TRUE;
+}
+
+static void
+scan_here (Store *s, Scan *scan, GPtrArray *folders)
+{
+	scan->store = s;
+	for (guint i = 0; i < folders->len; i++) {
+		const Folder *f = folders->pdata[i];
+		scan->folder = f->path;
+		assert_true (f->local_only || store_each_placement (s, f->id, 0, scan_one, scan, NULL));
+	}
+}
+
+static void
+scan_there (World *w, Scan *scan)
+{
+	for (guint i = 0; i < HOME_FOLDERS; i++) {
+		const HomeFolder *f = &w->home->folders[i];
+		scan->folder = f->name;
+		for (guint k = 0; f->used && k < HOME_MESSAGES; k++)
+			if (f->messages[k].uid)
+				note (scan, f->messages[k].body, f->messages[k].flags);
+	}
+}
+
+static void
+edit_offline (World *w)
+{
+	g_autofree Scan *scan = g_new0 (Scan, 1);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
+	scan_here (s, scan, folders);
+	assert_true (store_begin (s, NULL));
+	for (guint i = 0; i < MESSAGES; i++)
+		assert_true (!is_flagged (i) || store_set_flags (s, scan->placement[i], flags_of (i) | FLAG_FLAGGED, NULL, NULL));
+	assert_true (store_commit (s, NULL));
+}
+
+static void
+migrate (World *w, const Case *c)
+{
+	HomeChange empty = c->change;
+	for (guint i = 0; i < G_N_ELEMENTS (c->made) && c->made[i]; i++)
+		home_create (w->home, c->made[i]);
+	empty.empty = TRUE;
+	for (guint i = 0; i < G_N_ELEMENTS (before); i++)
+		home_change (w->home, home_folder (w->home, before[i]), &empty);
+	if (c->gone)
+		home_delete (w->home, c->gone);
+	for (guint i = 0; i < MESSAGES; i++) {
+		guint body = (i * 7 + 3) % MESSAGES;
+		const char *folder = folder_after (c, body);
+		if (*folder)
+			home_add (w->home, home_folder (w->home, folder), body, flags_of (body), NULL);
+	}
+}
+
+static World *
+world_new (guint abilities)
+{
+	World *w = g_new0 (World, 1);
+	w->what = "the first run";
+	w->path = home_store_path ();
+	w->home = home_new (abilities, abilities & ENDPOINT_UIDPLUS);
+	home_create (w->home, "A");
+	home_create (w->home, "B");
+	for (guint i = 0; i < MESSAGES; i++)
+		home_add (w->home, home_folder (w->home, folder_before (i)), i, flags_of (i), NULL);
+	run (w, NULL);
+	edit_offline (w);
+	return w;
+}
+
+static void
+world_free (World *w)
+{
+	home_store_remove (w->path);
+	home_free (w->home);
+	g_free (w);
+}
+
+static void
+check (World *w, const Case *c)
+{
+	g_autofree Scan *here = g_new0 (Scan, 1), *there = g_new0 (Scan, 1);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
+	scan_here (s, here, folders);
+	scan_there (w, there);
+	for (guint i = 0; i < MESSAGES; i++) {
+		guint flags = flags_of (i) | (is_flagged (i) ? FLAG_FLAGGED : 0);
+		const char *place = folder_after (c, i);
+		gboolean is_there = *place != 0;
+		CHECK (here->count[i] == 1 && here->flags[i] == flags, "body %u is %u times here, with flags %u", i, here->count[i], here->flags[i]);
+		CHECK (there->count[i] == (is_there ? 1u : 0u), "body %u is %u times at home", i, there->count[i]);
+		CHECK (!is_there || there->flags[i] == flags, "body %u has flags %u at home", i, there->flags[i]);
+		CHECK (strcmp (here->place[i], is_there ? place : folder_before (i)) == 0, "body %u is in %s here", i, here->place[i]);
+		CHECK (!is_there || strcmp (there->place[i], place) == 0, "body %u is in %s at home", i, there->place[i]);
+	}
+}
+
+/* In its home's folder or in none, no message is lost, doubled or flagged otherwise by a run of some folders. */
+static void
+check_unspoilt (World *w)
+{
+	g_autofree Scan *here = g_new0 (Scan, 1), *there = g_new0 (Scan, 1);
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) folders = store_folders (s, NULL);
+	scan_here (s, here, folders);
+	scan_there (w, there);
+	for (guint i = 0; i < MESSAGES; i++) {
+		guint flags = flags_of (i) | (is_flagged (i) ? FLAG_FLAGGED : 0);
+		CHECK (here->count[i] == 1 && here->flags[i] == flags, "body %u is %u times here, with flags %u", i, here->count[i], here->flags[i]);
+		CHECK (there->count[i] <= 1 && (!there->count[i] || (there->flags[i] & ~FLAG_FLAGGED) == flags_of (i)), "body %u is spoilt at home", i);
+		CHECK (is_flagged (i) || !there->count[i] || there->flags[i] == flags, "body %u has another one's flags at home", i);
+	}
+}
+
+static void
+follow (const Case *c, guint abilities, const char *first, const char *second)
+{
+	World *w = world_new (abilities);
+	g_autofree char *what = g_strdup_printf ("%s, first %s and %s, abilities %u", c->name, first, second, abilities);
+	w->what = what;
+	migrate (w, c);
+	guint fetched = w->home->fetched;
+	for (guint i = 0; i < 4; i++) {
+		run (w, i % 2 ? second : first);
+		check_unspoilt (w);
+		CHECK (w->home->fetched == fetched, "%u bodies fetched", w->home->fetched - fetched);
+	}
+	run (w, NULL);
+	SyncResult r = run (w, NULL);
+	CHECK ((r.held > 0) == c->held && r.left == 0, "%u held", (guint) r.held);
+	check (w, c);
+	guint writes = w->home->writes;
+	run (w, NULL);
+	CHECK (w->home->writes == writes && w->home->fetched == fetched, "the next run does something");
+	world_free (w);
+}
+
+static void
+a_run_of_some_folders_spoils_nothing_that_a_run_of_all_finds (void **state)
+{
+	for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+		for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
+			const Case *c = &cases[i];
+			for (guint n = 0; n < G_N_ELEMENTS (before); n++)
+				follow (c, kinds[k], before[n], before[(n + 1) % 3]);
+			for (guint n = 0; n < G_N_ELEMENTS (c->made) && c->made[n]; n++)
+				follow (c, kinds[k], c->made[n], "INBOX");
+		}
+}
+
+/* What a folder awaits comes into another one, and that one alone is looked into. */
+static void
+what_is_awaited_is_left_to_a_run_of_all_folders (void **state)
+{
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		const Case half = {"half of it is there", {{20, 40, GONE}}, .change = anew}, moved = {"the rest came elsewhere", {{20, 40, "B"}}};
+		World *w = world_new (kinds[k]);
+		w->what = moved.name;
+		migrate (w, &half);
+		assert_int_equal (run (w, NULL).held, 1);
+		guint fetched = w->home->fetched;
+		for (guint i = 20; i < 40; i++)
+			home_add (w->home, home_folder (w->home, "B"), i, flags_of (i), NULL);
+		for (guint i = 0; i < 2; i++) {
+			assert_int_equal (run (w, "B").left, 1);
+			check_unspoilt (w);
+		}
+		run (w, NULL);
+		assert_int_equal (run (w, NULL).held, 0);
+		assert_int_equal (w->home->fetched, fetched);
+		check (w, &moved);
+		world_free (w);
+	}
+}
+
+int
+main (void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test (a_run_of_some_folders_spoils_nothing_that_a_run_of_all_finds),
+		cmocka_unit_test (what_is_awaited_is_left_to_a_run_of_all_folders),
+	};
+	return cmocka_run_group_tests (tests, NULL, NULL);
+}
