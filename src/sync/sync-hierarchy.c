@@ -58,6 +58,22 @@ free_name (Store *s, gint64 parent, const char *leaf)
 	return name;
 }
 
+/* Who has the name here until its own new one is carried out leaves it now. */
+static gboolean
+make_room (Tree *t, gint64 parent, const char *leaf, GError **error)
+{
+	gint64 owner = store_folder_child (t->run->store, parent, leaf);
+	for (guint i = 0; owner && t->steps && i < t->steps->len; i++) {
+		const FolderStep *step = &g_array_index (t->steps, FolderStep, i);
+		const Folder *f = step->folder;
+		if (step->kind != PLAN_RENAME_HERE || f->id != owner || (f->parent == folder_of_name (t, step->remote->parent) && strcmp (f->name, step->remote->leaf) == 0))
+			continue;
+		g_autofree char *free = free_name (t->run->store, f->parent, f->name);
+		return store_folder_rename (t->run->store, f->id, f->parent, free, error);
+	}
+	return TRUE;
+}
+
 /* The store refuses a name or a depth before it writes anything, and the error is the folder's own. */
 static gboolean
 is_unfit_here (const GError *e)
@@ -97,8 +113,6 @@ create_here (Tree *t, const FolderStep *step, GError **error)
 {
 	const RemoteFolder *r = step->remote;
 	gint64 parent = folder_of_name (t, r->parent), id;
-	g_autofree char *name = free_name (t->run->store, parent, r->leaf);
-	NewFolder n = {parent, name, r->role, r->subscribed, r->selectable, FALSE};
 	GError *e = NULL;
 	if (r->parent && g_hash_table_contains (t->left_out, r->parent)) {
 		g_hash_table_add (t->left_out, r->name);
@@ -108,6 +122,10 @@ create_here (Tree *t, const FolderStep *step, GError **error)
 	gboolean taken;
 	if (!take_place_here (t, r, &taken, error) || taken)
 		return taken;
+	if (!make_room (t, parent, r->leaf, error))
+		return FALSE;
+	g_autofree char *name = free_name (t->run->store, parent, r->leaf);
+	NewFolder n = {parent, name, r->role, r->subscribed, r->selectable, FALSE};
 	if (store_folder_create (t->run->store, &n, &id, &e)) {
 		t->run->result->folders_added_here++;
 		return bind_as_listed (t, id, NULL, r, parent, name, error);
@@ -198,22 +216,6 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 				                       &g_array_index (evidence, RemoteEvidence, j));
 	/* some may have been removed since; what is there must agree, and most must be there */
 	*same_out = equal == evidence->len && (has_same_leaf || (equal > 0 && 2 * equal >= sample->len));
-	return TRUE;
-}
-
-/* Who has the name here until its own new one is carried out leaves it now. */
-static gboolean
-make_room (Tree *t, gint64 parent, const char *leaf, GError **error)
-{
-	gint64 owner = store_folder_child (t->run->store, parent, leaf);
-	for (guint i = 0; owner && t->steps && i < t->steps->len; i++) {
-		const FolderStep *step = &g_array_index (t->steps, FolderStep, i);
-		const Folder *f = step->folder;
-		if (step->kind != PLAN_RENAME_HERE || f->id != owner || (f->parent == folder_of_name (t, step->remote->parent) && strcmp (f->name, step->remote->leaf) == 0))
-			continue;
-		g_autofree char *free = free_name (t->run->store, f->parent, f->name);
-		return store_folder_rename (t->run->store, f->id, f->parent, free, error);
-	}
 	return TRUE;
 }
 

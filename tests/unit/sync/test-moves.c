@@ -739,6 +739,32 @@ folders_of_other_names_are_recognised_by_their_messages (void **state)
 		}
 }
 
+/* Its mail is in a new folder below another one that has its name. */
+static void
+a_folder_that_moved_below_its_own_name_is_called_as_at_home (void **state)
+{
+	for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		World *w = world_new (kinds[k], "Work/Deep");
+		HomeChange empty = {TRUE, .empty = TRUE};
+		HomeFolder *deep = home_create (w->home, "Work/Deep/2020");
+		for (guint i = 0; i < MESSAGES; i++)
+			home_add (w->home, deep, i, flags_of (i), NULL);
+		HomeFolder *top = home_folder (w->home, "Work/Deep");
+		home_change (w->home, top, &empty);
+		top->id += 1000;
+		guint fetched = w->home->fetched;
+		run (w);
+		assert_int_equal (run (w).held, 0);
+		assert_int_equal (w->home->fetched, fetched);
+		g_autoptr (Store) s = store_open (w->path, 0, NULL);
+		g_autoptr (Folder) above = store_folder_by_path (s, "Work/Deep", NULL);
+		g_autoptr (Folder) below = store_folder_by_path (s, "Work/Deep/2020", NULL);
+		assert_true (above && below && above->total + below->total == MESSAGES - 1);
+		g_clear_pointer (&s, store_close);
+		world_free (w);
+	}
+}
+
 /* At a home with ids. */
 static void
 folders_that_exchange_their_names_keep_what_they_are (void **state)
@@ -867,6 +893,7 @@ main (void)
 		cmocka_unit_test (a_rehearsal_does_not_take_equal_numbers_for_a_renamed_folder),
 		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
 		cmocka_unit_test (folders_of_other_names_are_recognised_by_their_messages),
+		cmocka_unit_test (a_folder_that_moved_below_its_own_name_is_called_as_at_home),
 		cmocka_unit_test (folders_that_exchange_their_names_keep_what_they_are),
 		cmocka_unit_test (a_folder_that_may_be_either_of_two_is_not_guessed),
 	};
