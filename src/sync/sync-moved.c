@@ -504,13 +504,31 @@ candidates (SyncRun *run, const GArray *there, GError **error)
 }
 
 static gboolean
-link_chunk (SyncRun *run, FolderRun *f, const UidSet *chunk, GError **error)
+note_expected (gpointer data, const KnownMessage *k)
+{
+	if (k->awaited || k->pending)
+		g_hash_table_add (data, g_memdup2 (&k->received, sizeof k->received));
+	return TRUE;
+}
+
+/* What may be expected is looked for otherwise, and fetched if it is not found. */
+static void
+drop_expected (GArray *there, GHashTable *expected)
+{
+	for (guint i = there->len; i > 0; i--)
+		if (g_hash_table_contains (expected, &g_array_index (there, RemoteEvidence, i - 1).received))
+			g_array_remove_index (there, i - 1);
+}
+
+static gboolean
+link_chunk (SyncRun *run, FolderRun *f, const UidSet *chunk, GHashTable *expected, GError **error)
 {
 	g_autoptr (GArray) there = NULL;
 	if (!cancel_check (run->cancel, error) || !sync_look (run, f->binding->remote_name, f->binding->uidvalidity, chunk, EVIDENCE_SIZE, &there, error))
 		return FALSE;
 	if (!there)
 		return TRUE;
+	drop_expected (there, expected);
 	g_autoptr (GArray) here = candidates (run, there, error), arrivals = arrivals_new ();
 	if (!here || !match_headers (run, f, here, there, arrivals, error))
 		return FALSE;
@@ -523,12 +541,9 @@ gboolean
 sync_link_copies (SyncRun *run, FolderRun *f, GError **error)
 {
 	g_auto (UidSet) rest = UID_SET_INIT;
-	gboolean awaits;
-	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
-	if (!pendings || !awaits_any (run, f, &awaits, error))
+	g_autoptr (GHashTable) expected = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL); /* dates */
+	if (!store_each_known (run->store, f->binding->folder, note_expected, expected, error))
 		return FALSE;
-	if (awaits || pendings->len > 0)
-		return TRUE; /* that is looked for first */
 	uid_set_copy (&rest, &f->wanted);
 	while (!uid_set_is_empty (&rest)) {
 		g_auto (UidSet) chunk = UID_SET_INIT;
@@ -536,7 +551,7 @@ sync_link_copies (SyncRun *run, FolderRun *f, GError **error)
 		for (guint64 i = n > CHUNK ? n - CHUNK : 0; i < n; i++)
 			uid_set_add (&chunk, uid_set_nth (&rest, i));
 		uid_set_remove_set (&rest, &chunk);
-		if (!link_chunk (run, f, &chunk, error))
+		if (!link_chunk (run, f, &chunk, expected, error))
 			return FALSE;
 	}
 	return TRUE;

@@ -30,7 +30,7 @@ gboolean sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error);
  * not look into, is taken out of f->wanted, and waits for a run of all folders: only that can tell where each message is. */
 gboolean sync_put_off_others (SyncRun *run, GPtrArray *folders, GError **error);
 /* Of @f, which has what other folders have (role "all"; or what they miss), what is here already is placed and bound, as a copy, and taken out of
- * f->wanted; nothing of a folder that awaits, or is to be sent, something itself. */
+ * f->wanted; not what has the date of something that @f awaits or is to be sent itself. */
 gboolean sync_link_copies (SyncRun *run, FolderRun *f, GError **error);
 /* Places and binds @arrivals in @f, and takes them out of f->wanted. Inside a transaction, after the removals. */
 gboolean sync_place_arrivals (SyncRun *run, FolderRun *f, const GArray *arrivals, GError **error);
