@@ -164,7 +164,8 @@ sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GArray *her
 /* ---- Moved by, or during, a migration ----
  *
  * What a folder awaits may still arrive in it, and what looks like it elsewhere may be a copy. So nothing is moved here unless all that the folder
- * awaits is found, each in one other folder, and not in one that has copies of what is where it was; what is less certain stays held. */
+ * awaits is found, each in one other folder, and not in one that has copies of what is where it was; what is less certain stays held. As long as the
+ * rest is missing, what is found is linked as a copy, and noted: it moved, if the rest arrives and that is still missing. */
 
 #define SAME_WAY 3     /* of a folder's mail here, found in one folder there: that is where it went, and what was removed here, too */
 #define COPIES_SHARE 4 /* so many times fewer known messages beside those that are found, and it is a folder of copies */
@@ -181,6 +182,22 @@ typedef struct {
 	GHashTable *from;       /* placement -> Origin */
 	GPtrArray *origins;
 } Awaited;
+
+static void
+awaited_init (Awaited *a)
+{
+	*a = (Awaited){match_here_new (), match_here_new (), g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL), g_ptr_array_new_with_free_func (g_free)};
+}
+
+static void
+awaited_clear (Awaited *a)
+{
+	g_array_unref (a->here);
+	g_array_unref (a->removed);
+	g_hash_table_unref (a->from);
+	g_ptr_array_unref (a->origins);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Awaited, awaited_clear)
 
 static gboolean
 take_awaited (gpointer data, const KnownMessage *k)
@@ -203,19 +220,20 @@ take_if_awaited (gpointer data, const KnownMessage *k)
 static gboolean
 gather_from (SyncRun *run, const Hold *h, gboolean of_everything, Awaited *a, GError **error)
 {
-	const FolderRun *f = strcmp (h->kind, "rebind") == 0 ? sync_folder_run (run, h->folder) : NULL;
-	if ((f && (f->failed || !f->folder->id || of_everything || sync_has_everything (f))) || (!f && !sync_is_absent (run, h->folder)))
+	gboolean other_mail = strcmp (h->kind, "identity") == 0;
+	const FolderRun *f = other_mail || strcmp (h->kind, "rebind") == 0 ? sync_folder_run (run, h->folder) : NULL;
+	if ((f && ((f->failed && !other_mail) || !f->folder->id || of_everything || sync_has_everything (f))) || (!f && !sync_is_absent (run, h->folder)))
 		return TRUE;
 	g_autoptr (Folder) folder = store_folder (run->store, h->folder, error);
 	gboolean everything = folder && g_strcmp0 (folder->role, "all") == 0;
 	if (!folder || everything != of_everything)
 		return folder != NULL;
-	Origin origin = {h->folder, everything, f == NULL, 0, 0};
+	Origin origin = {h->folder, everything, f == NULL, other_mail, 0}; /* of which more is missing than is known */
 	g_ptr_array_add (a->origins, g_memdup2 (&origin, sizeof origin));
-	return store_each_known (run->store, h->folder, f ? take_if_awaited : take_awaited, a, error);
+	return store_each_known (run->store, h->folder, f && !other_mail ? take_if_awaited : take_awaited, a, error);
 }
 
-/* What folders that are held wait for, and all of those that are gone at home and held. The first of equals is taken: of those that are here, then of
+/* What folders that are held wait for, and all of those that are gone at home, or have other mail there, and are held. The first of equals is taken: of those that are here, then of
  * what all folders have, then of those that were removed here. */
 static gboolean
 gather_awaited (SyncRun *run, Awaited *a, GError **error)
@@ -303,9 +321,19 @@ arrivals_of_awaited (SyncRun *run, GPtrArray *folders, GArray *here, GError **er
 	return g_steal_pointer (&lists);
 }
 
-/* What was removed here stays a new message there, unless others of its folder plainly went the same way. */
 static void
-drop_uncertain (GArray *arrivals, GHashTable *from)
+add_open (GArray *open, const Arrival *a)
+{
+	Arrival copy = *a;
+	copy.state.keywords = g_strdup (a->state.keywords);
+	copy.placement = 0; /* which stays where it is */
+	g_array_append_val (open, copy);
+}
+
+/* What was removed here stays a new message there, unless others of its folder plainly went the same way. @open gets those of folders of which
+ * more is missing. */
+static void
+drop_uncertain (GArray *arrivals, GHashTable *from, GArray *open)
 {
 	g_autoptr (GHashTable) same_way = g_hash_table_new (NULL, NULL);
 	for (guint i = 0; i < arrivals->len; i++) {
@@ -318,6 +346,8 @@ drop_uncertain (GArray *arrivals, GHashTable *from)
 		const Arrival *a = &g_array_index (arrivals, Arrival, i - 1);
 		const Origin *origin = g_hash_table_lookup (from, &a->placement);
 		gboolean whole = origin->everything || origin->absent || origin->found == origin->awaited;
+		if (!whole && !a->moved_on)
+			add_open (open, a);
 		if (!whole || (a->moved_on && GPOINTER_TO_UINT (g_hash_table_lookup (same_way, origin)) < SAME_WAY))
 			g_array_remove_index (arrivals, i - 1);
 	}
@@ -352,6 +382,52 @@ move_awaited (SyncRun *run, FolderRun *f, const GArray *arrivals, GHashTable *fr
 	return sync_place_arrivals (run, f, arrivals, error) && (!uid_set_is_empty (&f->wanted) || sync_mark_complete (run, f, error));
 }
 
+#define COPIES "copies-of-awaited" /* setting: placements, as a set of numbers */
+#define MAX_RANGES 1000000
+
+static gboolean
+read_copies (SyncRun *run, UidSet *placements)
+{
+	g_autofree char *text = store_setting (run->store, COPIES);
+	return text && uid_set_parse (placements, text, MAX_RANGES) && !uid_set_is_empty (placements);
+}
+
+static gboolean
+write_copies (SyncRun *run, const UidSet *placements, GError **error)
+{
+	g_autoptr (GString) text = g_string_new (NULL);
+	uid_set_format (placements, text);
+	return store_set_setting (run->store, COPIES, text->len ? text->str : NULL, error);
+}
+
+static gboolean
+note_copies (SyncRun *run, const FolderRun *f, const GArray *arrivals, GError **error)
+{
+	g_auto (UidSet) placements = UID_SET_INIT;
+	read_copies (run, &placements);
+	for (guint i = 0; i < arrivals->len; i++) {
+		PlacementBinding b;
+		gboolean found;
+		if (!store_binding_by_uid (run->store, f->binding->folder, g_array_index (arrivals, Arrival, i).uid, &b, &found, error))
+			return FALSE;
+		if (!found)
+			continue;
+		if (b.placement <= G_MAXUINT32)
+			uid_set_add (&placements, (guint32) b.placement);
+		placement_binding_done (&b);
+	}
+	return write_copies (run, &placements, error);
+}
+
+/* Copies or moved, that shows when the rest has arrived (sync_settle_copies): they are linked, not fetched, and what is awaited stays so. */
+static gboolean
+link_open (SyncRun *run, FolderRun *f, const GArray *open, GError **error)
+{
+	sync_log_detail (run, "%u item(s) in folder '%s' look like what other folders wait for: they are linked, not fetched", open->len, f->folder->path);
+	return sync_place_arrivals (run, f, open, error) && note_copies (run, f, open, error) &&
+	       (!uid_set_is_empty (&f->wanted) || sync_mark_complete (run, f, error));
+}
+
 static gboolean
 find_awaited (SyncRun *run, GPtrArray *folders, Awaited *a, GError **error)
 {
@@ -364,8 +440,11 @@ find_awaited (SyncRun *run, GPtrArray *folders, Awaited *a, GError **error)
 	gboolean ok = TRUE;
 	for (guint i = 0; ok && i < folders->len; i++) {
 		GArray *arrivals = lists->pdata[i];
-		drop_uncertain (arrivals, a->from);
-		ok = arrivals->len == 0 || (sync_begin (run, error) && move_awaited (run, folders->pdata[i], arrivals, a->from, error) && sync_commit (run, error));
+		g_autoptr (GArray) open = arrivals_new ();
+		drop_uncertain (arrivals, a->from, open);
+		ok = arrivals->len + open->len == 0 ||
+		     (sync_begin (run, error) && (arrivals->len == 0 || move_awaited (run, folders->pdata[i], arrivals, a->from, error)) &&
+		      (open->len == 0 || link_open (run, folders->pdata[i], open, error)) && sync_commit (run, error));
 		store_rollback (run->store);
 	}
 	return ok;
@@ -379,12 +458,143 @@ sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error)
 		any |= !uid_set_is_empty (&((FolderRun *) folders->pdata[i])->wanted);
 	if (!any)
 		return TRUE;
-	Awaited a = {match_here_new (), match_here_new (), g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL), g_ptr_array_new_with_free_func (g_free)};
-	gboolean ok = find_awaited (run, folders, &a, error);
-	g_array_unref (a.here);
-	g_array_unref (a.removed);
-	g_hash_table_unref (a.from);
-	g_ptr_array_unref (a.origins);
+	g_auto (Awaited) a = {0};
+	awaited_init (&a);
+	return find_awaited (run, folders, &a, error);
+}
+
+/* What looked like awaited mail, and was linked as a copy of it: it moved, if in the end all that its folder awaits is such. */
+typedef struct {
+	FolderRun *f;
+	gint64 placement;
+	gboolean taken; /* or one of several */
+} Linked;
+
+/* Message -> Linked. */
+static gboolean
+find_linked (SyncRun *run, const UidSet *placements, GHashTable *linked, GError **error)
+{
+	UidIter it = {0};
+	guint32 id;
+	while (uid_set_next (placements, &it, &id)) {
+		g_autoptr (Placement) p = store_placement (run->store, id, NULL);
+		FolderRun *f = p ? sync_folder_run (run, p->folder) : NULL;
+		PlacementBinding b;
+		gboolean found = FALSE;
+		if (!f || f->failed)
+			continue;
+		if (!store_binding_of (run->store, id, &b, &found, error))
+			return FALSE;
+		if (!found)
+			continue;
+		Linked l = {f, id, g_hash_table_contains (linked, &p->message)};
+		if (b.remote_uid && !b.gone)
+			g_hash_table_insert (linked, g_memdup2 (&p->message, sizeof p->message), g_memdup2 (&l, sizeof l));
+		placement_binding_done (&b);
+	}
+	return TRUE;
+}
+
+/* Each in a place of its own, and not where it is awaited. */
+static gboolean
+are_all_linked (const GArray *awaited, gint64 folder, GHashTable *linked)
+{
+	gboolean all = awaited->len > 0;
+	for (guint i = 0; i < awaited->len && all; i++) {
+		Linked *l = g_hash_table_lookup (linked, &g_array_index (awaited, MatchHere, i).known.message);
+		all = l && !l->taken && l->f->binding->folder != folder;
+		if (l)
+			l->taken = TRUE;
+	}
+	return all;
+}
+
+/* What is pending for @k goes on for @l. */
+static gboolean
+become (SyncRun *run, const KnownMessage *k, const Linked *l, GError **error)
+{
+	g_auto (LostChange) c = {0};
+	g_autoptr (Placement) p = store_placement (run->store, l->placement, error);
+	gboolean found;
+	if (!p || !store_remove (run->store, k->placement, "home", error) || !store_take_lost_change (run->store, k->message, &c, &found, error) ||
+	    !store_forget_removed (run->store, k->message, error))
+		return FALSE;
+	if (!found)
+		return TRUE;
+	g_autofree char *keywords = keywords_merge (c.base_keywords, c.keywords, p->keywords);
+	return store_set_flags (run->store, p->id, plan_merge_flags (c.base_flags, c.flags, p->flags), keywords, error);
+}
+
+static gboolean
+settle_origin (SyncRun *run, const Hold *h, const Awaited *a, GHashTable *linked, UidSet *placements, GError **error)
+{
+	g_auto (UidSet) settled = UID_SET_INIT;
+	FolderRun *origin = sync_folder_run (run, h->folder);
+	if (!are_all_linked (a->here, h->folder, linked))
+		return TRUE;
+	if (strcmp (h->kind, "identity") == 0)
+		return sync_look_again (run, h->folder, error); /* it was emptied: the next run finds so */
+	sync_log_detail (run, "%u item(s) that %s%s%s waited for are in the folders in which they were linked", a->here->len, origin ? "folder '" : "a folder that is gone",
+	                 origin ? origin->folder->path : "", origin ? "'" : "");
+	for (guint i = 0; i < a->here->len; i++) {
+		const KnownMessage *k = &g_array_index (a->here, MatchHere, i).known;
+		const Linked *l = g_hash_table_lookup (linked, &k->message);
+		if (!become (run, k, l, error))
+			return FALSE;
+		uid_set_add (&settled, (guint32) l->placement);
+	}
+	if (origin) {
+		origin->removed_here += a->here->len;
+		origin->awaiting = TRUE;
+	}
+	uid_set_remove_set (placements, &settled);
+	return write_copies (run, placements, error);
+}
+
+/* Nothing came to it in this run: what it awaits is not on its way just now. */
+static gboolean
+is_at_rest (SyncRun *run, const Hold *h)
+{
+	const FolderRun *f = sync_folder_run (run, h->folder);
+	return h->decision == HOLD_WAITS && !(f && (f->rebound || f->arrived));
+}
+
+static gboolean
+settle_copies (SyncRun *run, const GPtrArray *holds, UidSet *placements, GError **error)
+{
+	g_autoptr (GHashTable) linked = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
+	if (!find_linked (run, placements, linked, error))
+		return FALSE;
+	for (guint i = 0; i < holds->len; i++) {
+		const Hold *h = holds->pdata[i];
+		g_auto (Awaited) a = {0};
+		awaited_init (&a);
+		if (!is_at_rest (run, h))
+			continue;
+		gboolean ok = gather_from (run, h, FALSE, &a, error) && sync_begin (run, error) && settle_origin (run, h, &a, linked, placements, error) &&
+		              sync_commit (run, error);
+		store_rollback (run->store);
+		FolderRun *f = sync_folder_run (run, h->folder);
+		if (!ok || (f && f->awaiting && !sync_told_awaited (run, f, error)))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean
+sync_settle_copies (SyncRun *run, GError **error)
+{
+	g_auto (UidSet) placements = UID_SET_INIT;
+	if (run->options->folders || !read_copies (run, &placements))
+		return TRUE;
+	gboolean missing;
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	if (!holds || !sync_is_mail_missing (run, &missing, error))
+		return FALSE;
+	if (missing)
+		return settle_copies (run, holds, &placements, error);
+	gboolean ok = sync_begin (run, error) && store_set_setting (run->store, COPIES, NULL, error) && sync_commit (run, error);
+	store_rollback (run->store);
 	return ok;
 }
 

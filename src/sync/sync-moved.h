@@ -26,6 +26,9 @@ gboolean sync_find_moved (SyncRun *run, FolderRun *f, gboolean also_awaiting, GA
  * there meanwhile: it moves here, too, with what is pending for it. By the same evidence, and only where all that its folder awaits is found so,
  * none of it in a folder of copies. What was removed here is removed there only where three others of its folder went the same way. */
 gboolean sync_find_awaited (SyncRun *run, GPtrArray *folders, GError **error);
+/* After the pull: where all that a folder awaits was linked in others meanwhile (by sync_find_awaited, more of it having been missing then), and
+ * nothing came to it in this run, that is where it went, with what is pending for it. What was removed here stays there as a new message. */
+gboolean sync_settle_copies (SyncRun *run, GError **error);
 /* In a run of some folders: what is new in them, and looks like mail that a folder awaits, or of one that is not what it was and that this run does
  * not look into, is taken out of f->wanted, and waits for a run of all folders: only that can tell where each message is. */
 gboolean sync_put_off_others (SyncRun *run, GPtrArray *folders, GError **error);

@@ -9,9 +9,9 @@
 #define HEADERS 20      /* of them, where sizes and dates tell nothing: a migration changes both */
 #define PROVE 3         /* so few messages prove nothing by size and date */
 #define PERCENT 80      /* of the sample that must be known: what arrived since is not */
-#define LEAST_PART 4    /* a new folder with less than this part of the lost one's messages is not that folder */
+#define LEAST_PART 4    /* a folder with less than this part of the lost one's messages is not that folder */
 #define LOOKS 100       /* new folders that a run looks into */
-#define ALMOST 90       /* percent of each of two folders that must be in the other's place: their names were exchanged */
+#define ALMOST 90       /* percent of what is in the place of each of two folders that must be the other's: their names were exchanged */
 #define NEWEST 50       /* of SAMPLE, where what may be anywhere is looked for: there lies what was moved; the others are evenly spread */
 
 typedef struct {
@@ -338,7 +338,7 @@ percent (guint64 n, guint64 of)
 	return of ? (guint) (n * 100 / of) : 0;
 }
 
-/* @there, in @r, is the mail of @l: almost all of the one is in the other, and each header of a sample is known. */
+/* @there, in @r, is the mail of @l: almost all of it, a fair part of that, which may still arrive, and each header of a sample is known. */
 static gboolean
 has_mail_of (SyncRun *run, const RemoteFolder *r, guint32 uidvalidity, const Lost *l, const GArray *there, gboolean *has_out, GError **error)
 {
@@ -349,7 +349,7 @@ has_mail_of (SyncRun *run, const RemoteFolder *r, guint32 uidvalidity, const Los
 			uid_set_add (&like, g_array_index (there, RemoteEvidence, i).uid);
 	guint64 n = uid_set_count (&like);
 	*has_out = FALSE;
-	if (n < DIFFERENT_FROM || percent (n, there->len) < ALMOST || percent (MIN (n, l->sizes->len), l->sizes->len) < ALMOST)
+	if (n < DIFFERENT_FROM || percent (n, there->len) < ALMOST || n * LEAST_PART < l->sizes->len)
 		return TRUE;
 	sample_of (&like, HEADERS, &sample);
 	if (!sync_look (run, r->name, uidvalidity, &sample, EVIDENCE_HEADER, &headers, error))

@@ -23,6 +23,7 @@ typedef struct {
 	gboolean put_off;     /* some of what is new there waits until a folder that could not be read, or is not one of this run's, tells whether it moved
 	                       * from it */
 	gboolean awaiting; /* how many are awaited has changed */
+	gboolean arrived;  /* some of what it awaited, in this run */
 	gboolean guarded;   /* the deletion guard held removals at home that are not yet applied here */
 	gboolean failure_noted; /* that the home did not give all of it, in this run */
 	guint hold_told; /* its re-binding hold was counted and logged in this run, of so many; 0: it was not */
@@ -95,6 +96,8 @@ gboolean sync_load_folders (SyncRun *run, GError **error);
 gboolean sync_pull (SyncRun *run, GPtrArray *folders, GError **error);
 /* Logs and counts that @f can't be read: this run does nothing more with it, nothing is removed for it, the next run tries again. TRUE. */
 gboolean sync_folder_failed (SyncRun *run, FolderRun *f, const char *why);
+/* Folders are held for what the home does not have, be it they themselves. */
+gboolean sync_is_mail_missing (SyncRun *run, gboolean *missing_out, GError **error);
 /* Logs and counts that a run of some folders leaves (some of) @f to a run of all. */
 void sync_left_to_others (SyncRun *run, const FolderRun *f, const char *why);
 gboolean sync_push (SyncRun *run, GError **error);
@@ -181,6 +184,8 @@ gboolean sync_is_strange (SyncRun *run);
 gboolean sync_tell_rebinds (SyncRun *run, GError **error);
 /* @f is held as other mail, and the home lists it as it was when it was looked through: this run lets it be. */
 gboolean sync_is_seen_other_mail (SyncRun *run, FolderRun *f);
+/* The next run doesn't. Inside a transaction. */
+gboolean sync_look_again (SyncRun *run, gint64 folder, GError **error);
 /* None of @evidence (RemoteEvidence) of known UIDs is another message than the one here. */
 gboolean sync_canaries_sing (SyncRun *run, FolderRun *f, const GArray *evidence);
 /* Of @holds, *hold_out is the one that waits of @folder as other mail, and for which @r was looked through as it still is; else NULL, and FALSE. */

@@ -786,8 +786,8 @@ link_copies (SyncRun *run, GPtrArray *folders, gboolean of_everything, GError **
 	return TRUE;
 }
 
-static gboolean
-is_mail_missing (SyncRun *run, gboolean *missing_out, GError **error)
+gboolean
+sync_is_mail_missing (SyncRun *run, gboolean *missing_out, GError **error)
 {
 	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
 	*missing_out = run->absent && g_hash_table_size (run->absent) > 0;
@@ -803,7 +803,7 @@ link_scattered (SyncRun *run, GPtrArray *folders, GError **error)
 {
 	g_autoptr (GPtrArray) list = g_ptr_array_new ();
 	gboolean missing, bound = FALSE;
-	if (!is_mail_missing (run, &missing, error))
+	if (!sync_is_mail_missing (run, &missing, error))
 		return FALSE;
 	for (guint i = 0; missing && i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];

@@ -320,6 +320,12 @@ set_other_mail (SyncRun *run, gint64 folder, const char *state, GError **error)
 	return store_set_setting (run->store, name, state, error);
 }
 
+gboolean
+sync_look_again (SyncRun *run, gint64 folder, GError **error)
+{
+	return set_other_mail (run, folder, NULL, error);
+}
+
 /* The home's state as listed, by which other mail is known again; NULL: not told. */
 static char *
 listed_state (const RemoteFolder *r)
@@ -751,6 +757,7 @@ bind_arrivals (SyncRun *run, FolderRun *f, Gathered *g, GError **error)
 		run->result->relinked += g->match->matched;
 	}
 	f->awaiting = TRUE;
+	f->arrived |= g->match->matched > 0;
 	return restore_lost_flags (run, f, g, error) && store_bind_folder (run->store, f->binding, error) && apply_evidence_flags (run, f, g, error);
 }
 

@@ -79,6 +79,20 @@ run (World *w, const char *only)
 	return r;
 }
 
+/* Of the little that is there it may not show whose mailbox it is. */
+static gboolean
+is_held_or_refused (World *w)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	SyncResult r;
+	g_autoptr (GError) error = NULL;
+	guint writes = w->home->writes;
+	if (home_sync (w->home, w->path, &o, &r, &error))
+		return r.held > 0;
+	CHECK (error_is (error, ERROR_CONFLICT) && w->home->writes == writes, "run failed: %s", error->message);
+	return TRUE;
+}
+
 static const char *
 folder_before (guint body)
 {
@@ -323,6 +337,46 @@ what_is_awaited_is_left_to_a_run_of_all_folders (void **state)
 	}
 }
 
+/* Each part with two runs after it. */
+static void
+come_in_parts (const Case *c, guint abilities, const guint *part, Order order)
+{
+	World *w = world_new (abilities);
+	g_autofree char *what = g_strdup_printf ("%s, first %u percent of it, order %d, abilities %u", c->name, part[0], order, abilities);
+	w->what = what;
+	guint fetched = w->home->fetched;
+	migrate (w, c, order, part[0]);
+	for (guint k = 0; k < 4 && part[k]; k++) {
+		if (k)
+			arrive (w, c, order, part[k - 1], part[k]);
+		for (guint n = 0; n < 2; n++) {
+			gboolean held = is_held_or_refused (w);
+			check_unspoilt (w, TRUE);
+			CHECK (w->home->fetched == fetched, "%u bodies fetched at %u percent", w->home->fetched - fetched, part[k]);
+			CHECK (held || part[k] == 100, "not held at %u percent", part[k]);
+		}
+	}
+	for (guint n = 0; n < 2; n++)
+		run (w, NULL);
+	CHECK ((run (w, NULL).held > 0) == c->held, "still held");
+	check (w, c);
+	guint writes = w->home->writes;
+	run (w, NULL);
+	CHECK (w->home->writes == writes && w->home->fetched == fetched, "the next run does something");
+	world_free (w);
+}
+
+static void
+mail_that_comes_in_parts_and_elsewhere_is_found_when_all_is_there (void **state)
+{
+	static const guint parts[][4] = {{50, 100}, {30, 60, 100}, {12, 50, 80, 100}};
+	for (guint i = 0; i < G_N_ELEMENTS (cases) * G_N_ELEMENTS (kinds); i++)
+		for (Order order = SPREAD; order < ORDERS; order++) {
+			guint kind = i % G_N_ELEMENTS (kinds), how = (i / G_N_ELEMENTS (kinds) + kind + order) % G_N_ELEMENTS (parts);
+			come_in_parts (&cases[i / G_N_ELEMENTS (kinds)], kinds[kind], parts[how], order);
+		}
+}
+
 /* Of the messages @from to @to one more is there, in B. */
 static void
 copy_into_b (World *w, guint from, guint to)
@@ -377,6 +431,7 @@ main (void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (a_run_of_some_folders_spoils_nothing_that_a_run_of_all_finds),
+		cmocka_unit_test (mail_that_comes_in_parts_and_elsewhere_is_found_when_all_is_there),
 		cmocka_unit_test (copies_in_a_folder_that_is_not_settled_itself_are_not_fetched),
 		cmocka_unit_test (what_is_awaited_is_left_to_a_run_of_all_folders),
 	};
