@@ -29,6 +29,16 @@ store_removed_messages (Store *s, guint limit, GError **error)
 	return r == 0 ? g_steal_pointer (&list) : NULL;
 }
 
+gboolean
+store_has_removed_of (Store *s, const char *path, gboolean *any_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT 1 FROM removed WHERE folder_path = ?1", "s", path);
+	int r = db_step (s->db, q, error);
+	*any_out = r > 0;
+	db_reset (q);
+	return r >= 0;
+}
+
 /* The folder it was in; when that is gone, the one of its path now, made again if need be. */
 static gboolean
 folder_to_restore (Store *s, gint64 folder, const char *path, gint64 *folder_out, GError **error)

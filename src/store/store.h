@@ -241,6 +241,8 @@ typedef struct {
 } RemovedMessage;
 void removed_message_free (RemovedMessage *r);
 GPtrArray *store_removed_messages (Store *s, guint limit, GError **error);
+/* Whether any is of a folder that had this path. */
+gboolean store_has_removed_of (Store *s, const char *path, gboolean *any_out, GError **error);
 gboolean store_undelete (Store *s, gint64 removed, gint64 *placement_out, GError **error);
 /* Drops `removed` rows and decisions older than @before, then messages and content that nothing holds. */
 gboolean store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error);

@@ -796,20 +796,35 @@ sync_is_mail_missing (SyncRun *run, gboolean *missing_out, GError **error)
 	return holds != NULL;
 }
 
-/* Mail that is here is not where it was at home: what is in a folder that is new, or another one by now, may be it, in a way that does not tell
- * which. In others what looks like a message from before may be a new version of it. */
+/* What is in @f may be here already, in a way that does not tell where it was: it is new, or another one by now, and mail that is here is not where
+ * it was at home (@missing); or it is new, and one of its name was removed here. In others what looks like a message from before may be a new
+ * version of it. */
+static gboolean
+may_have_copies (SyncRun *run, const FolderRun *f, gboolean missing, gboolean *may_out, GError **error)
+{
+	gboolean bound = FALSE, removed = FALSE;
+	if (!f->rebound && !store_has_bound (run->store, f->binding->folder, &bound, error))
+		return FALSE;
+	if (!f->rebound && !bound && !missing && !store_has_removed_of (run->store, f->folder->path, &removed, error))
+		return FALSE;
+	*may_out = (missing && !bound) || removed;
+	return TRUE;
+}
+
 static gboolean
 link_scattered (SyncRun *run, GPtrArray *folders, GError **error)
 {
 	g_autoptr (GPtrArray) list = g_ptr_array_new ();
-	gboolean missing, bound = FALSE;
+	gboolean missing, may;
 	if (!sync_is_mail_missing (run, &missing, error))
 		return FALSE;
-	for (guint i = 0; missing && i < folders->len; i++) {
+	for (guint i = 0; i < folders->len; i++) {
 		FolderRun *f = folders->pdata[i];
-		if (!f->rebound && !store_has_bound (run->store, f->binding->folder, &bound, error))
+		if (uid_set_is_empty (&f->wanted))
+			continue;
+		if (!may_have_copies (run, f, missing, &may, error))
 			return FALSE;
-		if (f->rebound || !bound)
+		if (may)
 			g_ptr_array_add (list, f);
 	}
 	return link_copies (run, list, FALSE, error);

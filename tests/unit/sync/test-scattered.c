@@ -124,9 +124,9 @@ is_flagged (guint body)
 typedef struct {
 	Store *store;
 	const char *folder;
-	guint count[MESSAGES], flags[MESSAGES];
-	const char *place[MESSAGES];
-	gint64 placement[MESSAGES];
+	guint count[MESSAGES + 1], flags[MESSAGES + 1];
+	const char *place[MESSAGES + 1];
+	gint64 placement[MESSAGES + 1];
 } Scan;
 
 static void
@@ -426,6 +426,59 @@ copies_in_a_folder_that_is_not_settled_itself_are_not_fetched (void **state)
 	}
 }
 
+static void
+remove_here (World *w, const char *path)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, path, NULL);
+	assert_true (store_begin (s, NULL) && store_folder_delete (s, f->id, "here", NULL) && store_commit (s, NULL));
+}
+
+static void
+decide (World *w, HoldDecision decision)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
+	assert_int_equal (holds->len, 1);
+	assert_true (store_begin (s, NULL) && store_settle_hold (s, ((Hold *) holds->pdata[0])->id, decision, 1, NULL) && store_commit (s, NULL));
+}
+
+/* It was removed, here or there, and is at home, with all that it had and something new. */
+static void
+of_a_folder_that_comes_back_only_what_is_new_is_fetched (void **state)
+{
+	for (guint i = 0; i < 2 * G_N_ELEMENTS (kinds); i++) {
+		const Case back = {"a folder that comes back"};
+		World *w = world_new (kinds[i / 2]);
+		w->what = back.name;
+		run (w, NULL);
+		guint fetched = w->home->fetched;
+		if (i % 2) {
+			remove_here (w, "A");
+		} else {
+			home_delete (w->home, "A");
+			assert_int_equal (run (w, NULL).held, 1);
+			decide (w, HOLD_APPLY);
+			assert_int_equal (run (w, NULL).held, 0);
+			home_create (w->home, "A");
+			for (guint n = 40; n < 70; n++)
+				home_add (w->home, home_folder (w->home, "A"), n, flags_of (n) | (is_flagged (n) ? FLAG_FLAGGED : 0), NULL);
+		}
+		home_add (w->home, home_folder (w->home, "A"), MESSAGES, 0, NULL);
+		for (guint n = 0; n < 3; n++)
+			run (w, NULL);
+		CHECK (w->home->fetched == fetched + 1, "%u bodies fetched", w->home->fetched - fetched);
+		g_autoptr (Store) s = store_open (w->path, 0, NULL);
+		g_autoptr (Folder) f = store_folder_by_path (s, "A", NULL);
+		assert_int_equal (f->total, 31);
+		g_clear_pointer (&s, store_close);
+		home_remove (w->home, home_folder (w->home, "A"), &home_folder (w->home, "A")->messages[30]);
+		run (w, NULL);
+		check (w, &back);
+		world_free (w);
+	}
+}
+
 int
 main (void)
 {
@@ -433,6 +486,7 @@ main (void)
 		cmocka_unit_test (a_run_of_some_folders_spoils_nothing_that_a_run_of_all_finds),
 		cmocka_unit_test (mail_that_comes_in_parts_and_elsewhere_is_found_when_all_is_there),
 		cmocka_unit_test (copies_in_a_folder_that_is_not_settled_itself_are_not_fetched),
+		cmocka_unit_test (of_a_folder_that_comes_back_only_what_is_new_is_fetched),
 		cmocka_unit_test (what_is_awaited_is_left_to_a_run_of_all_folders),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
