@@ -43,3 +43,7 @@ gboolean sync_look (SyncRun *run, const char *name, guint32 uidvalidity, const U
                     GError **error);
 /* Size, date, and what is known of the header. */
 gboolean evidence_agrees (const KnownMessage *k, const RemoteEvidence *e);
+/* Most of what the folder had is in other folders of the home: it was put there, and what is in it now (@g) came since. */
+gboolean sync_is_emptied (SyncRun *run, const FolderBinding *b, const Gathered *g, gboolean *emptied_out, GError **error);
+/* To follow an exchange of names: its name here is the one that was last agreed, no other folder goes with it, and none says what it is for. */
+gboolean sync_may_be_renamed (SyncRun *run, const Folder *folder, const FolderBinding *b);

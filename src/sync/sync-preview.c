@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A rehearsal of re-binding: what a run would find at the home, without writing anything on either side. */
-#include "sync-gather.h"
+#include "sync-overlap.h"
 #include <string.h>
 
 void
@@ -74,8 +74,34 @@ count_flags (gpointer data, const Placement *here, const PlacementBinding *base)
 	return TRUE;
 }
 
+/* Other mail has the folder's name. */
+typedef struct {
+	const Folder *folder;
+	FolderBinding *binding; /* owned */
+	Gathered *g;            /* owned */
+	SyncPreview *preview;
+	guint flags; /* of its pending changes */
+} Stranger;
+
+static void
+stranger_free (gpointer data)
+{
+	Stranger *s = data;
+	folder_binding_free (s->binding);
+	gathered_free (s->g);
+	g_free (s);
+}
+
 static gboolean
-preview_bound (SyncRun *run, const FolderStep *step, SyncPreview *p, GError **error)
+add_stranger (SyncRun *run, const Folder *f, Gathered *g, SyncPreview *p, guint flags, GPtrArray *strangers, GError **error)
+{
+	Stranger s = {f, store_folder_binding (run->store, f->id, error), g, p, flags};
+	g_ptr_array_add (strangers, g_memdup2 (&s, sizeof s));
+	return s.binding != NULL;
+}
+
+static gboolean
+preview_bound (SyncRun *run, const FolderStep *step, SyncPreview *p, GPtrArray *strangers, GError **error)
 {
 	GError *e = NULL;
 	if (!store_flag_changes (run->store, step->folder->id, step->binding->pushed_modseq, count_flags, p, error))
@@ -84,16 +110,20 @@ preview_bound (SyncRun *run, const FolderStep *step, SyncPreview *p, GError **er
 		p->only_here = step->folder->total;
 		return TRUE;
 	}
+	guint flags = p->pending;
 	g_autoptr (Gathered) g = sync_gathered (run, step->folder->id, step->remote->name, TRUE, &e);
 	if (g)
 		count (run, p, g);
-	else if (error_reach (e->code) == REACH_MAILBOX) {
+	if (g && p->other_mail)
+		return add_stranger (run, step->folder, g_steal_pointer (&g), p, flags, strangers, error);
+	if (g)
+		return TRUE;
+	if (error_reach (e->code) == REACH_MAILBOX) {
 		g_propagate_error (error, e);
 		return FALSE;
-	} else {
-		p->failed = TRUE;
-		g_error_free (e);
 	}
+	p->failed = TRUE;
+	g_error_free (e);
 	return TRUE;
 }
 
@@ -113,6 +143,54 @@ remote_of (SyncRun *run, const GArray *steps, const Folder *f, const FolderBindi
 }
 
 static gboolean
+find_exchanged (SyncRun *run, const GPtrArray *strangers, gint *to, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = g_ptr_array_new (), gathered = g_ptr_array_new ();
+	gboolean plain = TRUE;
+	for (guint i = 0; i < strangers->len; i++) {
+		g_ptr_array_add (bindings, ((Stranger *) strangers->pdata[i])->binding);
+		g_ptr_array_add (gathered, ((Stranger *) strangers->pdata[i])->g);
+	}
+	if (!sync_find_exchanged (run, bindings, gathered, to, error))
+		return FALSE;
+	for (guint i = 0; i < strangers->len; i++) {
+		const Stranger *s = strangers->pdata[i];
+		plain &= to[i] < 0 || sync_may_be_renamed (run, s->folder, s->binding);
+	}
+	for (guint i = 0; i < strangers->len && !plain; i++)
+		to[i] = -1;
+	return TRUE;
+}
+
+/* What a run does with them: those that exchanged their names are called so; what somebody emptied is no other mail. */
+static gboolean
+settle_strangers (SyncRun *run, const GPtrArray *strangers, GError **error)
+{
+	g_autofree gint *to = g_new (gint, strangers->len + 1);
+	if (!find_exchanged (run, strangers, to, error))
+		return FALSE;
+	for (guint i = 0; i < strangers->len; i++) {
+		const Stranger *s = strangers->pdata[i];
+		gboolean emptied = FALSE;
+		if (to[i] < 0 && !sync_is_emptied (run, s->binding, s->g, &emptied, error))
+			return FALSE;
+		s->preview->other_mail &= !emptied;
+		if (to[i] < 0)
+			continue;
+		const char *name = ((Stranger *) strangers->pdata[to[i]])->binding->remote_name;
+		g_autoptr (Gathered) g = sync_gather (run, s->folder->id, name, TRUE, error);
+		if (!g)
+			return FALSE;
+		g_free (s->preview->home);
+		s->preview->home = g_strdup (name);
+		s->preview->pending = s->flags;
+		s->preview->only_here = 0;
+		count (run, s->preview, g);
+	}
+	return TRUE;
+}
+
+static gboolean
 preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 {
 	g_autoptr (GPtrArray) folders = store_folders (run->store, error);
@@ -122,6 +200,7 @@ preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 	g_autoptr (GArray) steps = sync_plan_hierarchy (run, folders, bindings, TRUE, error);
 	if (!steps)
 		return FALSE;
+	g_autoptr (GPtrArray) strangers = g_ptr_array_new_with_free_func (stranger_free);
 	for (guint i = 0; i < folders->len; i++) {
 		const Folder *f = folders->pdata[i];
 		g_autoptr (FolderBinding) b = store_folder_binding (run->store, f->id, error);
@@ -133,10 +212,12 @@ preview_folders (SyncRun *run, GPtrArray *out, GError **error)
 		if (!b) {
 			p->pending = f->total;
 			p->only_there = step.remote ? step.remote->messages : 0;
-		} else if (!preview_bound (run, &step, p, error))
+		} else if (!preview_bound (run, &step, p, strangers, error))
 			return FALSE;
 		sync_progress (run, SYNC_PULL, f->path, FALSE);
 	}
+	if (!settle_strangers (run, strangers, error))
+		return FALSE;
 	for (guint i = 0; i < steps->len; i++) {
 		const FolderStep *s = &g_array_index (steps, FolderStep, i);
 		gboolean doubtful = s->kind == PLAN_REMOVE_HOME && s->remote && s->binding->uidvalidity && s->remote->uidvalidity != s->binding->uidvalidity;

@@ -501,14 +501,13 @@ is_doubt (Suspicion why)
 	return why != SUSPICION_UIDVALIDITY && why != SUSPICION_ID;
 }
 
-/* Most of what the folder had is in other folders of the home: it was put there, and what is in it now came since. */
-static gboolean
-is_emptied (SyncRun *run, const FolderRun *f, const Gathered *g, gboolean *emptied_out, GError **error)
+gboolean
+sync_is_emptied (SyncRun *run, const FolderBinding *b, const Gathered *g, gboolean *emptied_out, GError **error)
 {
 	g_autoptr (GPtrArray) bindings = g_ptr_array_new ();
 	guint here, in_place, known = 0;
 	guint64 there;
-	g_ptr_array_add (bindings, f->binding);
+	g_ptr_array_add (bindings, (FolderBinding *) b);
 	gathered_count_known (g, &here, &in_place);
 	gboolean ok = sync_find_elsewhere (run, bindings, &known, &there, error);
 	*emptied_out = ok && known >= MIN (here, DIFFERENT_FROM) && 2 * (guint64) known >= here;
@@ -609,14 +608,13 @@ sync_rebind (SyncRun *run, FolderRun *f, Suspicion why, GError **error)
 
 /* ---- Folders that exchanged their names ---- */
 
-/* Its name here is the one that was last agreed, no other folder goes with it, and none says what it is for. */
-static gboolean
-may_be_renamed (SyncRun *run, const FolderRun *f)
+gboolean
+sync_may_be_renamed (SyncRun *run, const Folder *folder, const FolderBinding *b)
 {
 	g_autoptr (GPtrArray) folders = store_folders (run->store, NULL);
-	gboolean plain = folders && !f->folder->role && g_ascii_strcasecmp (f->binding->remote_name, "INBOX") != 0 && !plan_renamed_here (f->binding, f->folder);
+	gboolean plain = folders && !folder->role && g_ascii_strcasecmp (b->remote_name, "INBOX") != 0 && !plan_renamed_here (b, folder);
 	for (guint i = 0; plain && i < folders->len; i++)
-		plain = ((Folder *) folders->pdata[i])->parent != f->folder->id;
+		plain = ((Folder *) folders->pdata[i])->parent != folder->id;
 	return plain;
 }
 
@@ -632,8 +630,10 @@ find_exchanged (SyncRun *run, const GPtrArray *strangers, gint *to, GError **err
 	}
 	if (!sync_find_exchanged (run, bindings, gathered, to, error))
 		return FALSE;
-	for (guint i = 0; i < strangers->len; i++)
-		plain &= to[i] < 0 || may_be_renamed (run, ((Stranger *) strangers->pdata[i])->f);
+	for (guint i = 0; i < strangers->len; i++) {
+		const FolderRun *f = ((Stranger *) strangers->pdata[i])->f;
+		plain &= to[i] < 0 || sync_may_be_renamed (run, f->folder, f->binding);
+	}
 	for (guint i = 0; i < strangers->len && !plain; i++)
 		to[i] = -1;
 	return TRUE;
@@ -708,7 +708,7 @@ static gboolean
 settle_stranger (SyncRun *run, Stranger *s, GError **error)
 {
 	gboolean emptied;
-	if (!is_emptied (run, s->f, s->g, &emptied, error))
+	if (!sync_is_emptied (run, s->f->binding, s->g, &emptied, error))
 		return FALSE;
 	run->vouched |= emptied;
 	return emptied ? bind_anew (run, s->f, s->g, s->why, error) : hold_other_mail (run, s->f, s->g, error);

@@ -530,6 +530,9 @@ def test_folders_that_exchanged_their_names_are_followed_by_their_mail(cycle, va
         world.edit("flag", ["b7"], "draft", folder="B")
         here = {folder: {item["id"]: item["subject"] for item in world.program.list(folder)} for folder in lots}
         world.replace({"INBOX": mails(20), **{names.get(name, name): shuffled(lot) for name, lot in lots.items()}}, validity)
+        for row in world.program.json("rebind", "--dry-run"):
+            assert row["home"] == names.get(row["folder"], row["folder"]) and not row["otherMail"]
+            assert (row["linked"], row["onlyHere"], row["onlyThere"]) == (len(lots.get(row["folder"], range(20))), 0, 0)
         assert world.sync() == 0, world.program.ok("log", "-n", "1").decode()
         for name in lots:
             now = {item["id"]: item["subject"] for item in world.program.list(names.get(name, name))}
