@@ -65,10 +65,23 @@ rename_parts (const char *path, const char *archive, GError **error)
 	return TRUE;
 }
 
+/* What the archive has that the server has not; a damaged store does not tell. */
+static char *
+unsent_text (const char *path)
+{
+	guint64 appends = 0, flags = 0, removals = 0;
+	g_autoptr (Store) s = store_open (path, STORE_READ_ONLY, NULL);
+	if (!s || !store_count_unpushed (s, &appends, &flags, &removals, NULL))
+		return g_strdup ("with all that was not sent yet");
+	guint64 n = appends + flags + removals;
+	return n ? g_strdup_printf ("with %" G_GUINT64_FORMAT " change(s) that were not sent and will not be", n) : g_strdup ("nothing in it waited to be sent");
+}
+
 gboolean
 stale_archive (Cli *cli, const char *path, GError **error)
 {
 	g_autofree char *lock = g_strconcat (path, ".lock", NULL), *archive = archive_name (path);
+	g_autofree char *unsent = unsent_text (path);
 	int fd = open (lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set_errno (error, errno, "locking the offline store %s", path);
@@ -77,7 +90,7 @@ stale_archive (Cli *cli, const char *path, GError **error)
 	              rename_parts (path, archive, error);
 	close (fd);
 	if (ok)
-		cli_note (cli, "The old offline store is archived, with all that was not sent yet: %s", archive);
+		cli_note (cli, "The old offline store is archived, %s: %s", unsent, archive);
 	return ok;
 }
 

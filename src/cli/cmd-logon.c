@@ -25,7 +25,7 @@ const GOptionEntry logon_options[] = {
 	{"insecure", 0, 0, G_OPTION_ARG_NONE, &insecure_option, "Allow a connection without TLS: everyone on the way reads the password", NULL},
 	{"tunnel", 0, 0, G_OPTION_ARG_NONE, &tunnel_option, "The server on this machine's port is far away (an SSH tunnel): compress, and use several connections", NULL},
 	{"store", 0, 0, G_OPTION_ARG_FILENAME, &store_option, "Where the offline store shall be", "FILE"},
-	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt (the default), report, replace", "HOW"},
+	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt (the default), report, replace (archive it)", "HOW"},
 	{"no-sync", 0, 0, G_OPTION_ARG_NONE, &no_sync_option, "Don't start the first synchronisation", NULL},
 	{NULL},
 };

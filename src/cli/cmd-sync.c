@@ -14,7 +14,7 @@ const GOptionEntry sync_options[] = {
 	{"watch", 'w', 0, G_OPTION_ARG_NONE, &watch_option, "Stay, and synchronise whenever something changes here or there", NULL},
 	{"folder", 'f', 0, G_OPTION_ARG_STRING_ARRAY, &folders_option, "Only this folder; may be repeated", "FOLDER"},
 	{"no-index", 0, 0, G_OPTION_ARG_NONE, &no_index_option, "Leave the search index for later (a search then reads the newest 1000 messages itself)", NULL},
-	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt, report, replace", "HOW"},
+	{"stale-store", 0, 0, G_OPTION_ARG_STRING, &stale_option, "A store that an earlier profile left: adopt, report, replace (archive it)", "HOW"},
 	{"guard-messages", 0, 0, G_OPTION_ARG_INT, &guard_messages, "Hold a folder that would lose more than N messages (20) ...", "N"},
 	{"guard-percent", 0, 0, G_OPTION_ARG_INT, &guard_percent, "... and more than this share of them (10), alone or together with all others", "PERCENT"},
 	{"accept-mailbox", 0, 0, G_OPTION_ARG_NONE, &accept_mailbox, "The server's mailbox is this one, though next to nothing in it is known", NULL},

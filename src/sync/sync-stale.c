@@ -45,18 +45,29 @@ log_text (const SyncRun *run)
 	return g_string_free (text, FALSE);
 }
 
+#define MADE "stale-folder" /* setting of the Deleted Items that was made for the log: the store had none */
+
+static gboolean
+make_deleted_items (SyncRun *run, gint64 *folder_out, GError **error)
+{
+	NewFolder n = {0, "Deleted Items", "trash", TRUE, TRUE, FALSE};
+	if (!store_folder_create (run->store, &n, folder_out, error))
+		return FALSE;
+	g_autofree char *name = g_strdup_printf (MADE "-%" G_GINT64_FORMAT, *folder_out);
+	return store_set_setting (run->store, name, "1", error);
+}
+
 static gboolean
 deleted_items (SyncRun *run, gint64 *folder_out, GError **error)
 {
 	g_autoptr (GError) e = NULL;
 	g_autoptr (Folder) f = store_folder_by_role (run->store, "trash", &e);
-	NewFolder n = {0, "Deleted Items", "trash", TRUE, TRUE, FALSE};
 	if (e) {
 		g_propagate_error (error, g_steal_pointer (&e));
 		return FALSE;
 	}
 	if (!f)
-		return store_folder_create (run->store, &n, folder_out, error);
+		return make_deleted_items (run, folder_out, error);
 	*folder_out = f->id;
 	return TRUE;
 }
@@ -116,19 +127,38 @@ drop_log (Store *store, gint64 placement, GError **error)
 	return (!p || store_remove (store, placement, "here", error)) && store_set_setting (store, name, NULL, error);
 }
 
+/* Unless there is anything else in it by now. */
+static gboolean
+drop_folder (Store *store, gint64 folder, GError **error)
+{
+	g_autofree char *name = g_strdup_printf (MADE "-%" G_GINT64_FORMAT, folder);
+	g_autoptr (Folder) f = store_folder (store, folder, NULL);
+	g_autoptr (FolderBinding) b = store_folder_binding (store, folder, NULL);
+	gboolean empty = f && f->total == 0 && !b;
+	return (!empty || store_folder_delete (store, folder, "here", error)) && store_set_setting (store, name, NULL, error);
+}
+
+static gboolean
+drop_each (Store *store, GHashTable *ids, gboolean (*drop) (Store *, gint64, GError **), GError **error)
+{
+	GHashTableIter it;
+	gpointer id;
+	gboolean ok = TRUE;
+	g_hash_table_iter_init (&it, ids);
+	while (ok && g_hash_table_iter_next (&it, &id, NULL))
+		ok = drop (store, *(gint64 *) id, error);
+	return ok;
+}
+
 gboolean
 sync_drop_stale_logs (Store *store, GError **error)
 {
 	g_autoptr (GHashTable) filed = store_folder_settings (store, FILED, error);
-	GHashTableIter it;
-	gpointer placement;
-	if (!filed || g_hash_table_size (filed) == 0)
-		return filed != NULL;
-	gboolean ok = store_begin (store, error);
-	g_hash_table_iter_init (&it, filed);
-	while (ok && g_hash_table_iter_next (&it, &placement, NULL))
-		ok = drop_log (store, *(gint64 *) placement, error);
-	ok = ok && store_commit (store, error);
+	g_autoptr (GHashTable) made = filed ? store_folder_settings (store, MADE, error) : NULL;
+	if (!made || g_hash_table_size (filed) + g_hash_table_size (made) == 0)
+		return made != NULL;
+	gboolean ok = store_begin (store, error) && drop_each (store, filed, drop_log, error) && drop_each (store, made, drop_folder, error) &&
+	              store_commit (store, error);
 	store_rollback (store);
 	return ok;
 }
