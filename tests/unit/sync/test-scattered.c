@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -337,18 +339,37 @@ what_is_awaited_is_left_to_a_run_of_all_folders (void **state)
 	}
 }
 
-/* Each part with two runs after it. */
-static void
-come_in_parts (const Case *c, guint abilities, const guint *part, Order order)
+static gboolean
+run_and_die (World *w, int step)
 {
+	int status;
+	pid_t pid = fork ();
+	if (pid == 0) {
+		SyncOptions o = SYNC_OPTIONS_INIT;
+		SyncResult r;
+		g_autofree char *at = g_strdup_printf ("%d", step);
+		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
+		home_sync (w->home, w->path, &o, &r, NULL);
+		_exit (0);
+	}
+	assert_int_equal (waitpid (pid, &status, 0), pid);
+	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
+}
+
+/* Each part with two runs after it, and before them, and in the end, one that dies at @step; 0: none. FALSE: none got so far. */
+static gboolean
+come_in_parts (const Case *c, guint abilities, const guint *part, Order order, int step)
+{
+	gboolean died = FALSE;
 	World *w = world_new (abilities);
-	g_autofree char *what = g_strdup_printf ("%s, first %u percent of it, order %d, abilities %u", c->name, part[0], order, abilities);
+	g_autofree char *what = g_strdup_printf ("%s, first %u percent of it, order %d, abilities %u, killed at step %d", c->name, part[0], order, abilities, step);
 	w->what = what;
 	guint fetched = w->home->fetched;
 	migrate (w, c, order, part[0]);
 	for (guint k = 0; k < 4 && part[k]; k++) {
 		if (k)
 			arrive (w, c, order, part[k - 1], part[k]);
+		died |= step && run_and_die (w, step);
 		for (guint n = 0; n < 2; n++) {
 			gboolean held = is_held_or_refused (w);
 			check_unspoilt (w, TRUE);
@@ -356,14 +377,17 @@ come_in_parts (const Case *c, guint abilities, const guint *part, Order order)
 			CHECK (held || part[k] == 100, "not held at %u percent", part[k]);
 		}
 	}
-	for (guint n = 0; n < 2; n++)
+	for (guint n = 0; n < 2; n++) {
+		died |= step && run_and_die (w, step);
 		run (w, NULL);
+	}
 	CHECK ((run (w, NULL).held > 0) == c->held, "still held");
 	check (w, c);
 	guint writes = w->home->writes;
 	run (w, NULL);
 	CHECK (w->home->writes == writes && w->home->fetched == fetched, "the next run does something");
 	world_free (w);
+	return died;
 }
 
 static void
@@ -373,8 +397,22 @@ mail_that_comes_in_parts_and_elsewhere_is_found_when_all_is_there (void **state)
 	for (guint i = 0; i < G_N_ELEMENTS (cases) * G_N_ELEMENTS (kinds); i++)
 		for (Order order = SPREAD; order < ORDERS; order++) {
 			guint kind = i % G_N_ELEMENTS (kinds), how = (i / G_N_ELEMENTS (kinds) + kind + order) % G_N_ELEMENTS (parts);
-			come_in_parts (&cases[i / G_N_ELEMENTS (kinds)], kinds[kind], parts[how], order);
+			come_in_parts (&cases[i / G_N_ELEMENTS (kinds)], kinds[kind], parts[how], order, 0);
 		}
+}
+
+/* OUTPOST_EVERY_STEP=1: at each step; else at every fifth, the cases taking turns. */
+static void
+mail_that_comes_in_parts_is_found_though_runs_are_killed_at_any_step (void **state)
+{
+	static const guint part[4] = {40, 100};
+	int every = g_getenv ("OUTPOST_EVERY_STEP") ? 1 : 5;
+	for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+		gboolean died = TRUE;
+		for (int step = 1 + (int) i % every; died && step < 100; step += every)
+			died = come_in_parts (&cases[i], kinds[(i + (guint) step) % G_N_ELEMENTS (kinds)], part, (Order) (i % ORDERS), step);
+		assert_false (died);
+	}
 }
 
 /* Of the messages @from to @to one more is there, in B. */
@@ -485,6 +523,7 @@ main (void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (a_run_of_some_folders_spoils_nothing_that_a_run_of_all_finds),
 		cmocka_unit_test (mail_that_comes_in_parts_and_elsewhere_is_found_when_all_is_there),
+		cmocka_unit_test (mail_that_comes_in_parts_is_found_though_runs_are_killed_at_any_step),
 		cmocka_unit_test (copies_in_a_folder_that_is_not_settled_itself_are_not_fetched),
 		cmocka_unit_test (of_a_folder_that_comes_back_only_what_is_new_is_fetched),
 		cmocka_unit_test (what_is_awaited_is_left_to_a_run_of_all_folders),
