@@ -214,6 +214,27 @@ plan_bindings (Planner *p)
 	}
 }
 
+/* The one above it has another name, or its mail is in another folder, and @b's is where it was: it goes here to where it is at home. */
+static void
+plan_left_behind (Planner *p, const FolderBinding *above, const FolderBinding *b)
+{
+	const Folder *f = g_hash_table_lookup (p->folder_by_id, &b->folder);
+	const RemoteFolder *r = g_hash_table_lookup (p->remote_by_name, b->remote_name);
+	if (f && r && b->base_parent == above->folder && g_hash_table_lookup (p->folder_of_remote, r) == f && g_strcmp0 (r->parent, above->remote_name) == 0 &&
+	    g_hash_table_contains (p->remote_by_name, r->parent) && !plan_renamed_here (b, f))
+		add_step (p, PLAN_RENAME_HERE, f, b, r, FALSE, FALSE);
+}
+
+static void
+plan_all_left_behind (Planner *p)
+{
+	for (guint n = p->steps->len, i = 0; i < n; i++) {
+		FolderStep above = g_array_index (p->steps, FolderStep, i);
+		for (guint k = 0; above.kind == PLAN_RENAME_HERE && k < p->bindings->len; k++)
+			plan_left_behind (p, above.binding, p->bindings->pdata[k]);
+	}
+}
+
 static const Folder *
 unbound_folder_at (Planner *p, gint64 parent, const char *name)
 {
@@ -332,6 +353,7 @@ plan_folders (const GPtrArray *folders, const GPtrArray *bindings, const GPtrArr
 		p.known_home |= b->remote_id && g_hash_table_contains (by_id, b->remote_id);
 	}
 	plan_bindings (&p);
+	plan_all_left_behind (&p);
 	plan_unbound_remotes (&p);
 	for (guint i = 0; i < folders->len; i++) {
 		const Folder *f = folders->pdata[i];

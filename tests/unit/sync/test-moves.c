@@ -765,6 +765,38 @@ a_folder_that_moved_below_its_own_name_is_called_as_at_home (void **state)
 	}
 }
 
+/* Its mail is in a folder of another name; the one below it is where it was. */
+static void
+a_folder_that_was_left_behind_is_where_it_is_at_home (void **state)
+{
+	for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		World *w = world_new (kinds[k], "Work/Deep");
+		HomeChange empty = {TRUE, .empty = TRUE};
+		HomeFolder *below = home_create (w->home, "Work/Deep/Below");
+		for (guint i = 0; i < 9; i++)
+			home_add (w->home, below, OTHER + i, 0, NULL);
+		run (w);
+		HomeFolder *moved = home_create (w->home, "Projekte"), *top = home_folder (w->home, "Work/Deep");
+		for (guint i = 0; i < MESSAGES; i++)
+			if (i != 21 && i != 22)
+				home_add (w->home, moved, i, expected_flags (i), NULL);
+		home_add (w->home, moved, LOCAL, FLAG_SEEN, NULL);
+		home_change (w->home, top, &empty);
+		top->id += 1000;
+		guint fetched = w->home->fetched;
+		run (w);
+		assert_int_equal (run (w).held, 0);
+		assert_int_equal (w->home->fetched, fetched);
+		g_autoptr (Store) s = store_open (w->path, 0, NULL);
+		g_autoptr (Folder) here = store_folder_by_path (s, "Work/Deep/Below", NULL);
+		g_autoptr (Folder) other = store_folder_by_path (s, "Projekte", NULL);
+		assert_true (here && here->total == 9 && other && other->total == MESSAGES - 1);
+		assert_null (home_folder (w->home, "Projekte/Below"));
+		g_clear_pointer (&s, store_close);
+		world_free (w);
+	}
+}
+
 /* At a home with ids. */
 static void
 folders_that_exchange_their_names_keep_what_they_are (void **state)
@@ -894,6 +926,7 @@ main (void)
 		cmocka_unit_test (folders_renamed_by_the_migration_are_recognised),
 		cmocka_unit_test (folders_of_other_names_are_recognised_by_their_messages),
 		cmocka_unit_test (a_folder_that_moved_below_its_own_name_is_called_as_at_home),
+		cmocka_unit_test (a_folder_that_was_left_behind_is_where_it_is_at_home),
 		cmocka_unit_test (folders_that_exchange_their_names_keep_what_they_are),
 		cmocka_unit_test (a_folder_that_may_be_either_of_two_is_not_guessed),
 	};
