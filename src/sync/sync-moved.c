@@ -429,6 +429,20 @@ link_open (SyncRun *run, FolderRun *f, const GArray *open, GError **error)
 }
 
 static gboolean
+place_found (SyncRun *run, FolderRun *f, const GArray *arrivals, const GArray *open, GHashTable *from, GError **error)
+{
+	gboolean bound = TRUE;
+	if (arrivals->len + open->len == 0)
+		return TRUE;
+	gboolean ok = store_has_bound (run->store, f->binding->folder, &bound, error);
+	f->was_new |= !bound;
+	ok = ok && sync_begin (run, error) && (arrivals->len == 0 || move_awaited (run, f, arrivals, from, error)) &&
+	     (open->len == 0 || link_open (run, f, open, error)) && sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
+static gboolean
 find_awaited (SyncRun *run, GPtrArray *folders, Awaited *a, GError **error)
 {
 	if (!gather_awaited (run, a, error))
@@ -442,10 +456,7 @@ find_awaited (SyncRun *run, GPtrArray *folders, Awaited *a, GError **error)
 		GArray *arrivals = lists->pdata[i];
 		g_autoptr (GArray) open = arrivals_new ();
 		drop_uncertain (arrivals, a->from, open);
-		ok = arrivals->len + open->len == 0 ||
-		     (sync_begin (run, error) && (arrivals->len == 0 || move_awaited (run, folders->pdata[i], arrivals, a->from, error)) &&
-		      (open->len == 0 || link_open (run, folders->pdata[i], open, error)) && sync_commit (run, error));
-		store_rollback (run->store);
+		ok = place_found (run, folders->pdata[i], arrivals, open, a->from, error);
 	}
 	return ok;
 }

@@ -30,6 +30,7 @@ typedef struct {
 	guint64 added_here, updated_here, removed_here, added_home, updated_home, removed_home;
 	guint64 recognised; /* of added_here: not fetched, being here already */
 	gboolean rebound; /* in this run */
+	gboolean was_new; /* nothing in it was bound before this run placed what it found there */
 	guint64 hinted_total; /* messages_now of the last query */
 } FolderRun;
 void folder_run_free (FolderRun *f);

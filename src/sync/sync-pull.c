@@ -803,9 +803,10 @@ static gboolean
 may_have_copies (SyncRun *run, const FolderRun *f, gboolean missing, gboolean *may_out, GError **error)
 {
 	gboolean bound = FALSE, removed = FALSE;
-	if (!f->rebound && !store_has_bound (run->store, f->binding->folder, &bound, error))
+	gboolean other = f->rebound || f->was_new;
+	if (!other && !store_has_bound (run->store, f->binding->folder, &bound, error))
 		return FALSE;
-	if (!f->rebound && !bound && !missing && !store_has_removed_of (run->store, f->folder->path, &removed, error))
+	if (!other && !bound && !missing && !store_has_removed_of (run->store, f->folder->path, &removed, error))
 		return FALSE;
 	*may_out = (missing && !bound) || removed;
 	return TRUE;
