@@ -638,17 +638,29 @@ take_unsettled (gpointer data, const KnownMessage *k)
 	return TRUE;
 }
 
+static gboolean
+is_held_for_other_mail (const GPtrArray *holds, gint64 folder)
+{
+	gboolean held = FALSE;
+	for (guint i = 0; i < holds->len && !held; i++) {
+		const Hold *h = holds->pdata[i];
+		held = h->folder == folder && strcmp (h->kind, "identity") == 0;
+	}
+	return held;
+}
+
 /* What may be in other folders of the home than it was. */
 static GArray *
 gather_unsettled (SyncRun *run, GError **error)
 {
-	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error);
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error), bindings = holds ? store_folder_bindings (run->store, error) : NULL;
 	g_autoptr (GArray) here = match_here_new ();
 	for (guint i = 0; bindings && i < bindings->len; i++) {
 		const FolderBinding *b = bindings->pdata[i];
 		const FolderRun *f = sync_folder_run (run, b->folder);
 		gboolean looked_into = f && !f->failed;
-		Unsettled u = {here, b->folder, sync_is_absent (run, b->folder) || (!looked_into && is_not_what_it_was (run, b))};
+		gboolean other = sync_is_absent (run, b->folder) || is_held_for_other_mail (holds, b->folder);
+		Unsettled u = {here, b->folder, other || (!looked_into && is_not_what_it_was (run, b))};
 		guint awaited = 0;
 		if (!u.all && !store_count_awaited (run->store, b->folder, &awaited, error))
 			return NULL;

@@ -464,6 +464,27 @@ copies_in_a_folder_that_is_not_settled_itself_are_not_fetched (void **state)
 	}
 }
 
+/* The same for what is held because other mail has its folder's name, and its numbers. */
+static void
+what_has_no_folder_any_more_is_left_to_a_run_of_all_folders (void **state)
+{
+	for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		World *w = world_new (kinds[k]);
+		w->what = "other mail";
+		home_change (w->home, home_folder (w->home, "A"), &(HomeChange){FALSE, .empty = TRUE});
+		for (guint i = 0; i < 30; i++)
+			home_add (w->home, home_folder (w->home, "A"), 2 * MESSAGES + i, 0, NULL);
+		assert_int_equal (run (w, NULL).held, 1);
+		guint fetched = w->home->fetched;
+		for (guint i = 40; i < 50; i++)
+			home_add (w->home, home_folder (w->home, "B"), i, flags_of (i), NULL);
+		assert_int_equal (run (w, "B").left, 1);
+		run (w, NULL);
+		assert_int_equal (w->home->fetched, fetched);
+		world_free (w);
+	}
+}
+
 static void
 remove_here (World *w, const char *path)
 {
@@ -526,6 +547,7 @@ main (void)
 		cmocka_unit_test (mail_that_comes_in_parts_is_found_though_runs_are_killed_at_any_step),
 		cmocka_unit_test (copies_in_a_folder_that_is_not_settled_itself_are_not_fetched),
 		cmocka_unit_test (of_a_folder_that_comes_back_only_what_is_new_is_fetched),
+		cmocka_unit_test (what_has_no_folder_any_more_is_left_to_a_run_of_all_folders),
 		cmocka_unit_test (what_is_awaited_is_left_to_a_run_of_all_folders),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
