@@ -20,7 +20,7 @@ Messages are named by the number in the first column of
 .B outpost list
 and
 .BR "outpost search" ;
-a moved message has a new one. A lone \- reads numbers from standard input. Folders are named by their path, levels joined by "/".
+a moved message has a new one. A lone \- reads numbers from standard input; where that has none, there is nothing to do. Folders are named by their path, levels joined by "/".
 .SH VERBS
 '''
 

@@ -96,24 +96,27 @@ add_ids_of_input (GArray *ids, GError **error)
 }
 
 GArray *
-cli_messages (char **args, char ***rest_out, GError **error)
+cli_messages (const Cli *cli, char **args, char ***rest_out, GError **error)
 {
 	g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+	char **first = args;
 	for (; *args; args++) {
 		if (strcmp (*args, "-") == 0) {
 			if (!add_ids_of_input (ids, error))
 				return NULL;
 		} else if (!add_id (ids, *args)) {
-			if (rest_out && ids->len > 0)
+			if (rest_out && args > first)
 				break;
 			error_fail (error, ERROR_USAGE, "'%s' is no message's number: outpost list and outpost search show them", *args);
 			return NULL;
 		}
 	}
-	if (ids->len == 0) {
+	if (args == first) {
 		error_fail (error, ERROR_USAGE, "no message was named: outpost list and outpost search show their numbers");
 		return NULL;
 	}
+	if (ids->len == 0)
+		cli_note (cli, "standard input names no message: nothing to do");
 	if (rest_out)
 		*rest_out = args;
 	return g_steal_pointer (&ids);

@@ -62,8 +62,8 @@ gboolean cli_make_parents (const char *path, GError **error);
 /* USAGE unless there are at least @least and (@most > 0) at most @most arguments. */
 gboolean cli_arguments (char **args, guint least, guint most, const char *expected, GError **error);
 /* Placement ids of arguments that are numbers, "-" reading more from standard input, one a line; stops at the first that is none
- * when *rest_out is wanted, else USAGE. Array of gint64, at least one. */
-GArray *cli_messages (char **args, char ***rest_out, GError **error);
+ * when *rest_out is wanted, else USAGE. Array of gint64; empty only where standard input named none, which is said. */
+GArray *cli_messages (const Cli *cli, char **args, char ***rest_out, GError **error);
 /* The placement and its message; NOT_FOUND says where numbers come from. */
 Placement *cli_placement (Cli *cli, gint64 id, GError **error);
 

@@ -145,7 +145,7 @@ static gboolean
 change_flags (Cli *cli, char **args, gboolean add, GError **error)
 {
 	char **words = NULL;
-	g_autoptr (GArray) ids = cli_messages (args, &words, error);
+	g_autoptr (GArray) ids = cli_messages (cli, args, &words, error);
 	g_autoptr (GPtrArray) keywords = g_ptr_array_new ();
 	FlagWords f = {.keywords = keywords};
 	if (!ids)
@@ -235,7 +235,7 @@ report (Cli *cli, GArray *old_ids, GArray *new_ids, const char *done)
 		cli_json_end (&array);
 	} else if (n > 0)
 		cli_note (cli, "%u message%s %s here; the next sync tells the server", n, plural (n), done);
-	else
+	else if (old_ids->len > 0)
 		cli_note (cli, "nothing is changed: it is there already");
 }
 
@@ -263,7 +263,7 @@ to_folder (Cli *cli, char **args, OneMessage fn, const char *done, GError **erro
 		return cli_arguments (args, 2, 0, "MESSAGE... FOLDER", error);
 	g_autofree char *path = g_strdup (args[n - 1]);
 	args[n - 1] = NULL;
-	g_autoptr (GArray) ids = cli_messages (args, NULL, error), new_ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+	g_autoptr (GArray) ids = cli_messages (cli, args, NULL, error), new_ids = g_array_new (FALSE, FALSE, sizeof (gint64));
 	if (!ids || !cli_store (cli, TRUE, error))
 		return FALSE;
 	g_autoptr (Folder) f = target_folder (cli, path, error);
@@ -290,7 +290,7 @@ cmd_copy (Cli *cli, char **args, GError **error)
 gboolean
 cmd_delete (Cli *cli, char **args, GError **error)
 {
-	g_autoptr (GArray) ids = cli_messages (args, NULL, error), new_ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+	g_autoptr (GArray) ids = cli_messages (cli, args, NULL, error), new_ids = g_array_new (FALSE, FALSE, sizeof (gint64));
 	if (!ids || !cli_store (cli, TRUE, error))
 		return FALSE;
 	g_autoptr (Folder) trash = NULL;
@@ -354,7 +354,7 @@ cmd_undelete (Cli *cli, char **args, GError **error)
 {
 	if (undelete_list || !*args)
 		return list_removed (cli, error);
-	g_autoptr (GArray) ids = cli_messages (args, NULL, error), new_ids = g_array_new (FALSE, FALSE, sizeof (gint64));
+	g_autoptr (GArray) ids = cli_messages (cli, args, NULL, error), new_ids = g_array_new (FALSE, FALSE, sizeof (gint64));
 	if (!ids || !cli_store (cli, TRUE, error) || !store_begin (cli->store, error))
 		return FALSE;
 	gboolean ok = TRUE;

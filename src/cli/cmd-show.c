@@ -174,7 +174,7 @@ print_json (Cli *cli, const Placement *p, const Message *m, GError **error)
 gboolean
 cmd_show (Cli *cli, char **args, GError **error)
 {
-	g_autoptr (GArray) ids = cli_messages (args, NULL, error);
+	g_autoptr (GArray) ids = cli_messages (cli, args, NULL, error);
 	if (!ids || !cli_store (cli, FALSE, error))
 		return FALSE;
 	for (guint i = 0; i < ids->len; i++) {
@@ -238,9 +238,13 @@ cmd_save (Cli *cli, char **args, GError **error)
 	if (!cli_arguments (args, 2, 2, "MESSAGE FILE", error) || !cli_json_apart (cli, args[1], error))
 		return FALSE;
 	char *one[] = {args[0], NULL};
-	g_autoptr (GArray) ids = cli_messages (one, NULL, error);
+	g_autoptr (GArray) ids = cli_messages (cli, one, NULL, error);
 	if (!ids || !cli_store (cli, FALSE, error))
 		return FALSE;
+	if (ids->len == 0)
+		return TRUE;
+	if (ids->len > 1)
+		return error_fail (error, ERROR_USAGE, "standard input names %u messages, and one file holds one: outpost store export writes many", ids->len);
 	g_autoptr (Placement) p = cli_placement (cli, g_array_index (ids, gint64, 0), error);
 	g_autoptr (Message) m = p ? store_message (cli->store, p->message, error) : NULL;
 	int fd = m ? open_target (args[1], error) : -1;

@@ -712,6 +712,27 @@ def test_a_move_to_where_it_is_says_so(ready):
     assert (code, "there already" in err, "moved" in err) == (0, True, False)
 
 
+NO_NUMBERS = [["flag", "-", "seen"], ["unflag", "-", "seen"], ["move", "-", "INBOX"], ["copy", "-", "INBOX"], ["delete", "-"],
+              ["undelete", "-"], ["show", "-"], ["save", "-", "no-such-file"]]
+
+
+@pytest.mark.parametrize("words", NO_NUMBERS, ids=lambda words: words[0])
+def test_standard_input_that_names_no_message_is_nothing_to_do(words, ready):
+    before = ready.json("status")["pending"]
+    code, out, err = ready.run(*words)
+    assert (code, out, "nothing to do" in err, len(err.splitlines())) == (0, b"", True, 1)
+    assert ready.json("status")["pending"] == before and not os.path.exists("no-such-file")
+    with_json = ready.ok(*words, "--json")
+    assert with_json == (b"" if words[0] in ("show", "save") else b"[]\n")
+
+
+def test_one_file_takes_no_two_messages(ready, tmp_path):
+    first, second = (str(item["id"]) for item in ready.json("list", "INBOX")[:2])
+    ready_made = subprocess.run([ready.binary, "save", "-", str(tmp_path / "a")], env=ready.environment, input=f"{first}\n{second}\n",
+                                stderr=subprocess.PIPE, text=True)
+    assert (ready_made.returncode, "store export" in ready_made.stderr, os.listdir(tmp_path)) == (2, True, [])
+
+
 def test_how_much_a_search_sees_before_the_index_is_ready_is_told(server, program):
     fill(server, 1300, 2)
     program.logon(server.url)
