@@ -111,18 +111,22 @@ keywords_with (const char *old, const char *const *words, gboolean add)
 }
 
 static gboolean
-change_one (Cli *cli, gint64 id, const FlagWords *f, gboolean add, GError **error)
+change_one (Cli *cli, gint64 id, const FlagWords *f, gboolean add, guint *changed, GError **error)
 {
 	g_autoptr (Placement) p = cli_placement (cli, id, error);
 	if (!p)
 		return FALSE;
+	guint flags = add ? p->flags | f->flags : p->flags & ~f->flags;
 	g_autofree char *keywords = keywords_with (p->keywords, (const char *const *) f->keywords->pdata, add);
 	guint count = 0;
 	for (const char *at = keywords; at; at = strchr (at + 1, ' '))
 		count++;
 	if (count > KEYWORDS_MAX)
 		return error_fail (error, ERROR_TOO_BIG, "a message can have %d keywords at most", KEYWORDS_MAX);
-	return store_set_flags (cli->store, id, add ? p->flags | f->flags : p->flags & ~f->flags, keywords, error);
+	if (flags == p->flags && keywords_equal (keywords, p->keywords))
+		return TRUE;
+	(*changed)++;
+	return store_set_flags (cli->store, id, flags, keywords, error);
 }
 
 /* What the messages have now. */
@@ -159,13 +163,17 @@ change_flags (Cli *cli, char **args, gboolean add, GError **error)
 	if (!cli_store (cli, TRUE, error) || !store_begin (cli->store, error))
 		return FALSE;
 	gboolean ok = TRUE;
+	guint changed = 0;
 	for (guint i = 0; ok && i < ids->len; i++)
-		ok = change_one (cli, g_array_index (ids, gint64, i), &f, add, error);
+		ok = change_one (cli, g_array_index (ids, gint64, i), &f, add, &changed, error);
 	if (!commit_changes (cli, ok, error))
 		return FALSE;
 	if (cli->json)
 		return print_flags (cli, ids, error);
-	cli_note (cli, "%u message%s changed here; the next sync tells the server", ids->len, plural (ids->len));
+	if (changed > 0)
+		cli_note (cli, "%u message%s changed here; the next sync tells the server", changed, plural (changed));
+	else if (ids->len > 0)
+		cli_note (cli, "nothing is changed: the message%s %s so already", plural (ids->len), ids->len == 1 ? "is" : "are");
 	return TRUE;
 }
 

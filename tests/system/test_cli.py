@@ -712,6 +712,15 @@ def test_a_move_to_where_it_is_says_so(ready):
     assert (code, "there already" in err, "moved" in err) == (0, True, False)
 
 
+def test_a_flag_that_is_set_already_changes_nothing(ready):
+    message = str(ready.json("list", "INBOX")[0]["id"])
+    for verb in ("flag", "unflag"):
+        assert "1 message changed here" in ready.run(verb, message, "flagged" if verb == "flag" else "receipts", "draft")[2]
+        assert "nothing is changed" in ready.run(verb, message, "flagged" if verb == "flag" else "receipts", "draft")[2]
+    ready.ok("flag", message, "receipts")
+    assert "nothing is changed" in ready.run("flag", message, "receipts")[2]
+
+
 NO_NUMBERS = [["flag", "-", "seen"], ["unflag", "-", "seen"], ["move", "-", "INBOX"], ["copy", "-", "INBOX"], ["delete", "-"],
               ["undelete", "-"], ["show", "-"], ["save", "-", "no-such-file"]]
 
