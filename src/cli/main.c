@@ -59,6 +59,40 @@ print_verbs (void)
 	      "(a watcher: 0).");
 }
 
+static gboolean
+is_of_group (const Verb *v, const char *word)
+{
+	gsize size = strlen (word);
+	return strncmp (v->name, word, size) == 0 && v->name[size] == ' ';
+}
+
+/* Help for a first word that wants a second one, with an example of each; FALSE: @word is none. */
+static gboolean
+print_group (const char *word)
+{
+	const Verb *first = verbs;
+	while (first->name && !is_of_group (first, word))
+		first++;
+	if (!first->name)
+		return FALSE;
+	printf ("Usage: outpost %s VERB [OPTION...] [ARGUMENT...]\n\nVerbs:\n", word);
+	for (const Verb *v = first; v->name && is_of_group (v, word); v++)
+		printf ("  %-15s %s\n", v->name, v->summary);
+	puts ("\nExamples:");
+	for (const Verb *v = first; v->name && is_of_group (v, word); v++) {
+		const char *example = strstr (v->help, "\n  outpost ") + 1;
+		printf ("%.*s\n", (int) strcspn (example, "\n"), example);
+	}
+	printf ("\nEach verb:  outpost %s --help\n", first->name);
+	return TRUE;
+}
+
+static gboolean
+asks_for_help (const char *word)
+{
+	return g_strcmp0 (word, "--help") == 0 || g_strcmp0 (word, "-h") == 0;
+}
+
 /* The verb of the first one or two words; *used_out of them. */
 static const Verb *
 find_verb (char **words, guint *used_out)
@@ -80,7 +114,7 @@ fail_verb (char **words, GError **error)
 {
 	g_autoptr (GString) known = g_string_new (NULL);
 	for (const Verb *v = verbs; v->name; v++)
-		if (g_str_has_prefix (v->name, words[0]) && strchr (v->name, ' '))
+		if (is_of_group (v, words[0]))
 			g_string_append_printf (known, "%s%s", known->len ? ", " : "", v->name);
 	if (known->len)
 		return error_fail (error, ERROR_USAGE, "'%s' wants a second word: %s", words[0], known->str);
@@ -178,7 +212,7 @@ leading_options (Cli *cli, char ***words, GError **error)
 {
 	for (; **words && ***words == '-'; ++*words) {
 		const char *w = **words;
-		if (strcmp (w, "--help") == 0 || strcmp (w, "-h") == 0) {
+		if (asks_for_help (w)) {
 			print_verbs ();
 			return FALSE;
 		}
@@ -212,13 +246,16 @@ run (Cli *cli, char **words, GError **error)
 	if (strcmp (words[0], "help") == 0) {
 		const Verb *about = words[1] ? find_verb (words + 1, &used) : NULL;
 		if (!about) {
-			print_verbs ();
+			if (!words[1] || !print_group (words[1]))
+				print_verbs ();
 			return TRUE;
 		}
 		static char help[] = "--help";
 		char *ask[] = {help, NULL};
 		return run_verb (cli, about, ask, error);
 	}
+	if (asks_for_help (words[1]) && print_group (words[0]))
+		return TRUE;
 	const Verb *v = find_verb (words, &used);
 	return v ? run_verb (cli, v, words + used, error) : fail_verb (words, error);
 }

@@ -521,6 +521,16 @@ def test_every_verb_has_json(program):
     assert [verb for verb in verbs if "--json" not in program.ok(*verb.split(), "--help").decode()] == []
 
 
+@pytest.mark.parametrize("word", ["folder", "profile", "store"])
+def test_a_word_that_wants_a_second_one_has_help(word, program):
+    shown = program.ok(word, "--help").decode()
+    verbs = re.findall(rf"^  ({word} \S+)", program.ok("--help").decode(), re.M)
+    assert len(verbs) >= 3 and re.findall(rf"^  ({word} \S+) ", shown.split("Examples:")[0], re.M) == verbs
+    assert re.findall(rf"^  outpost ({word} \S+)", shown.split("Examples:")[1], re.M) == verbs
+    assert shown == program.ok(word, "-h").decode() == program.ok("help", word).decode()
+    assert program.run(word)[0] == 2 and program.run("fold", "--help")[0] == 2
+
+
 def on_terminal(program, arguments, answer):
     """What the program shows on a terminal that answers the question for the password."""
     pid, end = pty.fork()
