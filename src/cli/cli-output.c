@@ -34,7 +34,7 @@ gboolean
 cli_json_apart (const Cli *cli, const char *path, GError **error)
 {
 	return !cli->json || strcmp (path, "-") != 0 ||
-	       error_fail (error, ERROR_USAGE, "standard output can't take both the mail and JSON: name a file, or leave --json away");
+	       error_fail (error, ERROR_USAGE, "standard output can't take both the mail and JSON: name a file, if the verb takes one, or leave --json away");
 }
 
 json_t *

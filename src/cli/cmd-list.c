@@ -167,7 +167,11 @@ doubt_of (const char *query)
 gboolean
 cmd_search (Cli *cli, char **args, GError **error)
 {
-	if (!cli_arguments (args, 1, 0, "QUERY", error) || !check_limit (error) || !cli_store (cli, FALSE, error))
+	if (!cli_arguments (args, 1, 0, "QUERY", error) || !check_limit (error))
+		return FALSE;
+	if (ids_option && cli->json)
+		return error_fail (error, ERROR_USAGE, "--ids is for a pipe, and what --json writes has the numbers as \"id\": leave one away");
+	if (!cli_store (cli, FALSE, error))
 		return FALSE;
 	g_autofree char *text = g_strjoinv (" ", args);
 	g_autoptr (SearchQuery) query = search_query_parse (text, g_get_real_time () / G_USEC_PER_SEC, error);

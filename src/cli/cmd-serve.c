@@ -192,7 +192,9 @@ cmd_serve (Cli *cli, char **args, GError **error)
 	g_mutex_init (&s.lock);
 	g_cond_init (&s.cond);
 	gboolean ok = TRUE;
-	if (show_password)
+	if (show_password && cli->json)
+		cli_print_json (json_pack ("{s:o, s:o}", "address", cli_json_text (cli->profile->address), "password", cli_json_text (s.password)));
+	else if (show_password)
 		cli_print ("%s", s.password);
 	else
 		ok = cli_store (cli, TRUE, error) && serve (&s, error); /* one that is not there or can't be used is told at once */

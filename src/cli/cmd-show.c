@@ -174,6 +174,8 @@ print_json (Cli *cli, const Placement *p, const Message *m, GError **error)
 gboolean
 cmd_show (Cli *cli, char **args, GError **error)
 {
+	if (raw_option && !cli_json_apart (cli, "-", error))
+		return FALSE;
 	g_autoptr (GArray) ids = cli_messages (cli, args, NULL, error);
 	if (!ids || !cli_store (cli, FALSE, error))
 		return FALSE;

@@ -454,6 +454,9 @@ def test_each_verb_answers_programs_in_json(ready, server, tmp_path):
     assert saved == {"file": str(tmp_path / "one.eml"), "octets": os.path.getsize(tmp_path / "one.eml")}
     assert ready.run("save", str(first), "-", "--json")[0] == 2
     assert ready.run("store", "export", "--format", "tar", "-", "--json")[0] == 2
+    assert ready.run("show", "--raw", str(first), "--json")[:2] == (2, b"")
+    assert ready.run("search", "--ids", "the", "--json")[:2] == (2, b"")
+    assert ready.json("serve", "--show-password") == {"address": ready.ADDRESS, "password": ready.ok("serve", "--show-password").decode().strip()}
     assert ready.json("profile", "delete", ready.ADDRESS)["name"] == ready.ADDRESS
     made = ready.json("logon", ready.ADDRESS, "--server", server.url, "--user", "alice", "--password-command", "printf wonderland", "--no-sync")
     assert made["name"] == ready.ADDRESS and os.path.exists(made["store"])
