@@ -8,7 +8,7 @@
 typedef enum {
 	ERROR_NOT_FOUND,     /* no such folder, message, profile, store */
 	ERROR_EXISTS,        /* the name is taken */
-	ERROR_NO_PERMISSION, /* refused: access rights, wrong password */
+	ERROR_NO_PERMISSION, /* refused: access rights, a log-on */
 	ERROR_TOO_BIG,       /* over a limit of ours or of the peer */
 	ERROR_OVER_QUOTA,
 	ERROR_CONFLICT,      /* the state is not what the caller believed */
@@ -23,6 +23,7 @@ typedef enum {
 	ERROR_STALE_STORE,   /* a store of an earlier profile, which was not to be adopted; the text stands alone */
 	ERROR_USAGE,         /* wrong command line or setting */
 	ERROR_IO,            /* other failure of the local system */
+	ERROR_UNTRUSTED,     /* who answers could not prove to be the server: its certificate, or no TLS; no secret was sent */
 } OutpostError;
 
 #define OUTPOST_ERROR (outpost_error_quark ())

@@ -46,6 +46,7 @@ typedef struct {
 	GMutex lock; /* guards what follows */
 	GCond index_cond;
 	gboolean running, index_wanted, stop;
+	gboolean refused; /* the last log-on was: each further one may lock the account, so that only a person hastens it */
 	guint64 runs;
 	gint64 started, last_end, next_try;
 	SyncResult last;
@@ -60,6 +61,17 @@ poke (int fd)
 	guint64 one = 1;
 	if (write (fd, &one, sizeof one) < 0)
 		g_debug ("watch: %s", g_strerror (errno));
+}
+
+/* There may be something to do. */
+static void
+hint (Watcher *w)
+{
+	g_mutex_lock (&w->lock);
+	gboolean refused = w->refused;
+	g_mutex_unlock (&w->lock);
+	if (!refused)
+		poke (w->wake);
 }
 
 /* ---- Callbacks of sync_watch, on the main thread ---- */
@@ -118,10 +130,12 @@ on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try
 {
 	Watcher *w = data;
 	const SyncResult nothing = {0};
-	print_lines (w, error || did_something (r) || w->runs == 0);
+	/* the same again is said once; only this thread writes last_error */
+	gboolean fresh = error && g_strcmp0 (error->message, w->last_error) != 0;
+	print_lines (w, w->runs == 0 || (error ? fresh || (r && did_something (r)) : did_something (r)));
 	if (!error && !home_remember (w->home, w->cli->store, NULL))
 		g_debug ("watch: the server's capabilities could not be kept");
-	if (error && error_is (error, ERROR_NO_PERMISSION))
+	if (error_is (error, ERROR_NO_PERMISSION) && w->cli->profile->source != SECRET_PROMPT) /* it may be another one by now */
 		home_forget_secret (w->home);
 	follow_or_look_back (w, r, error);
 	g_mutex_lock (&w->lock);
@@ -135,6 +149,7 @@ on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try
 	g_free (w->last_error);
 	w->last_error = error ? g_strdup (error->message) : NULL;
 	w->running = FALSE;
+	w->refused = error_is (error, ERROR_NO_PERMISSION);
 	w->index_wanted |= !error;
 	g_cond_signal (&w->index_cond);
 	g_mutex_unlock (&w->lock);
@@ -144,7 +159,7 @@ on_ran (gpointer data, const SyncResult *r, const GError *error, gint64 next_try
 		json_object_set_new (o, "error", error ? cli_json_text (error->message) : json_null ());
 		cli_print_json (o);
 		fflush (stdout);
-	} else if (error)
+	} else if (fresh)
 		cli_note (w->cli, "%s; the next try is in %" G_GINT64_FORMAT " s", error->message, next_try_s);
 	g_autofree char *state = g_strdup_printf ("STATUS=%s", error ? error->message : "In step, waiting for changes");
 	manager_tell (state);
@@ -234,7 +249,7 @@ client_request (Watcher *w, guint i)
 		return;
 	}
 	if (strcmp (c->line, "poke") == 0)
-		poke (w->wake);
+		hint (w);
 	client_answer (w, i, json_object ());
 }
 
@@ -326,7 +341,7 @@ control_turn (Watcher *w, gint64 *network_since)
 	gint64 before = boot_ms ();
 	poll (fds, 3 + n, *network_since ? NETWORK_SETTLE_MS : TICK_MS);
 	if (boot_ms () - before > TICK_MS + SLEPT_MS)
-		poke (w->wake);
+		hint (w);
 	if (fds[1].revents)
 		drain (w->tell);
 	if (fds[2].revents) {
@@ -334,7 +349,7 @@ control_turn (Watcher *w, gint64 *network_since)
 		*network_since = boot_ms ();
 	} else if (*network_since && boot_ms () - *network_since >= NETWORK_SETTLE_MS) {
 		*network_since = 0;
-		poke (w->wake);
+		hint (w);
 	}
 	for (guint i = n; i-- > 0;)
 		if (fds[3 + i].revents)

@@ -15,7 +15,10 @@ const Verb verbs[] = {
 	 logon_options, cmd_logon, 0},
 	{"sync", "", "Bring the offline store and the server to the same state, both ways",
 	 "With --watch it stays, and new mail is here within a second of the server having it. Ctrl-C stops cleanly; the next run goes on.\n"
-	 "A watcher that was asked to stop has done its work, so it ends with 0, not 130.\n\n"
+	 "A watcher that was asked to stop has done its work, so it ends with 0, not 130. A lost connection is tried again after a second and later and\n"
+	 "later, 5 minutes at most; so is a server that suddenly can't prove who it is (certificate, no TLS), to which no password is sent. A log-on that\n"
+	 "is refused though one worked before is tried again after about 1, 5, 15 and 60 minutes; then the watcher ends. At the first log-on any of\n"
+	 "these but a lost connection ends it.\n\n"
 	 "Examples:\n  outpost sync\n  outpost sync --watch\n  systemctl --user enable --now outpost@alice@example.org",
 	 sync_options, cmd_sync, 0},
 	{"serve", "", "Serve the offline store to mail programs by IMAP, on this machine",

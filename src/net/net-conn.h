@@ -10,7 +10,7 @@
  *		net_conn_consume (c, parse (net_conn_input (c)));
  *	}
  *
- * Errors: TEMPORARY for the network, with host:port and the end of the connection named as such; NO_PERMISSION for a certificate
+ * Errors: TEMPORARY for the network, with host:port and the end of the connection named as such; UNTRUSTED for a certificate
  * that cannot be trusted; PROTOCOL for broken TLS or DEFLATE; CANCELLED; USAGE for an unreadable CA file. A failed connection stays
  * failed: every later call reports the same error. */
 #pragma once

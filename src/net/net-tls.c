@@ -137,7 +137,7 @@ static gboolean
 fail_handshake (NetConn *c, int code, GError **error)
 {
 	if (c->distrust)
-		return error_fail (error, ERROR_NO_PERMISSION, "the certificate of %s cannot be trusted: %s", c->name, c->distrust);
+		return error_fail (error, ERROR_UNTRUSTED, "the certificate of %s cannot be trusted: %s", c->name, c->distrust);
 	if (code == GNUTLS_E_PREMATURE_TERMINATION || code == GNUTLS_E_PULL_ERROR || code == GNUTLS_E_PUSH_ERROR)
 		return error_fail (error, ERROR_TEMPORARY, "the server %s closed the connection during the TLS handshake", c->name);
 	if (code == GNUTLS_E_UNEXPECTED_PACKET || code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH)

@@ -4,7 +4,7 @@
  * Calls block (they pump the network themselves), are made from one thread, and stop within a second of the Cancel given to open.
  * They take whole sets, so that an implementation can pipeline: a call costs a fixed number of flights, not one a folder. All memory
  * belongs to the caller unless said otherwise. Names of folders are the home's own octets (NUL-terminated).
- * Errors of the call itself reach the whole mailbox (TEMPORARY: connection lost after the implementation's own retries; NO_PERMISSION;
+ * Errors of the call itself reach the whole mailbox (TEMPORARY: connection lost after the implementation's own retries; NO_PERMISSION; UNTRUSTED;
  * PROTOCOL; CANCELLED). What reaches a folder or a message only is put into that request's `error` and the call goes on; a call about one folder
  * fails with it (UNAVAILABLE: the folder can't be had now, the others can). */
 #pragma once

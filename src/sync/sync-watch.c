@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs, waits, runs again. A lost connection is tried again after 1, 2, 4 .. 300 s, each times 0.5 to 1.5 at random; what no repetition
- * mends ends the watch. */
+ * mends ends the watch. What was right once may be wrong for a moment: somebody else answers at the address (a portal that wants a click, a server that
+ * is being set up), or the directory behind the server does not know anybody. */
 #include "sync-private.h"
 #include <poll.h>
 #include <unistd.h>
@@ -63,10 +64,24 @@ wait_for_change (Store *store, Endpoint *home, const WatchOptions *watch, GError
 	                           &changed, error);
 }
 
-static gboolean
-worth_repeating (const GError *e)
+/* In seconds, times 1 to 1.5. Accounts are locked after three wrong passwords and more in some minutes, up to an hour. */
+static const gint64 refusal_pauses[] = {60, 300, 900, 3600};
+
+typedef struct {
+	gboolean worked; /* a run did, ever */
+	guint failures;  /* one after the other */
+	guint refusals;  /* of log-ons since the last that was not */
+} Endurance;
+
+/* After a run that failed; 0: for good. */
+static gint64
+pause_after_failure (Endurance *n, const GError *e)
 {
-	return error_is (e, ERROR_CANCELLED) ? FALSE : error_retry (e->code) != RETRY_NEVER;
+	if (n->worked && error_is (e, ERROR_NO_PERMISSION) && n->refusals < G_N_ELEMENTS (refusal_pauses))
+		return (gint64) ((double) refusal_pauses[n->refusals++] * g_random_double_range (1, 1.5));
+	if (error_retry (e->code) != RETRY_NEVER || (n->worked && error_is (e, ERROR_UNTRUSTED)))
+		return back_off (n->failures++);
+	return 0;
 }
 
 /* The connection was lost while waiting. A wait that was shorter than the pause before it mends nothing: the next pause is longer. */
@@ -81,35 +96,35 @@ pause_after_loss (gint64 waited_us, gint64 last_pause, guint *failures)
 gboolean
 sync_watch (Store *store, Endpoint *home, const SyncOptions *options, const WatchOptions *watch, Cancel *cancel, GError **error)
 {
-	guint failures = 0;
+	Endurance n = {0};
 	gint64 pause = 0;
 	while (!cancel_is_triggered (cancel)) {
 		g_autoptr (GError) e = NULL;
 		SyncResult result;
 		drain (watch->wake_fd);
 		gboolean ok = sync_run (store, home, options, cancel, &result, &e);
-		if (!ok && !worth_repeating (e)) {
-			if (error_is (e, ERROR_CANCELLED))
-				return TRUE;
+		if (error_is (e, ERROR_CANCELLED))
+			return TRUE;
+		if (!ok && (pause = pause_after_failure (&n, e)) == 0) {
 			g_propagate_error (error, g_steal_pointer (&e));
 			return FALSE;
 		}
-		if (!ok)
-			pause = back_off (failures++);
 		if (watch->ran)
 			watch->ran (watch->data, &result, e, ok ? 0 : pause);
 		if (ok) {
+			n.worked = TRUE;
+			n.refusals = 0;
 			if (watch->waiting)
 				watch->waiting (watch->data);
 			gint64 since = g_get_monotonic_time ();
 			if (wait_for_change (store, home, watch, &e)) {
-				failures = 0;
+				n.failures = 0;
 				pause = 0;
 				continue;
 			}
 			if (error_is (e, ERROR_CANCELLED))
 				continue;
-			pause = pause_after_loss (g_get_monotonic_time () - since, pause, &failures);
+			pause = pause_after_loss (g_get_monotonic_time () - since, pause, &n.failures);
 			if (watch->ran)
 				watch->ran (watch->data, NULL, e, pause);
 		}

@@ -93,5 +93,7 @@ typedef struct {
 	void (*waiting) (gpointer data);
 	gpointer data;
 } WatchOptions;
-/* Runs, waits for changes at home, runs again, until cancelled (TRUE) or an error that no repetition can mend. */
+/* Runs, waits for changes at home, runs again, until cancelled (TRUE) or an error that no repetition can mend. Once a run has succeeded, such an error
+ * is tried again where it may be of a moment: that the home is UNTRUSTED as a lost connection is, and a refused log-on (NO_PERMISSION)
+ * four times, after one minute and more, so that nobody locks the account. */
 gboolean sync_watch (Store *store, Endpoint *home, const SyncOptions *options, const WatchOptions *watch, Cancel *cancel, GError **error);

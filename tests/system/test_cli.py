@@ -9,7 +9,9 @@ import pty
 import re
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 import time
 
 import corpus
@@ -100,6 +102,101 @@ def test_a_watcher_outlives_the_server(ready, server):
             client.append_many("INBOX", [(b"Subject: after all\r\n\r\nx\r\n", [], 1700000000)])
         ready.run("sync")
         assert wait_until(lambda: any(m["subject"] == "after all" for m in ready.list("INBOX")), 60)
+
+
+class Portal:
+    """Somebody else who answers at the server's address: without TLS, with the certificate in a directory, and refusing each log-on."""
+
+    def __init__(self, port, certificate):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+        if certificate:
+            self.context.load_cert_chain(os.path.join(certificate, "server.pem"), os.path.join(certificate, "server.key"))
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.log_ons = 0
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def accept(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                self.talk(peer)
+            except OSError:
+                pass
+            peer.close()
+
+    def talk(self, peer):
+        peer.settimeout(5)
+        peer.sendall(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR STARTTLS] hi\r\n")
+        tag = peer.recv(4096).split()[0]
+        if not self.context:
+            peer.sendall(tag + b" BAD no\r\n")
+            peer.recv(4096)  # until the other side closes
+            return
+        peer.sendall(tag + b" OK go\r\n")
+        with self.context.wrap_socket(peer, server_side=True) as safe:
+            while line := safe.recv(4096):
+                tag = line.split()[0]
+                self.log_ons += b"AUTHENTICATE" in line
+                safe.sendall(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n" + tag + b" OK x\r\n" if b"CAPABILITY" in line else
+                             tag + b" NO [AUTHENTICATIONFAILED] no\r\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
+
+
+@pytest.fixture
+def safe(program):
+    with Dovecot(tls=True) as server:
+        fill(server, 5, 1)
+        program.ok("logon", program.ADDRESS, "--server", f"imap://localhost:{server.port}", "--user", "alice", "--password-command",
+                   "printf wonderland", "--tls-ca", server.ca)
+        yield program, server
+
+
+def watcher_of(program):
+    return program.json("status")["watcher"]
+
+
+@pytest.mark.parametrize("what", ["certificate", "TLS"])
+def test_a_watcher_outlives_somebody_else_at_the_address(what, safe):
+    program, server = safe
+    other = Dovecot(tls=True)
+    other.make_certificate()
+    with Watcher(program) as watcher:
+        server.kill9()
+        with Portal(server.port, other.directory if what == "certificate" else None) as portal:
+            assert wait_until(lambda: what in (watcher_of(program)["error"] or "") and watcher_of(program)["runs"] > 3)
+            assert portal.log_ons == 0
+            code, _, err = program.run("sync")
+            assert code == 5 and what in err
+        server.start()
+        assert wait_until(lambda: watcher_of(program)["state"] == "waiting", 30)
+    assert watcher.output.count("Failed: the " + ("certificate" if what == "certificate" else "server")) == 1
+    other.close()
+
+
+def test_a_watcher_tries_a_refused_log_on_again_much_later(safe):
+    program, server = safe
+    with Watcher(program):
+        server.kill9()
+        with Portal(server.port, server.directory) as portal:
+            assert wait_until(lambda: "did not accept" in (watcher_of(program)["error"] or ""))
+            assert 45 < watcher_of(program)["nextTry"] - time.time() < 95
+            program.ok("flag", str(program.json("list", "INBOX")[0]["id"]), "flagged")
+            time.sleep(2)
+            assert portal.log_ons == 1 and watcher_of(program)["state"] == "retrying"
+        server.start()
+        program.sync()
+        assert watcher_of(program)["state"] == "waiting" and program.json("status")["pending"]["flags"] == 0
 
 
 def test_two_watchers_do_not_share_a_store(ready):

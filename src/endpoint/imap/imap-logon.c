@@ -69,7 +69,7 @@ session_start_tls (ImapSession *s, GError **error)
 	if (!imap_session_run (s, "STARTTLS", NULL, NULL, &answer, error))
 		return FALSE;
 	if (answer.outcome != IMAP_OK)
-		return error_fail (error, ERROR_NO_PERMISSION,
+		return error_fail (error, ERROR_UNTRUSTED,
 		                   "the server %s does not offer TLS on this port: use port 993, or allow a connection without it",
 		                   net_conn_name (s->conn));
 	if (!net_conn_start_tls (s->conn, s->cancel, error))

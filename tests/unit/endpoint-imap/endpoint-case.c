@@ -27,7 +27,7 @@ const char *
 error_name (const GError *error)
 {
 	static const char *const names[] = {"NOT_FOUND", "EXISTS", "NO_PERMISSION", "TOO_BIG", "OVER_QUOTA", "CONFLICT", "TEMPORARY", "UNAVAILABLE", "CORRUPT",
-	                                    "PROTOCOL", "REFUSED", "NO_SPACE", "CANCELLED", "HELD", "STALE_STORE", "USAGE", "IO"};
+	                                    "PROTOCOL", "REFUSED", "NO_SPACE", "CANCELLED", "HELD", "STALE_STORE", "USAGE", "IO", "UNTRUSTED"};
 	assert_true (error->domain == OUTPOST_ERROR && (guint) error->code < G_N_ELEMENTS (names));
 	return names[error->code];
 }

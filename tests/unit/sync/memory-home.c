@@ -187,7 +187,8 @@ called (Endpoint *e, GError **error)
 static gboolean
 memory_open (Endpoint *e, Cancel *cancel, GError **error)
 {
-	return called (e, error);
+	OutpostError shut = home_of (e)->shut;
+	return called (e, error) && (!shut || error_fail (error, shut, "not let in"));
 }
 
 static void

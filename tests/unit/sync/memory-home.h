@@ -45,6 +45,7 @@ typedef struct {
 	guint writes;  /* appends, stores, copies, expunges, folder changes, ever */
 	guint appended; /* messages that were sent, ever */
 	char refuses_to_open[64]; /* a folder; empty: none */
+	OutpostError shut;    /* how each connection fails; 0: it does not */
 	gboolean drops_waits; /* each wait loses the connection at once */
 	guint32 keeps_back; /* UID of a message that is never given out; 0: none */
 	gint fail_at;  /* the n-th call fails with TEMPORARY; 0 never */
