@@ -15,7 +15,7 @@ const GOptionEntry log_options[] = {
 typedef struct {
 	StoreStatistics sizes;
 	guint64 appends, flags, removals, marked, tree, unindexed; /* tree: folders made, renamed or removed here */
-	guint unread;
+	guint unread, shared;
 	GPtrArray *runs, *holds;
 	json_t *watcher;
 } Standing;
@@ -38,6 +38,8 @@ read_standing (Cli *cli, Standing *s, GError **error)
 	    !store_count_marked (cli->store, &s->marked, error) || !store_count_unpushed_folders (cli->store, &s->tree, error) || !search_pending (cli->store, &s->unindexed, error) ||
 	    !(s->runs = store_runs (cli->store, 1, error)) || !(s->holds = store_holds (cli->store, error)))
 		return FALSE;
+	g_autofree char *shared = store_setting (cli->store, "shared-folders");
+	s->shared = shared ? (guint) g_ascii_strtoull (shared, NULL, 10) : 0;
 	s->removals -= MIN (s->marked, s->removals);
 	for (guint i = 0; i < folders->len; i++)
 		s->unread += ((Folder *) folders->pdata[i])->unread;
@@ -62,10 +64,10 @@ print_status_json (Cli *cli, const Standing *s)
 	json_t *holds = json_array ();
 	for (guint i = 0; i < s->holds->len; i++)
 		json_array_append_new (holds, cli_json_hold (s->holds->pdata[i]));
-	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
+	cli_print_json (json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:o, s:o}", "profile",
 	                           cli_json_text (cli->profile->name), "address", cli_json_text (cli->profile->address), "server",
 	                           cli_json_text (location), "user", cli_json_text (cli->profile->user), "software", cli_json_text (software),
-	                           "store", cli_json_text (cli->profile->store), "reportedStale", stale_is_reported (cli), "folders", (json_int_t) s->sizes.folders, "messages",
+	                           "store", cli_json_text (cli->profile->store), "reportedStale", stale_is_reported (cli), "folders", (json_int_t) s->sizes.folders, "sharedFolders", (json_int_t) s->shared, "messages",
 	                           (json_int_t) s->sizes.placements, "unread", (json_int_t) s->unread, "octets",
 	                           (json_int_t) s->sizes.content_octets, "fileOctets", (json_int_t) s->sizes.file_octets, "contents",
 	                           (json_int_t) s->sizes.contents, "pending", "new", (json_int_t) s->appends, "flags", (json_int_t) s->flags,
@@ -108,6 +110,8 @@ print_status (Cli *cli, const Standing *s)
 	cli_print ("Server     %s as %s%s%s%s", location, cli->profile->user, software ? " (" : "", software ? software : "", software ? ")" : "");
 	cli_print ("Store      %s (%s for %s of mail)", cli->profile->store, file, mail);
 	cli_print ("Mail       %s messages in %" G_GUINT64_FORMAT " folders, %s unread", messages, s->sizes.folders, unread);
+	if (s->shared)
+		cli_print ("Shared     %u folders of other users, or public ones, are not synchronised", s->shared);
 	if (stale_is_reported (cli))
 		cli_print ("Stale      left by an earlier profile; each run reports that and does nothing else: outpost sync --stale-store=adopt takes it over");
 	if (s->runs->len)

@@ -182,6 +182,7 @@ typedef struct {
 	/* All folders of the personal namespace with their state, INBOX first; GPtrArray of RemoteFolder. One flight where the home can.
 	 * An empty result is PROTOCOL: a mailbox has an INBOX. */
 	gboolean (*list) (Endpoint *e, GPtrArray **folders_out, GError **error);
+	guint (*shared) (Endpoint *e); /* folders with messages that the last list left out: other users', or public */
 	gboolean (*query) (Endpoint *e, FolderQuery *queries, guint n, GError **error);
 	gboolean (*fetch) (Endpoint *e, FetchRequest *requests, guint n, FetchSink sink, gpointer data, GError **error);
 	/* Evidence of @uids, or of all UIDs >= @from if @uids is NULL; GArray of RemoteEvidence, ascending. CONFLICT if UIDVALIDITY differs.

@@ -299,12 +299,28 @@ sweep (SyncRun *run, GError **error)
 	return ok;
 }
 
+/* They are left out, which nobody would notice: said when their number is a new one, and kept for `status`. */
+static gboolean
+tell_shared (SyncRun *run, GError **error)
+{
+	guint n = run->home->class->shared (run->home);
+	g_autofree char *text = g_strdup_printf ("%u", n), *known = store_setting (run->store, "shared-folders");
+	if (strcmp (known ? known : "0", text) == 0)
+		return TRUE;
+	if (n)
+		sync_log_detail (run, "%u folder(s) that other users share, or public ones, are not synchronised", n);
+	gboolean ok = sync_begin (run, error) && store_set_setting (run->store, "shared-folders", text, error) && sync_log_write (run, error) &&
+	              sync_commit (run, error);
+	store_rollback (run->store);
+	return ok;
+}
+
 static gboolean
 all_steps (SyncRun *run, GError **error)
 {
 	sync_progress (run, SYNC_CONNECT, NULL, TRUE);
-	if (!run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) || !sync_load_folders (run, error) ||
-	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_copies (run, error) ||
+	if (!run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) || !tell_shared (run, error) ||
+	    !sync_load_folders (run, error) || !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_copies (run, error) ||
 	    !sync_settle_absent (run, error) || !sync_prove_positions (run, error) || !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
 	gboolean strange = sync_is_strange (run);

@@ -123,6 +123,29 @@ def test_folders_of_any_namespace_are_the_same_here(separator, prefix, program):
         assert differences(program, there, separator=separator) == []
 
 
+PUBLIC = "namespace public {{\n type = public\n separator = {0}\n prefix = Public{0}\n location = maildir:{1}\n subscriptions = no\n list = yes\n}}"
+
+
+@pytest.mark.parametrize("separator,prefix", [(".", "INBOX."), ("/", "")])
+def test_folders_of_others_are_left_out_and_that_is_told_once(separator, prefix, program):
+    with Dovecot(separator=separator, prefix=prefix) as server:
+        program.logon(server.url, sync=True)
+        assert program.json("status")["sharedFolders"] == 0 and "Shared" not in program.ok("status").decode()
+        server.stop()
+        server.extra = PUBLIC.format(separator, os.path.join(server.directory, "public"))
+        os.makedirs(os.path.join(server.directory, "public", ".News", "cur"))
+        os.makedirs(os.path.join(server.directory, "public", ".Team", "cur"))
+        for where, folders, _ in os.walk(os.path.join(server.directory, "public")):
+            os.chown(where, server.owner.pw_uid, server.owner.pw_gid)
+        server.start()
+        told = "2 folder(s) that other users share, or public ones, are not synchronised"
+        assert told in program.sync().decode()
+        assert told not in program.sync().decode()
+        assert program.json("status")["sharedFolders"] == 2 and program.json("status")["lastRun"]["result"] == "done"
+        assert "2 folders of other users" in program.ok("status").decode()
+        assert not [name for name in program.folders() if "News" in name or "Public" in name]
+
+
 def storm(chance, server, program, edits):
     """Random edits on the server and locally, not synchronised in between."""
     with ImapClient(server.port) as client:

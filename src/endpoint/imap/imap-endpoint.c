@@ -155,6 +155,12 @@ imap_traffic (Endpoint *endpoint)
 	return sum;
 }
 
+static guint
+imap_shared (Endpoint *endpoint)
+{
+	return ((ImapEndpoint *) endpoint)->shared;
+}
+
 static const EndpointClass imap_class = {
 	.open = imap_open,
 	.close = imap_close,
@@ -162,6 +168,7 @@ static const EndpointClass imap_class = {
 	.abilities = imap_abilities,
 	.traffic = imap_traffic,
 	.list = imap_list,
+	.shared = imap_shared,
 	.query = imap_query,
 	.fetch = imap_fetch,
 	.evidence = imap_evidence,

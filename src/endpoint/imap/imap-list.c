@@ -261,10 +261,12 @@ folder_order (gconstpointer a, gconstpointer b)
 static void
 listing_drop_foreign (Listing *l)
 {
+	l->e->shared = 0;
 	for (guint i = l->folders->len; i > 0; i--) {
 		RemoteFolder *f = l->folders->pdata[i - 1];
 		if (name_is_personal (&l->e->space, f->name, f->selectable))
 			continue;
+		l->e->shared += f->selectable;
 		g_hash_table_remove (l->by_name, f->name);
 		g_ptr_array_remove_index (l->folders, i - 1);
 	}

@@ -107,6 +107,7 @@ typedef struct {
 	guint n_sessions;
 	EndpointTraffic past; /* of sessions that are gone */
 	NameSpace space;
+	guint shared; /* selectable folders outside the personal namespaces, as last listed */
 	gboolean space_known;
 	gint64 further_failed; /* monotonic; 0 never */
 	/* watch */

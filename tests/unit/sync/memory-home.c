@@ -658,9 +658,15 @@ memory_watch (Endpoint *e, const char *const *names, guint n, gint64 timeout_ms,
 	return called (e, error) && (!home_of (e)->drops_waits || error_fail (error, ERROR_TEMPORARY, "connection lost"));
 }
 
+static guint
+memory_shared (Endpoint *e)
+{
+	return 0;
+}
+
 static const EndpointClass memory_class = {
 	.open = memory_open, .close = memory_close, .free = (void (*) (Endpoint *)) g_free, .abilities = memory_abilities,
-	.traffic = memory_traffic, .list = memory_list, .query = memory_query, .fetch = memory_fetch, .evidence = memory_evidence, .search_flags = memory_search_flags,
+	.traffic = memory_traffic, .list = memory_list, .shared = memory_shared, .query = memory_query, .fetch = memory_fetch, .evidence = memory_evidence, .search_flags = memory_search_flags,
 	.append = memory_append, .store_flags = memory_store_flags, .copy = memory_copy, .expunge = memory_expunge,
 	.folder_create = memory_folder_create, .folder_rename = memory_folder_rename, .folder_delete = memory_folder_delete,
 	.watch = memory_watch,
