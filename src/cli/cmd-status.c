@@ -77,11 +77,13 @@ print_status_json (Cli *cli, const Standing *s)
 }
 
 static void
-print_last_run (const Run *r)
+print_last_run (Cli *cli, const Run *r)
 {
 	g_autofree char *when = cli_time (r->ended ? r->ended : r->started);
-	if (!r->ended)
+	if (!r->ended && store_is_synchronising (cli->store))
 		cli_print ("Last run   began %s and has not ended", when);
+	else if (!r->ended)
+		cli_print ("Last run   began %s and was broken off: what it brought is here, and outpost sync goes on", when);
 	else if (r->error)
 		cli_print ("Last run   %s %s: %s", when, r->result, r->error);
 	else
@@ -115,7 +117,7 @@ print_status (Cli *cli, const Standing *s)
 	if (stale_is_reported (cli))
 		cli_print ("Stale      left by an earlier profile; each run reports that and does nothing else: outpost sync --stale-store=adopt takes it over");
 	if (s->runs->len)
-		print_last_run (s->runs->pdata[0]);
+		print_last_run (cli, s->runs->pdata[0]);
 	else
 		cli_print ("Last run   none yet: outpost sync");
 	if (s->appends + s->flags + s->removals + s->tree == 0)

@@ -449,6 +449,17 @@ store_set_indexed_message (Store *s, gint64 message, GError **error)
 }
 
 gboolean
+store_is_synchronising (Store *s)
+{
+	g_autofree char *path = g_strconcat (s->path, ".lock", NULL);
+	int fd = s->lock_fd < 0 ? open (path, O_RDONLY | O_CLOEXEC) : -1;
+	gboolean is = s->lock_fd >= 0 || (fd >= 0 && flock (fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK);
+	if (fd >= 0)
+		close (fd);
+	return is;
+}
+
+gboolean
 store_lock_sync (Store *s, GError **error)
 {
 	if (s->lock_fd >= 0)

@@ -44,6 +44,7 @@ void store_read_end (Store *s);
 /* Takes the exclusive right to run a synchronisation (a lock beside the file, released by close or death of the process).
  * UNAVAILABLE with the holder's pid in the text when another process has it. */
 gboolean store_lock_sync (Store *s, GError **error);
+gboolean store_is_synchronising (Store *s); /* somebody holds that lock */
 
 char *store_setting (Store *s, const char *name);                                                /* NULL when unset */
 /* The settings called WHAT-ID, ID being a folder's: their values by that id (gint64). NULL: failed. */

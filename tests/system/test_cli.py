@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program as people use it: log-on, exit codes, watching, holds, profiles and their stores; nothing secret left anywhere."""
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
@@ -850,6 +851,21 @@ def test_one_file_takes_no_two_messages(ready, tmp_path):
     ready_made = subprocess.run([ready.binary, "save", "-", str(tmp_path / "a")], env=ready.environment, input=f"{first}\n{second}\n",
                                 stderr=subprocess.PIPE, text=True)
     assert (ready_made.returncode, "store export" in ready_made.stderr, os.listdir(tmp_path)) == (2, True, [])
+
+
+def test_a_run_that_was_killed_is_not_said_to_go_on(server, program):
+    fill(server)
+    program.logon(server.url)
+    step = 1
+    while program.json("status")["lastRun"] is None:  # the first steps come before its place in the log
+        assert program.run("sync", env={"OUTPOST_DIE_AT": str(step)})[0] == 137
+        step += 1
+    assert "was broken off" in program.ok("status").decode()
+    with open(program.json("status")["store"] + ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "has not ended" in program.ok("status").decode()
+    program.sync()
+    assert program.json("status")["lastRun"]["result"] == "done"
 
 
 def test_how_much_a_search_sees_before_the_index_is_ready_is_told(server, program):
