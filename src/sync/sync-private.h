@@ -216,5 +216,5 @@ SyncWriter *sync_writer_new (SyncRun *run, GError **error);
 gboolean sync_writer_put (SyncWriter *w, gint64 folder, const FetchedMessage *m, guint64 *count, GError **error);
 /* Messages durably stored so far for progress. */
 guint64 sync_writer_stored (SyncWriter *w, guint64 *octets_out);
-/* Waits until all is stored, ends the thread, frees. */
-gboolean sync_writer_end (SyncWriter *w, GError **error);
+/* Waits until all is stored, ends the thread, frees. What is stored then is told also when it failed. */
+gboolean sync_writer_end (SyncWriter *w, guint64 *stored_out, guint64 *octets_out, GError **error);

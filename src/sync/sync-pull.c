@@ -658,11 +658,14 @@ fetch_all (SyncRun *run, GPtrArray *fetching, FetchRequest *requests, GError **e
 		return FALSE;
 	gboolean ok = run->home->class->fetch (run->home, requests, fetching->len, take_message, &fetch, &failed);
 	GError *unwritten = NULL;
-	if (!sync_writer_end (fetch.writer, &unwritten)) { /* what arrived is stored also when the fetch broke off */
+	SyncProgress *p = &run->progress;
+	if (!sync_writer_end (fetch.writer, &p->messages_done, &p->octets_done, &unwritten)) { /* what arrived is stored also when the fetch broke off */
 		g_clear_error (&failed);
 		failed = unwritten;
 		ok = FALSE;
 	}
+	p->messages_done += fetch.messages;
+	p->octets_done += fetch.octets;
 	if (!ok)
 		g_propagate_error (error, failed);
 	return ok;

@@ -322,7 +322,7 @@ sync_writer_stored (SyncWriter *w, guint64 *octets_out)
 }
 
 gboolean
-sync_writer_end (SyncWriter *w, GError **error)
+sync_writer_end (SyncWriter *w, guint64 *stored_out, guint64 *octets_out, GError **error)
 {
 	g_mutex_lock (&w->lock);
 	w->ending = TRUE;
@@ -332,6 +332,8 @@ sync_writer_end (SyncWriter *w, GError **error)
 	gboolean ok = !w->error;
 	if (!ok)
 		g_propagate_error (error, g_steal_pointer (&w->error));
+	*stored_out = w->stored;
+	*octets_out = w->stored_octets;
 	packer_free (w->packer);
 	g_ptr_array_unref (w->counts);
 	store_close (w->store);
