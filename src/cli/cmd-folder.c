@@ -34,6 +34,8 @@ check_path (const char *path, GError **error)
 	for (const char *at = path; *at; at = g_utf8_next_char (at))
 		if (g_unichar_iscntrl (g_utf8_get_char (at)))
 			return error_fail (error, ERROR_USAGE, "a folder's name can't hold line ends or other control characters");
+	if (*path == '/' || g_str_has_suffix (path, "/") || strstr (path, "//"))
+		return error_fail (error, ERROR_USAGE, "'%s' has an empty name before or behind a '/', which stands between the names of folders", path);
 	if (strcmp (path, REPORTS) == 0 || g_str_has_prefix (path, REPORTS "/"))
 		return error_fail (error, ERROR_USAGE, "'" REPORTS "' is where outpost keeps its own reports: choose another name");
 	return TRUE;
@@ -80,12 +82,14 @@ folder_above (Cli *cli, const char *path, gint64 *id_out, GError **error)
 gboolean
 cmd_folder_rename (Cli *cli, char **args, GError **error)
 {
-	if (!cli_arguments (args, 2, 2, "FOLDER NEW-PATH", error) || !check_path (args[1], error) || !cli_store (cli, TRUE, error))
+	if (!cli_arguments (args, 2, 2, "FOLDER NEW-PATH", error))
+		return FALSE;
+	const char *to = *args[1] == '/' ? args[1] + 1 : args[1], *slash = strrchr (to, '/');
+	if (!check_path (to, error) || !cli_store (cli, TRUE, error))
 		return FALSE;
 	g_autoptr (Folder) f = changeable (cli, args[0], error);
 	if (!f)
 		return FALSE;
-	const char *to = *args[1] == '/' ? args[1] + 1 : args[1], *slash = strrchr (to, '/');
 	g_autofree char *above = slash ? g_strndup (to, (gsize) (slash - to)) : NULL;
 	gint64 parent;
 	return store_begin (cli->store, error) &&

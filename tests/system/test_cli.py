@@ -790,6 +790,16 @@ def test_changes_of_folders_are_pending_until_they_are_pushed(ready):
     assert {"Not yet/there", "Made"} <= set(ready.folders()) and "Not yet/there/Here" not in ready.folders()
 
 
+@pytest.mark.parametrize("name", ["a//b", "a/", "//a", "/"])
+def test_a_folder_without_a_name_is_refused(name, ready):
+    before = ready.folders()
+    for verb in (["create", name], ["rename", before[-1], name]):
+        code, _, err = ready.run("folder", *verb)
+        assert code == 2 and ("empty name" in err or name == "/"), err
+    assert "empty name" in ready.run("folder", "create", "/a")[2]
+    assert ready.folders() == before
+
+
 @pytest.mark.parametrize("name", ["x\ny", "x\x1b[31m", "a/\x7f", "\x85"])
 def test_a_folder_with_control_characters_is_refused(name, ready):
     before = ready.folders()
