@@ -459,9 +459,9 @@ discover (const char *address, Cancel *cancel, GError **error)
 		return g_steal_pointer (&candidates);
 	if (!answered) {
 		error_fail (error, ERROR_TEMPORARY, "no name server answers, so the mail server of %s can't be looked for: is there a network? Try again, or "
-		            "give imaps://host:port", domain);
+		            "say --server imaps://host:port", domain);
 		return NULL;
 	}
-	error_fail (error, ERROR_NOT_FOUND, "no IMAP server was found for %s: ask the provider and give imaps://host:port", domain);
+	error_fail (error, ERROR_NOT_FOUND, "no IMAP server was found for %s: ask the provider and say --server imaps://host:port", domain);
 	return NULL;
 }

@@ -206,6 +206,10 @@ test_discovery_follows_the_hooks (void **state)
 	assert_int_equal (((Candidate *) found->pdata[0])->port, 1993);
 	assert_null (discover ("nobody", NULL, &error));
 	assert_true (error_is (error, ERROR_USAGE));
+	g_clear_error (&error);
+	assert_null (discover ("ann@nowhere.example", NULL, &error));
+	assert_true (error_is (error, ERROR_NOT_FOUND));
+	assert_non_null (strstr (error->message, "--server imaps://host:port"));
 }
 
 static void
