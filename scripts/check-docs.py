@@ -124,8 +124,8 @@ def check_manual(program, verbs, say):
         if verb not in told:
             say(f"the man page does not have the verb: {verb}")
         for option in sorted(options - {"--help", "-h"}):
-            if not re.search(r"(?<![\w-])" + option + r"(?![\w-])", told.get(verb, "")):
-                say(f"the man page does not have {option} of {verb}")
+            if not re.search(r"(?m)^\.TP\n.*(?<![\w-])" + option + r"(?![\w-])", told.get(verb, "")):
+                say(f"the man page does not have, in its table, {option} of {verb}")
 
 
 def check_packages(top, say):

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes outpost.1 from what the program says of itself, so that the page can't lag behind. usage: man.py OUTPOST VERSION"""
+import os
 import re
 import subprocess
 import sys
@@ -82,12 +83,24 @@ XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_RUNTIME_DIR say where files are kept; NOT
 
 
 def ask(program, *words):
-    return subprocess.run([program, *words, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run([program, *words, "--help"], check=True, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+                          env=dict(os.environ, LC_ALL="C.UTF-8")).stdout
 
 
 def roff(text):
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in text.split("\n"))
+
+
+def paragraphs(text):
+    """Text that is filled, but for what is indented: tables and examples stay as they are."""
+    lines, kept = [], False
+    for line in text.split("\n"):
+        if line.startswith("  ") != kept:
+            kept = not kept
+            lines.append(".nf" if kept else ".fi")
+        lines.append(roff(line) if line else ".PP")
+    return lines + [".fi"] * kept
 
 
 def verbs(program):
@@ -96,27 +109,24 @@ def verbs(program):
             for line in section.split("\n")]
 
 
-def options(text):
-    block = re.search(r"Application Options:\n(.*?)(?:\n\n|\Z)", text, re.S)
-    for line in block.group(1).split("\n") if block else []:
+def options(table):
+    for line in table.split("\n"):
         names, meaning = re.match(r"\s+(\S.*?)\s{2,}(\S.*)", line).groups()
         yield names, meaning
 
 
 def describe(program, name, summary):
-    text = ask(program, *name.split())
-    usage = re.search(r"Usage:\n\s+outpost (.*)", text).group(1).replace("[OPTION…]", "[OPTION...]")
-    rest = re.split(r"Application Options:\n.*?\n\n", text, maxsplit=1, flags=re.S)[-1].strip()
-    more, _, example = rest.partition("Example")
+    head, table = re.split(r"\n\n(?:Application )?Options:\n", ask(program, *name.split()))
+    table, _, rest = table.rstrip("\n").partition("\n\n")
+    usage = re.search(r"Usage:\n\s+outpost (.*)", head).group(1).replace("[OPTION…]", "[OPTION...]")
     lines = [f".SS {roff(name)}", f".B outpost\n{roff(usage)}", ".PP", roff(summary) + "."]
-    if more.strip():
-        lines += [".PP", roff(more.strip())]
-    for names, meaning in options(text):
+    if not rest.startswith("Example"):
+        lines.append(".PP")
+    more, example, examples = re.split(r"(?m)^(Examples?:\n)", rest, maxsplit=1)
+    lines += paragraphs(more.strip("\n"))
+    for names, meaning in options(table):
         lines += [".TP", f"\\fB{roff(names)}\\fR", roff(meaning)]
-    if example:
-        body = example.split(":", 1)[1].strip("\n")
-        lines += [".PP", ".nf", roff(body), ".fi"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + [".PP", roff(example.strip()), *paragraphs(examples.rstrip("\n"))]) + "\n"
 
 
 def main():
