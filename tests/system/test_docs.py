@@ -14,7 +14,7 @@ BINARY = os.path.abspath(os.environ.get("OUTPOST") or find_binary())
 SERVER = os.path.join(os.path.dirname(os.path.dirname(BINARY)), "outpostd")
 ZSH = r"""
 _describe () { print -rl -- ${(P)2%%:*}; }
-compadd () { print -rl -- $@; }
+compadd () { [[ $1 == -a ]] && print -rl -- ${(P)2} || print -rl -- $@; }
 compdef () { : }
 source completion/_outpost
 words=("$@") CURRENT=$#
@@ -77,6 +77,31 @@ def test_a_shell_completes_what_an_administrator_types(shell, made):
         assert complete_with(shell, "outpostctl", "--dir", "/srv/mail", noun, "") == {name.split()[1] for name in names if name.startswith(noun + " ")}
     assert complete_with(shell, "outpostctl", "--") == set(re.findall(r"(?m)^\s+(?:-\w, )?(--[a-z][a-z-]*)", told_by_ctl()))
     assert complete_with(shell, "outpostctl", "--dir", made.folder, "mailbox", "show", "") >= {"alice@example.org", "bob@example.org"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_behind_a_profile(shell):
+    for words in (["--profile", "me"], ["-p", "me"], ["--profile=me"] if shell == "zsh" else ["--profile", "=", "me"]):
+        assert complete(shell, *words, "") == {verb.split()[0] for verb in verbs()}, words
+        assert complete(shell, *words, "folder", "") == {"create", "rename", "delete"}
+        assert complete(shell, *words, "flag", "12", "") == {"seen", "answered", "flagged", "draft"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_folders_as_it_reads_them(shell, server, program, monkeypatch):
+    for name, value in program.environment.items():
+        if name.startswith("XDG_"):
+            monkeypatch.setenv(name, value)
+    program.logon(server.url, sync=True)
+    for name in ('quo"te', "back\\slash", "two words", "Müller"):
+        program.ok("folder", "create", name)
+    quoted = {"INBOX", 'quo\\"te', "back\\\\slash", "two\\ words", "Müller"}
+    names = {"INBOX", 'quo"te', "back\\slash", "two words", "Müller"}
+    for words in (["list", ""], ["--profile", program.ADDRESS, "move", "12", ""]):
+        assert complete(shell, *words) == (quoted if shell == "bash" else names)
+    if shell == "bash":  # zsh itself compares and quotes
+        assert complete(shell, "list", "quo\\\"") == {'quo\\"te'}
+        assert complete(shell, "list", "'two w") == {"two words"}
 
 
 WRONG = {
