@@ -219,25 +219,33 @@ verify_rename (SyncRun *run, const FolderStep *step, gboolean *same_out, GError 
 	return TRUE;
 }
 
-/* Each side put one folder into the other: @parent, into which @f goes as at home, is below it here, and what is between them goes back. */
+/* Each side put one folder into the other: @parent, into which @f goes as at home, is below it here, and what lies between them and was put there here goes
+ * back: the one that is the nearest to @f. */
 static gboolean
 take_out_of (Tree *t, const Folder *f, gint64 parent, GError **error)
 {
-	g_autoptr (Folder) top = parent ? store_folder (t->run->store, parent, error) : NULL;
-	while (top && top->parent && top->parent != f->id) {
-		gint64 above = top->parent;
-		folder_free (top);
-		top = store_folder (t->run->store, above, error);
+	g_autoptr (Folder) moved = NULL;
+	gint64 id = parent;
+	while (id && id != f->id) {
+		g_autoptr (Folder) at = store_folder (t->run->store, id, error);
+		const FolderBinding *b = at ? binding_of_folder (t, id) : NULL;
+		if (!at)
+			return FALSE;
+		id = at->parent;
+		if (b && plan_renamed_here (b, at)) {
+			folder_free (moved);
+			moved = g_steal_pointer (&at);
+		}
 	}
-	const FolderBinding *b = top && top->parent ? binding_of_folder (t, top->id) : NULL;
-	if (!b || !plan_renamed_here (b, top))
-		return !parent || top != NULL;
+	if (!id || !moved)
+		return TRUE;
+	const FolderBinding *b = binding_of_folder (t, moved->id);
 	g_autofree char *name = free_name (t->run->store, b->base_parent, b->base_name);
 	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was put into \"%s\" here, and that into it on the server.\n"
 	                                         "The server's order stands.\n", b->base_name, f->name);
 	t->run->result->conflicts++;
 	sync_log_detail (t->run, "folder '%s' is where it was, as '%s' went into it at home", b->base_name, f->name);
-	return store_folder_rename (t->run->store, top->id, b->base_parent, name, error) &&
+	return store_folder_rename (t->run->store, moved->id, b->base_parent, name, error) &&
 	       sync_report (t->run, "Conflicts", "Folders put into each other", text, error);
 }
 
@@ -1116,6 +1124,46 @@ follow_removed (Tree *t, const GArray *steps, GError **error)
 	return ok;
 }
 
+/* @name: @leaf with a number. */
+static gboolean
+has_number (const char *name, const char *leaf)
+{
+	size_t n = strlen (leaf);
+	if (strncmp (name, leaf, n) != 0 || strncmp (name + n, " (", 2) != 0)
+		return FALSE;
+	const char *digits = name + n + 2, *end = digits + strspn (digits, "0123456789");
+	return end > digits && strcmp (end, ")") == 0;
+}
+
+/* One that got a number here because its name was taken, and is called as at home again. */
+static gboolean
+drop_number (Tree *t, const FolderBinding *b, GError **error)
+{
+	const RemoteFolder *r = b->folder_gone ? NULL : sync_listed (t->run, b->remote_name);
+	if (!r || !has_number (b->base_name, r->leaf) || sync_is_absent (t->run, b->folder))
+		return TRUE;
+	g_autoptr (Folder) f = store_folder (t->run->store, b->folder, NULL);
+	if (!f || plan_renamed_here (b, f) || store_folder_child (t->run->store, f->parent, r->leaf))
+		return TRUE;
+	FolderBinding now = *b;
+	now.base_name = r->leaf;
+	sync_log_detail (t->run, "folder '%s' is called '%s' as at home: that name is free here now", f->path, r->leaf);
+	t->run->result->folders_changed_here++;
+	gboolean ok = sync_begin (t->run, error) && store_folder_rename (t->run->store, f->id, f->parent, r->leaf, error) &&
+	              store_bind_folder (t->run->store, &now, error) && sync_commit (t->run, error);
+	store_rollback (t->run->store);
+	return ok;
+}
+
+static gboolean
+drop_numbers (Tree *t, GError **error)
+{
+	for (guint i = 0; i < t->bindings->len; i++)
+		if (!drop_number (t, t->bindings->pdata[i], error))
+			return FALSE;
+	return reload_bindings (t, error);
+}
+
 static gboolean
 carry_out (Tree *t, GPtrArray *folders, GError **error)
 {
@@ -1125,7 +1173,7 @@ carry_out (Tree *t, GPtrArray *folders, GError **error)
 	count_bound_names (t);
 	t->steps = steps;
 	gboolean ok = apply_here (t, steps, error) && reload_bindings (t, error) && create_kept (t, error) && apply_home (t, steps, error) &&
-	              open_parents (t, error);
+	              open_parents (t, error) && drop_numbers (t, error);
 	t->steps = NULL;
 	store_rollback (t->run->store);
 	return ok;

@@ -236,9 +236,13 @@ def test_a_folder_without_mail_follows_the_one_above_it(pair, lost):
     assert folders["Job/Todo"] == ["new"] and not any("(" in name for name in folders)
 
 
-def test_folders_that_each_side_put_into_the_other_are_as_at_the_server(pair):
+@pytest.mark.parametrize("between", ["", "Between/"])
+def test_folders_that_each_side_put_into_the_other_are_as_at_the_server(pair, between):
     program, client = pair
-    program.ok("folder", "rename", "Work", "Home/Work")
+    if between:
+        client.create("Home/Between")
+        settle(program)
+    program.ok("folder", "rename", "Work", f"Home/{between}Work")
     client.command("RENAME Home Work/Home")
     settle(program)
     folders = agreed(program, client)
@@ -267,3 +271,31 @@ def test_what_comes_back_is_where_it_was(pair):
     settle(program)
     folders = agreed(program, client)
     assert folders["Work/Sub"] == ["new"] and folders["Work"] == of("Work")
+
+
+@pytest.mark.parametrize("how", ["deleted", "went below", "held"])
+def test_a_number_goes_when_the_name_is_free_again(pair, how):
+    program, client = pair
+    if how == "went below":
+        client.create("Home/Sub")
+        settle(program)
+        client.command("RENAME Work Home/Sub/Work")
+        client.command("RENAME Home Work")
+        want = {"Work": of("Home"), "Work/Sub": [], "Work/Sub/Work": of("Work")}
+    else:
+        if how == "deleted":
+            client.command("SELECT Work")
+            client.command("STORE 1:* +FLAGS (\\Deleted)")
+            client.command("CLOSE")
+            program.run("sync")
+            program.ok("resolve", "--all", "server")
+            settle(program)
+        client.command("DELETE Work")
+        client.command("RENAME Home Work")
+        if how == "held":
+            assert program.run("sync")[0] == 4
+            program.ok("resolve", "--all", "server")
+        want = {"Work": of("Home")}
+    settle(program)
+    folders = agreed(program, client)
+    assert {name: got for name, got in folders.items() if name.startswith(("Work", "Home"))} == want
