@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes outpostd.8 or outpostctl.8 from what the program says of itself, and from the configuration that it makes. usage: man-server.py PROGRAM VERSION"""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,8 @@ outpostctl kick you@example.org
 
 
 def of_options(text):
-    for names, meaning in options(text):
+    table = re.search(r"Application Options:\n(.*?)(?:\n\n|\Z)", text, re.S)
+    for names, meaning in options(table[1].rstrip("\n")) if table else ():
         yield f".TP\n\\fB{roff(names)}\\fR\n{roff(meaning)}.\n"
 
 
