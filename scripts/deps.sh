@@ -7,7 +7,8 @@ set -eu
 build="gcc libc6-dev make pkg-config meson ninja-build libglib2.0-dev libgnutls28-dev libgsasl-dev
 libsqlite3-dev libzstd-dev zlib1g-dev libjansson-dev libsecret-1-dev libcurl4-gnutls-dev libseccomp-dev libcmocka-dev"
 tests="python3 python3-pytest python3-pytest-xdist dovecot-imapd isync libsasl2-modules mutt clang clang-format libclang-rt-14-dev zstd tar gnutls-bin zsh
-dbus systemd gnome-keyring swaks libnet-ssleay-perl curl python3-cryptography spin offlineimap3"
+dbus systemd gnome-keyring swaks libnet-ssleay-perl curl python3-cryptography spin offlineimap3 nodejs"
+command -v npm >/dev/null 2>&1 || tests="$tests npm" # other packages of nodejs than Debian's bring it along, and conflict with Debian's npm
 
 case ${1:-all} in
 build) wanted=$build ;;

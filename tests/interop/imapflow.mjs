@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // imapflow against `outpost serve`, or any IMAP server: every call of it that a mail program makes, on a mailbox whose INBOX has mail.
-// It adds and removes a message and a folder. Not part of make check: it needs npm.
-//   npm install imapflow && node tests/interop/imapflow.mjs 127.0.0.1 1143 USER PASSWORD
+// It adds and removes a message and a folder. In make check: tests/system/test_programs.py. By hand, with what package-lock.json pins:
+//   npm ci --prefix tests/interop && node tests/interop/imapflow.mjs 127.0.0.1 1143 USER PASSWORD
 import { ImapFlow } from 'imapflow';
 
 const [host, port, user, pass] = process.argv.slice(2);

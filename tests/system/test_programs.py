@@ -1,16 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mail programs that others wrote, on outpostd."""
+"""Mail programs that others wrote, on outpostd and on `outpost serve`."""
 import os
 import subprocess
 
+import pytest
+
 from genmail import Generator
 from imapclient import ImapClient
+from imapflow import find_imapflow, run_imapflow
+from serving import Serving
 
 ALICE = "alice@example.org"
 
 
 def open_alice(server):
     return ImapClient(server.imap, user=ALICE)
+
+
+# ---- imapflow ----
+
+@pytest.fixture(scope="module")
+def imapflow():
+    modules = find_imapflow()
+    if not modules:
+        pytest.skip("the npm registry cannot be reached")
+    return modules
+
+
+def assert_all_is_well(said):
+    lines = said.splitlines()
+    assert lines[-1] == "all is well" and len(lines) == 12, said  # a step each, and the end
+    assert all(line.startswith("ok ") for line in lines[:-1]), said
+
+
+def test_imapflow_on_outpostd(imapflow, made, tmp_path):
+    with made:
+        with open_alice(made) as client:
+            client.append_many("INBOX", Generator(5).messages(50))
+        assert_all_is_well(run_imapflow(imapflow, tmp_path, made.imap, ALICE, "wonderland", made.folder + "/tls/certificate.pem"))
+        with open_alice(made) as client:  # it leaves what was there
+            assert len(client.read_folder("INBOX")) == 50 and not any("Interop" in name for name in client.folders())
+
+
+def test_imapflow_on_the_offline_store(imapflow, server, program, tmp_path):
+    with ImapClient(server.port) as client:
+        client.append_many("INBOX", Generator(6).messages(20))
+    program.logon(server.url)
+    program.sync()
+    with Serving(program) as serving:
+        assert_all_is_well(run_imapflow(imapflow, tmp_path, serving.port, program.ADDRESS, serving.password))
 
 
 # ---- OfflineIMAP ----
