@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the sessions of one mailbox share, and the pool of mailboxes: a few connections to the store, and the newest view of each folder that was looked at. A newer
  * view is made from the one before and what changed since, so that it costs what changed. */
-#include "imapd-private.h"
+#include "imapd-keys.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +27,7 @@ struct ImapdPool {
 	ImapdChanged changed;
 	gpointer data;
 	StoreWatch *watch;
+	KeysCache *keys;
 	GMutex lock; /* guards what follows */
 	GHashTable *by_path, *by_watch; /* of ImapdMailbox; what is gone is in neither */
 	GQueue idle;                    /* those of nobody, the longest first */
@@ -58,6 +59,7 @@ forget (ImapdMailbox *m)
 	g_hash_table_remove_all (m->views);
 	g_clear_pointer (&m->tree, tree_unref);
 	g_mutex_unlock (&m->lock);
+	keys_cache_forget (m->pool->keys, m);
 }
 
 static void
@@ -128,6 +130,7 @@ imapd_pool_new (ImapdChanged changed, gpointer data, GError **error)
 	p->changed = changed;
 	p->data = data;
 	p->watch = watch;
+	p->keys = keys_cache_new ();
 	g_mutex_init (&p->lock);
 	g_queue_init (&p->idle);
 	p->by_path = g_hash_table_new (g_str_hash, g_str_equal);
@@ -145,6 +148,7 @@ imapd_pool_free (ImapdPool *p)
 	g_hash_table_unref (p->by_path);
 	g_hash_table_unref (p->by_watch);
 	store_watch_free (p->watch);
+	keys_cache_free (p->keys);
 	g_mutex_clear (&p->lock);
 	g_free (p);
 }
@@ -255,6 +259,12 @@ mailbox_changed (ImapdMailbox *m)
 {
 	if (m->pool->changed)
 		m->pool->changed (m->pool->data, m);
+}
+
+KeysCache *
+mailbox_keys (ImapdMailbox *m)
+{
+	return m->pool->keys;
 }
 
 Store *

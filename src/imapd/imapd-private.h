@@ -51,6 +51,8 @@ gboolean list_uids (Store *s, gint64 folder, const UidSet *uids, ListingDepth de
 /* The newest view of @folder, in a read transaction of @s that the caller has begun. NOT_FOUND. */
 View *mailbox_view (ImapdMailbox *m, Store *s, gint64 folder, GError **error);
 void mailbox_changed (ImapdMailbox *m);
+typedef struct KeysCache KeysCache; /* imapd-keys.h */
+KeysCache *mailbox_keys (ImapdMailbox *m);
 
 /* ---- The session ---- */
 

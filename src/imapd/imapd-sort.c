@@ -1,157 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SORT (RFC 5256, RFC 5267 ESORT, RFC 5957 DISPLAYFROM and DISPLAYTO): keys are computed once a message, from its row; CC needs the header. */
-#include "imapd-private.h"
-#include "imapd-section.h"
-#include "mail.h"
-#include <stdlib.h>
+/* SORT (RFC 5256, RFC 5267 ESORT, RFC 5957 DISPLAYFROM and DISPLAYTO), by the keys of imapd-keys.c. */
+#include "imapd-keys.h"
 #include <string.h>
 
 #define CRITERIA_MAX 10
 
-typedef enum { BY_ARRIVAL, BY_CC, BY_DATE, BY_FROM, BY_SIZE, BY_SUBJECT, BY_TO, BY_DISPLAYFROM, BY_DISPLAYTO } SortKind;
-static const char *const kinds[] = {"ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"};
+static const char *const kinds[] = {"ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"}; /* KeyKind */
 
 typedef struct {
-	SortKind kind;
+	KeyKind kind;
 	gboolean reverse;
 } Criterion;
 
 typedef struct {
 	Criterion list[CRITERIA_MAX];
 	guint n;
-	gboolean header; /* one needs it */
+	guint wanted; /* kinds of keys, as bits */
 } Criteria;
 
+/* What most comparisons are settled by, and the text for the others; NULL: it is a number. */
 typedef struct {
-	gint64 number;
-	char *text; /* NULL: the number counts */
+	guint64 first;
+	const char *text;
 } SortValue;
 
 typedef struct {
 	guint32 uid;
-	SortValue *values; /* one a criterion, in the arena of values */
+	guint at; /* its values, one a criterion, in the sorter's */
 } SortRow;
 
 typedef struct {
-	ImapdSession *s;
-	Store *store;
 	const Criteria *criteria;
-	GArray *rows; /* of SortRow */
-	guint64 total; /* of what is looked at */
-	GStringChunk *texts;
-	GHashTable *addresses[2]; /* list of addresses -> key; [1]: by what is shown */
+	GArray *rows;   /* of SortRow */
+	GArray *values; /* of SortValue */
 } Sorter;
 
-/* ---- Values ---- */
-
-/* i;ascii-casemap would do; other letters are folded, too. */
-static char *
-fold (Sorter *o, const char *text)
-{
-	if (g_str_is_ascii (text)) {
-		g_autofree char *upper = g_ascii_strup (text, -1);
-		return g_string_chunk_insert (o->texts, upper);
-	}
-	g_autofree char *folded = g_utf8_casefold (text, -1), *upper = g_ascii_strup (folded, -1);
-	return g_string_chunk_insert (o->texts, upper);
-}
-
-/* Of the first address of @list: its mailbox, or (@display) its name, else the whole address. */
-static char *
-make_address_key (Sorter *o, const char *list, gboolean display)
-{
-	g_autoptr (GArray) addresses = mail_addresses_parse ((Slice){list ? list : "", list ? strlen (list) : 0});
-	for (guint i = 0; i < addresses->len; i++) {
-		const MailAddress *a = &g_array_index (addresses, MailAddress, i);
-		if (!a->mailbox)
-			continue;
-		g_autofree char *whole = display && !a->name ? g_strconcat (a->mailbox, "@", a->host ? a->host : "", NULL) : NULL;
-		return fold (o, !display ? a->mailbox : a->name ? a->name : whole);
-	}
-	return g_string_chunk_insert_const (o->texts, "");
-}
-
-/* Many messages are of few people. */
-static char *
-address_key (Sorter *o, const char *list, gboolean display)
-{
-	GHashTable *known = o->addresses[display ? 1 : 0];
-	char *key = g_hash_table_lookup (known, list ? list : "");
-	if (!key) {
-		key = make_address_key (o, list, display);
-		g_hash_table_insert (known, g_string_chunk_insert (o->texts, list ? list : ""), key);
-	}
-	return key;
-}
-
-static char *
-cc_key (Sorter *o, const Listing *l)
-{
-	g_auto (Source) source = {.store = o->store, .message = l->placement.message, .size = l->message.size, .kept = l->message.structure};
-	g_autoptr (GBytes) header = source_header (&source, NULL);
-	gsize size = 0;
-	const char *octets = header ? g_bytes_get_data (header, &size) : NULL;
-	Slice value = mail_header_find ((Slice){octets ? octets : "", size}, "Cc");
-	g_autofree char *text = value.data ? mail_header_decode (value, 4096) : NULL;
-	return address_key (o, text, FALSE);
-}
-
-static SortValue
-value_of (Sorter *o, SortKind kind, const Listing *l)
-{
-	const Message *m = &l->message;
-	g_autofree char *base = NULL;
-	switch (kind) {
-	case BY_ARRIVAL:
-		return (SortValue){.number = m->received};
-	case BY_DATE: /* RFC 5256 section 2.2: without Date, INTERNALDATE */
-		return (SortValue){.number = m->has_sent ? m->sent : m->received};
-	case BY_SIZE:
-		return (SortValue){.number = (gint64) m->size};
-	case BY_SUBJECT:
-		base = mail_base_subject (m->subject ? m->subject : "", NULL);
-		return (SortValue){.text = fold (o, base)};
-	case BY_FROM:
-	case BY_DISPLAYFROM:
-		return (SortValue){.text = address_key (o, m->sender, kind == BY_DISPLAYFROM)};
-	case BY_TO:
-	case BY_DISPLAYTO:
-		return (SortValue){.text = address_key (o, m->recipients, kind == BY_DISPLAYTO)};
-	case BY_CC:
-		return (SortValue){.text = cc_key (o, l)};
-	}
-	g_assert_not_reached ();
-}
-
 static gboolean
-add_row (gpointer data, const Listing *l)
+is_number (KeyKind kind)
 {
-	Sorter *o = data;
-	if (!view_number (o->s->view, l->placement.uid))
-		return TRUE;
-	SortRow row = {l->placement.uid, g_new (SortValue, o->criteria->n)};
-	for (guint i = 0; i < o->criteria->n; i++)
-		row.values[i] = value_of (o, o->criteria->list[i].kind, l);
-	g_array_append_val (o->rows, row);
-	return session_progress (o->s, o->rows->len, o->total);
+	return kind == KEY_ARRIVAL || kind == KEY_DATE || kind == KEY_SIZE;
+}
+
+/* The first octets in the order of strcmp. */
+static guint64
+first_of (const char *text)
+{
+	guint64 first = 0;
+	for (guint i = 0; i < sizeof first && text[i]; i++)
+		first |= (guint64) (guint8) text[i] << (56 - 8 * i);
+	return first;
 }
 
 static void
-row_done (SortRow *row)
+add_row (gpointer data, const Keys *k, guint32 uid, guint row)
 {
-	g_free (row->values);
+	Sorter *o = data;
+	SortRow r = {uid, o->values->len};
+	for (guint i = 0; i < o->criteria->n; i++) {
+		KeyKind kind = o->criteria->list[i].kind;
+		Key key = keys_get (k, kind, row);
+		SortValue v = is_number (kind) ? (SortValue){(guint64) key.number ^ G_GUINT64_CONSTANT (1) << 63, NULL} : (SortValue){first_of (key.text), key.text};
+		g_array_append_val (o->values, v);
+	}
+	g_array_append_val (o->rows, r);
 }
 
 static int
-compare_rows (gconstpointer a, gconstpointer b, gpointer criteria)
+compare_values (const SortValue *v, const SortValue *w)
+{
+	if (v->first != w->first)
+		return v->first < w->first ? -1 : 1;
+	return v->text == w->text ? 0 : strcmp (v->text, w->text);
+}
+
+static int
+compare_rows (gconstpointer a, gconstpointer b, gpointer sorter)
 {
 	const SortRow *x = a, *y = b;
-	const Criteria *c = criteria;
-	for (guint i = 0; i < c->n; i++) {
-		const SortValue *v = &x->values[i], *w = &y->values[i];
-		int order = v->text ? strcmp (v->text, w->text) : (v->number > w->number) - (v->number < w->number);
+	const Sorter *o = sorter;
+	const SortValue *v = &g_array_index (o->values, SortValue, x->at), *w = &g_array_index (o->values, SortValue, y->at);
+	for (guint i = 0; i < o->criteria->n; i++) {
+		int order = compare_values (&v[i], &w[i]);
 		if (order)
-			return c->list[i].reverse ? -order : order;
+			return o->criteria->list[i].reverse ? -order : order;
 	}
 	return (x->uid > y->uid) - (x->uid < y->uid);
 }
@@ -174,8 +105,8 @@ take_criteria (ImapdSession *s, const ImapNode *list, Criteria *c)
 			i++;
 		if (i == G_N_ELEMENTS (kinds) || c->n == CRITERIA_MAX)
 			return session_bad (s, "an unknown criterion of SORT, or too many");
-		c->list[c->n++] = (Criterion){(SortKind) i, reverse};
-		c->header |= i == BY_CC;
+		c->list[c->n++] = (Criterion){(KeyKind) i, reverse};
+		c->wanted |= 1u << i;
 		reverse = FALSE;
 	}
 	return (c->n > 0 && !reverse) || session_bad (s, "REVERSE wants a criterion");
@@ -243,13 +174,13 @@ write_plain (ImapdSession *s, const GArray *rows, guint64 modseq)
 }
 
 static gboolean
-sort (Sorter *o, const UidSet *uids)
+sort (ImapdSession *s, Store *store, Sorter *o, const UidSet *uids)
 {
-	GError *error = NULL;
-	o->total = uid_set_count (uids);
-	if (!list_uids (o->store, o->s->view->folder, uids, o->criteria->header ? LISTING_STRUCTURE : LISTING_MESSAGE, add_row, o, &error))
-		return session_fail (o->s, error);
-	g_array_sort_with_data (o->rows, compare_rows, (gpointer) o->criteria);
+	g_autoptr (Keys) keys = keys_take (s, store, uids, o->criteria->wanted, FALSE);
+	if (!keys)
+		return FALSE;
+	keys_each (keys, s, uids, o->criteria->wanted, add_row, o);
+	g_array_sort_with_data (o->rows, compare_rows, o);
 	return TRUE;
 }
 
@@ -266,10 +197,8 @@ run_sort (ImapdSession *s)
 		return;
 	at = node_next (at);
 	gboolean ok = search_check_charset (s, at) && search_find (s, store, node_next (at), &found, &modseq);
-	Sorter o = {.s = s, .store = store, .criteria = &criteria, .rows = g_array_new (FALSE, FALSE, sizeof (SortRow)),
-	            .texts = g_string_chunk_new (65536), .addresses = {g_hash_table_new (g_str_hash, g_str_equal), g_hash_table_new (g_str_hash, g_str_equal)}};
-	g_array_set_clear_func (o.rows, (GDestroyNotify) row_done);
-	ok = ok && sort (&o, &found);
+	Sorter o = {&criteria, g_array_new (FALSE, FALSE, sizeof (SortRow)), g_array_new (FALSE, FALSE, sizeof (SortValue))};
+	ok = ok && sort (s, store, &o, &found);
 	if (w.save) {
 		uid_set_clear (&s->saved);
 		if (ok)
@@ -280,7 +209,5 @@ run_sort (ImapdSession *s)
 	else if (ok)
 		write_plain (s, o.rows, modseq);
 	g_array_unref (o.rows);
-	for (guint i = 0; i < G_N_ELEMENTS (o.addresses); i++)
-		g_hash_table_unref (o.addresses[i]);
-	g_string_chunk_free (o.texts);
+	g_array_unref (o.values);
 }

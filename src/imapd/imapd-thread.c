@@ -1,130 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* THREAD (RFC 5256). Which messages belong together is in the store already, so the header, where the references are, is read of those alone
- * that share a thread with another one of the answer. */
-#include "imapd-private.h"
-#include "imapd-section.h"
+/* THREAD (RFC 5256). Which messages belong together is in the store already, so the header, where the references are,
+ * is read of those alone that share a thread with another one of the answer, once (imapd-keys.c). */
+#include "imapd-keys.h"
 #include "mail-thread.h"
 #include <string.h>
-
-#define REFERENCES_MAX 100 /* of a message: the first, and the last ones */
 
 static const struct {
 	const char *name;
 	gboolean references;
 } algorithms[] = {{"ORDEREDSUBJECT", FALSE}, {"REFERENCES", TRUE}};
 
-typedef struct {
-	guint32 uid;
-	gint64 thread; /* the store's */
-} Row;
+#define BY_SUBJECT (1u << KEY_SUBJECT | 1u << KEY_DATE)
+#define BY_REFERENCES (BY_SUBJECT | 1u << KEY_REPLY | 1u << KEY_ID)
 
 typedef struct {
 	ImapdSession *s;
-	Store *store;
-	GArray *messages;     /* ThreadMessage, by UID */
-	GArray *rows;         /* Row, in step with it */
-	GHashTable *members;  /* store's thread -> how many */
-	GPtrArray *parents;   /* arrays of borrowed ids, owned */
-	GStringChunk *texts;
-	guint at;             /* of messages: where the second walk is */
+	gboolean references;
+	GArray *messages; /* ThreadMessage, by UID */
+	GArray *uids;     /* guint32, in step with it */
+	GArray *parents;  /* guint64, of all of them */
 } Threader;
 
-static const char *
-keep (Threader *t, const char *text)
-{
-	return text ? g_string_chunk_insert (t->texts, text) : NULL;
-}
-
-static gboolean
-add_message (gpointer data, const Listing *l)
-{
-	Threader *t = data;
-	const Message *m = &l->message;
-	if (!view_number (t->s->view, l->placement.uid))
-		return TRUE;
-	ThreadMessage message = {keep (t, m->message_id), NULL, 0, keep (t, m->subject), m->has_sent ? m->sent : m->received};
-	Row row = {l->placement.uid, m->thread};
-	g_array_append_val (t->messages, message);
-	g_array_append_val (t->rows, row);
-	gpointer key = GSIZE_TO_POINTER ((gsize) m->thread);
-	g_hash_table_insert (t->members, key, GSIZE_TO_POINTER (GPOINTER_TO_SIZE (g_hash_table_lookup (t->members, key)) + 1));
-	return TRUE;
-}
-
-/* References, or where there are none the first id of In-Reply-To. */
 static void
-take_parents (Threader *t, ThreadMessage *message, Slice header)
-{
-	g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (Slice));
-	Slice rest = mail_header_find (header, "References"), id;
-	while (mail_next_id (&rest, &id)) {
-		if (ids->len == REFERENCES_MAX)
-			g_array_remove_index (ids, 1);
-		g_array_append_val (ids, id);
-	}
-	rest = mail_header_find (header, "In-Reply-To");
-	if (ids->len == 0 && mail_next_id (&rest, &id))
-		g_array_append_val (ids, id);
-	const char **parents = g_new (const char *, ids->len);
-	for (guint i = 0; i < ids->len; i++) {
-		id = g_array_index (ids, Slice, i);
-		parents[i] = g_string_chunk_insert_len (t->texts, id.data, (gssize) id.size);
-	}
-	message->parents = parents;
-	message->n_parents = ids->len;
-	g_ptr_array_add (t->parents, parents);
-}
-
-static gboolean
-add_parents (gpointer data, const Listing *l)
+add_message (gpointer data, const Keys *k, guint32 uid, guint row)
 {
 	Threader *t = data;
-	while (t->at < t->rows->len && g_array_index (t->rows, Row, t->at).uid < l->placement.uid)
-		t->at++;
-	if (t->at == t->rows->len || g_array_index (t->rows, Row, t->at).uid != l->placement.uid)
-		return TRUE;
-	g_auto (Source) source = {.store = t->store, .message = l->placement.message, .size = l->message.size, .kept = l->message.structure};
-	g_autoptr (GBytes) header = source_header (&source, NULL); /* of one that can't be read nothing is known */
-	gsize size = 0;
-	const char *octets = header ? g_bytes_get_data (header, &size) : "";
-	take_parents (t, &g_array_index (t->messages, ThreadMessage, t->at), (Slice){octets, size});
-	return session_progress (t->s, t->at + 1, t->rows->len);
+	ThreadMessage m = {.subject = keys_get (k, KEY_SUBJECT, row).text, .sent = keys_get (k, KEY_DATE, row).number};
+	if (t->references) {
+		const guint64 *parents = keys_parents (k, row, &m.n_parents);
+		m.id = (guint64) keys_get (k, KEY_ID, row).number;
+		m.reply = keys_get (k, KEY_REPLY, row).number != 0;
+		g_array_append_vals (t->parents, parents, m.n_parents);
+	}
+	g_array_append_val (t->messages, m);
+	g_array_append_val (t->uids, uid);
 }
 
-static gboolean
-collect (Threader *t, const UidSet *found, gboolean references, GError **error)
+/* Now that they are all there. */
+static void
+set_parents (Threader *t)
 {
-	g_auto (UidSet) related = UID_SET_INIT;
-	gint64 folder = t->s->view->folder;
-	if (!list_uids (t->store, folder, found, LISTING_MESSAGE, add_message, t, error))
-		return FALSE;
-	for (guint i = 0; references && i < t->rows->len; i++) {
-		const Row *row = &g_array_index (t->rows, Row, i);
-		if (GPOINTER_TO_SIZE (g_hash_table_lookup (t->members, GSIZE_TO_POINTER ((gsize) row->thread))) > 1)
-			uid_set_add (&related, row->uid);
+	const guint64 *at = (const guint64 *) t->parents->data;
+	for (guint i = 0; i < t->messages->len; i++) {
+		ThreadMessage *m = &g_array_index (t->messages, ThreadMessage, i);
+		m->parents = at;
+		at += m->n_parents;
 	}
-	return uid_set_is_empty (&related) || list_uids (t->store, folder, &related, LISTING_STRUCTURE, add_parents, t, error);
 }
 
 static guint32
 number_of (gpointer data, gint message)
 {
 	const Threader *t = data;
-	guint32 uid = g_array_index (t->rows, Row, message).uid;
+	guint32 uid = g_array_index (t->uids, guint32, message);
 	return imap_command_is_uid (t->s->command) ? uid : view_number (t->s->view, uid);
 }
 
 static void
-thread (Threader *t, const UidSet *found, gboolean references)
+thread (Threader *t, Store *store, const UidSet *found)
 {
-	GError *error = NULL;
+	guint wanted = t->references ? BY_REFERENCES : BY_SUBJECT;
 	g_auto (MailThreads) threads = {0};
-	if (!collect (t, found, references, &error)) {
-		session_fail (t->s, error);
+	g_autoptr (Keys) keys = keys_take (t->s, store, found, wanted, t->references);
+	if (!keys)
 		return;
-	}
+	keys_each (keys, t->s, found, wanted, add_message, t);
+	set_parents (t);
 	const ThreadMessage *messages = (const ThreadMessage *) t->messages->data;
-	(references ? mail_thread_by_references : mail_thread_by_subject) (messages, t->messages->len, &threads);
+	(t->references ? mail_thread_by_references : mail_thread_by_subject) (messages, t->messages->len, &threads);
 	g_string_append (t->s->out.text, t->messages->len ? "* THREAD " : "* THREAD");
 	mail_threads_write (&threads, number_of, t, t->s->out.text);
 	g_string_append (t->s->out.text, "\r\n");
@@ -153,14 +96,10 @@ run_thread (ImapdSession *s)
 	}
 	if (!search_check_charset (s, at) || !search_find (s, store, node_next (at), &found, &modseq))
 		return;
-	Threader t = {.s = s, .store = store, .messages = g_array_new (FALSE, FALSE, sizeof (ThreadMessage)),
-	              .rows = g_array_new (FALSE, FALSE, sizeof (Row)),
-	              .members = g_hash_table_new (NULL, NULL), .parents = g_ptr_array_new_with_free_func (g_free),
-	              .texts = g_string_chunk_new (65536)};
-	thread (&t, &found, algorithms[which].references);
+	Threader t = {.s = s, .references = algorithms[which].references, .messages = g_array_new (FALSE, FALSE, sizeof (ThreadMessage)),
+		      .uids = g_array_new (FALSE, FALSE, sizeof (guint32)), .parents = g_array_new (FALSE, FALSE, sizeof (guint64))};
+	thread (&t, store, &found);
 	g_array_unref (t.messages);
-	g_array_unref (t.rows);
-	g_hash_table_unref (t.members);
-	g_ptr_array_unref (t.parents);
-	g_string_chunk_free (t.texts);
+	g_array_unref (t.uids);
+	g_array_unref (t.parents);
 }

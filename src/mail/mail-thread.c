@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail-thread.h"
+#include "digest.h"
 #include <string.h>
 
 #define CLIMB_MAX 1000 /* ancestors looked at for a loop; who is deeper is not linked any more */
@@ -9,6 +10,16 @@ typedef struct {
 	GArray *nodes;
 	gint top; /* node whose children are the threads */
 } Builder;
+
+guint64
+mail_thread_id (Slice id)
+{
+	guint8 digest[DIGEST_SIZE];
+	guint64 n;
+	digest_of (id.data, id.size, digest);
+	memcpy (&n, digest, sizeof n);
+	return n ? n : 1;
+}
 
 void
 mail_threads_clear (MailThreads *t)
@@ -127,29 +138,31 @@ sort_all (Builder *b)
 static void
 link_by_ids (Builder *b, guint n)
 {
-	g_autoptr (GHashTable) by_id = g_hash_table_new (g_str_hash, g_str_equal); /* borrowed id -> node + 1 */
+	g_autoptr (GHashTable) by_id = g_hash_table_new (NULL, NULL); /* id -> node + 1 */
 	g_autofree gint *own = g_new (gint, n + 1);
 	for (guint i = 0; i < n; i++) {
 		own[i] = new_node (b, (gint) i);
-		const char *id = b->messages[i].id; /* the second of an id is known by none */
+		gpointer id = GSIZE_TO_POINTER ((gsize) b->messages[i].id); /* the second of an id is known by none */
 		if (id && !g_hash_table_contains (by_id, id))
-			g_hash_table_insert (by_id, (gpointer) id, GINT_TO_POINTER (own[i] + 1));
+			g_hash_table_insert (by_id, id, GINT_TO_POINTER (own[i] + 1));
 	}
 	for (guint i = 0; i < n; i++) {
 		const ThreadMessage *m = &b->messages[i];
 		gint above = -1;
 		for (guint k = 0; k < m->n_parents; k++) {
-			gint node = GPOINTER_TO_INT (g_hash_table_lookup (by_id, m->parents[k])) - 1;
+			gpointer id = GSIZE_TO_POINTER ((gsize) m->parents[k]);
+			gint node = GPOINTER_TO_INT (g_hash_table_lookup (by_id, id)) - 1;
 			if (node < 0) {
 				node = new_node (b, -1);
-				g_hash_table_insert (by_id, (gpointer) m->parents[k], GINT_TO_POINTER (node + 1));
+				g_hash_table_insert (by_id, id, GINT_TO_POINTER (node + 1));
 			}
 			if (above >= 0 && at (b, node)->parent < 0 && may_link (b, above, node))
 				link_node (b, above, node);
 			above = node;
 		}
 		if (above >= 0 && above != at (b, own[i])->parent && may_link (b, above, own[i]))
-			link_node (b, above, own[i]); /* what others said of its parent is less than what it says itself */
+			link_node (b, above,
+				   own[i]); /* what others said of its parent is less than what it says itself */
 	}
 	b->top = new_node (b, -1);
 	for (gint i = b->top - 1; i >= 0; i--)
@@ -177,7 +190,8 @@ move_children (Builder *b, gint from, gint to)
 		link_node (b, to, at (b, from)->child);
 }
 
-/* Step 3: messages that are not here leave their children to those above them; only at the top they hold two or more together. */
+/* Step 3: messages that are not here leave their children to those above them; only at the top they hold two or more
+ * together. */
 static void
 prune (Builder *b)
 {
@@ -200,26 +214,17 @@ prune (Builder *b)
 typedef struct {
 	gint node;
 	gboolean reply;
-	char *base;
+	const char *base;
 } Root;
-
-static void
-root_done (gpointer data)
-{
-	g_free (((Root *) data)->base);
-}
 
 static GArray *
 roots_of (const Builder *b)
 {
 	GArray *roots = g_array_new (FALSE, FALSE, sizeof (Root));
-	g_array_set_clear_func (roots, root_done);
 	for (gint node = at (b, b->top)->child; node >= 0; node = at (b, node)->next) {
 		const ThreadNode *n = at (b, node);
-		const char *subject = b->messages[n->message >= 0 ? n->message : at (b, n->child)->message].subject;
-		Root root = {.node = node};
-		g_autofree char *base = mail_base_subject (subject ? subject : "", &root.reply);
-		root.base = g_utf8_casefold (base, -1);
+		const ThreadMessage *m = &b->messages[n->message >= 0 ? n->message : at (b, n->child)->message];
+		Root root = {node, m->reply, m->subject};
 		g_array_append_val (roots, root);
 	}
 	return roots;
@@ -236,8 +241,9 @@ holders_of_subjects (const Builder *b, const GArray *roots)
 		if (!*root->base)
 			continue;
 		if (!h)
-			g_hash_table_insert (holders, root->base, g_memdup2 (root, sizeof *root));
-		else if (at (b, h->node)->message >= 0 && (at (b, root->node)->message < 0 || (h->reply && !root->reply)))
+			g_hash_table_insert (holders, (gpointer) root->base, g_memdup2 (root, sizeof *root));
+		else if (at (b, h->node)->message >= 0 &&
+			 (at (b, root->node)->message < 0 || (h->reply && !root->reply)))
 			*h = *root;
 	}
 	return holders;
@@ -300,7 +306,7 @@ mail_thread_by_references (const ThreadMessage *messages, guint n, MailThreads *
 /* ---- By subject ---- */
 
 typedef struct {
-	char *base;
+	const char *base;
 	gint64 sent;
 	gint message;
 } Row;
@@ -309,16 +315,10 @@ static int
 compare_rows (gconstpointer x, gconstpointer y)
 {
 	const Row *a = x, *b = y;
-	int order = strcmp (a->base, b->base);
+	int order = a->base == b->base ? 0 : strcmp (a->base, b->base);
 	if (order)
 		return order;
 	return a->sent != b->sent ? (a->sent < b->sent ? -1 : 1) : a->message - b->message;
-}
-
-static void
-row_done (gpointer data)
-{
-	g_free (((Row *) data)->base);
 }
 
 void
@@ -326,10 +326,8 @@ mail_thread_by_subject (const ThreadMessage *messages, guint n, MailThreads *out
 {
 	Builder b = {messages, g_array_sized_new (FALSE, FALSE, sizeof (ThreadNode), n + 1), -1};
 	g_autoptr (GArray) rows = g_array_sized_new (FALSE, FALSE, sizeof (Row), n);
-	g_array_set_clear_func (rows, row_done);
 	for (guint i = 0; i < n; i++) {
-		g_autofree char *base = mail_base_subject (messages[i].subject ? messages[i].subject : "", NULL);
-		Row row = {g_utf8_casefold (base, -1), messages[i].sent, (gint) i};
+		Row row = {messages[i].subject, messages[i].sent, (gint) i};
 		g_array_append_val (rows, row);
 	}
 	g_array_sort (rows, compare_rows);

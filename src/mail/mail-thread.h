@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads of a set of messages (RFC 5256 section 3). Pure. Time and memory grow with the messages and their references alone, whatever these
- * say: loops are not made, and nothing is recursive. */
+/* Threads of a set of messages (RFC 5256 section 3). Pure. Time and memory grow with the messages and their references
+ * alone, whatever these say: loops are not made, and nothing is recursive. */
 #pragma once
 #include "mail.h"
 
+/* Stands for an id, as it is between the angle brackets; never 0. Nobody finds two ids with one number without much
+ * work, which would gain him a wrong thread. */
+guint64 mail_thread_id (Slice id);
+
 typedef struct {
-	const char *id;             /* Message-ID, NULL none */
-	const char *const *parents; /* References, or the first of In-Reply-To; the oldest first */
+	guint64 id;             /* of the Message-ID, 0 none */
+	const guint64 *parents; /* of References, or the first of In-Reply-To; the oldest first */
 	guint n_parents;
-	const char *subject;        /* decoded; NULL none */
+	const char *subject; /* mail_base_subject, folded; "" none */
+	gboolean reply;      /* as mail_base_subject says */
 	gint64 sent;
 } ThreadMessage;
 
 /* Nodes refer to one another by index; -1 is none. */
 typedef struct {
-	gint message; /* index into the messages; -1: of a message that is not among them, only at the top and with two children or more */
+	gint message; /* index into the messages; -1: of a message that is not among them, only at the top and with two
+			 children or more */
 	gint parent, child, next, previous;
 } ThreadNode;
 

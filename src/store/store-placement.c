@@ -317,6 +317,17 @@ store_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error)
 }
 
 gboolean
+store_thread_uids (Store *s, gint64 folder, gint64 thread, UidSet *uids_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT p.uid FROM message m JOIN placement p ON p.message = m.id WHERE m.thread = ?2 AND p.folder = ?1 ORDER BY p.uid", "ii",
+	                       folder, thread);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0)
+		uid_set_add (uids_out, (guint32) db_int (q, 0));
+	return r == 0;
+}
+
+gboolean
 store_folder_keywords (Store *s, gint64 folder, guint64 since, GHashTable *words, GError **error)
 {
 	DbQuery *q = since ? db_query (s->db, "SELECT keywords FROM placement WHERE folder = ?1 AND modseq > ?2 AND keywords IS NOT NULL", "ii",

@@ -229,6 +229,8 @@ typedef enum { LISTING_PLACEMENT, LISTING_MESSAGE, LISTING_STRUCTURE } ListingDe
 gboolean store_list_range (Store *s, gint64 folder, guint32 lo, guint32 hi, ListingDepth depth, ListingFn fn, gpointer data, GError **error);
 /* Adds the UIDs that @folder has. */
 gboolean store_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error);
+/* Of the messages of @thread that are there. */
+gboolean store_thread_uids (Store *s, gint64 folder, gint64 thread, UidSet *uids_out, GError **error);
 /* The keywords of @folder's messages that changed after @since, each distinct text of a message once: @words gets them as keys (owned). */
 gboolean store_folder_keywords (Store *s, gint64 folder, guint64 since, GHashTable *words, GError **error);
 /* Placements of one message, as GPtrArray of Placement. */

@@ -317,6 +317,17 @@ static const Conversation messages[] = {
 	 "C: f SORT RETURN (ALL COUNT MIN PARTIAL -1:-2 SAVE) (SUBJECT) UTF-8 ALL\nS: \\* ESEARCH \\(TAG \"f\"\\) MIN 3 COUNT 3 ALL 3,2,1 PARTIAL \\(-1:-2 2,1\\)\nS: f OK .*\n"
 	 "C: g SORT () UTF-8 ALL\nS: g BAD .*\nC: h SORT (X) UTF-8 ALL\nS: h BAD .*\nC: i SORT (DATE) X ALL\nS: i NO \\[BADCHARSET .*\nC: j SORT (REVERSE) UTF-8 ALL\nS: j BAD .*\n"
 	 "C: k SORT (DATE) UTF-8 DRAFT\nS: \\* SORT\nS: k OK .*\nC: l SORT\nS: l BAD .*", TRUE},
+	{"SORT and THREAD know what came, what it ties together, and what went",
+	 SELECTED "C: a SORT (SUBJECT) UTF-8 ALL\nS: \\* SORT 3 2 1\nS: a OK .*\n"
+	 "C: b APPEND INBOX {53+}\\nMessage-ID: <b@x>\\nIn-Reply-To: <m@x>\\nSubject: B\\n\\n\nS: \\* 4 EXISTS\nS: b OK .*\n"
+	 "C: c THREAD REFERENCES UTF-8 ALL\nS: \\* THREAD \\(1\\)\\(2\\)\\(3\\)\\(4\\)\nS: c OK .*\n"
+	 "C: d APPEND INBOX {33+}\\nMessage-ID: <a@x>\\nSubject: A\\n\\n\nS: \\* 5 EXISTS\nS: d OK .*\n"
+	 "C: e THREAD REFERENCES UTF-8 ALL\nS: \\* THREAD \\(1\\)\\(2\\)\\(3\\)\\(4\\)\\(5\\)\nS: e OK .*\n"
+	 "C: f APPEND INBOX {53+}\\nMessage-ID: <m@x>\\nIn-Reply-To: <a@x>\\nSubject: M\\n\\n\nS: \\* 6 EXISTS\nS: f OK .*\n"
+	 "C: g THREAD REFERENCES UTF-8 ALL\nS: \\* THREAD \\(1\\)\\(2\\)\\(3\\)\\(5 6 4\\)\nS: g OK .*\nC: h SORT (SUBJECT) UTF-8 ALL\nS: \\* SORT 5 4 6 3 2 1\nS: h OK .*\n"
+	 "C: i STORE 6 +FLAGS.SILENT (\\Deleted)\nS: i OK .*\nC: j EXPUNGE\nS: \\* 6 EXPUNGE\nS: j OK .*\n"
+	 "C: k THREAD REFERENCES UTF-8 ALL\nS: \\* THREAD \\(1\\)\\(2\\)\\(3\\)\\(4\\)\\(5\\)\nS: k OK .*\nC: l SORT (REVERSE SUBJECT) UTF-8 2:5\nS: \\* SORT 2 3 4 5\nS: l OK .*\n"
+	 "C: m SORT (CC SIZE) UTF-8 4:5\nS: \\* SORT 5 4\nS: m OK .*\n", TRUE},
 	{"THREAD by references and by subject (RFC 5256)",
 	 SELECTED "C: a THREAD REFERENCES UTF-8 ALL\nS: \\* THREAD \\(1\\)\\(2\\)\\(3\\)\nS: a OK .*\nC: b UID THREAD ORDEREDSUBJECT US-ASCII 2:3\nS: \\* THREAD \\(2\\)\\(3\\)\nS: b OK .*\n"
 	 "C: c THREAD REFERENCES UTF-8 DRAFT\nS: \\* THREAD\nS: c OK .*\nC: d THREAD REFS UTF-8 ALL\nS: d BAD .*\nC: e THREAD REFERENCES X ALL\nS: e NO \\[BADCHARSET .*\n"
@@ -405,8 +416,8 @@ static const Conversation others[] = {
 	{"INPROGRESS tells how far a long command is (RFC 9585 4)",
 	 "C: s EXAMINE INBOX\nS: \\* 3 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: s OK .*\n"
 	 "C: a.1 SEARCH FROM carl\nS: \\* OK \\[INPROGRESS \\(\"a.1\" 1 3\\)\\] still at it\nS: .* 2 3\\)\\] .*\nS: .* 3 3\\)\\] .*\nS: \\* SEARCH 3\nS: a.1 OK .*\n"
-	 "C: b SORT (SUBJECT) UTF-8 2:3\nS: \\* OK \\[INPROGRESS \\(\"b\" 1 2\\)\\] .*\nS: \\* OK \\[INPROGRESS \\(\"b\" 2 2\\)\\] .*\nS: \\* SORT 3 2\nS: b OK .*\n"
-	 "C: c SEARCH ALL\nS: .*INPROGRESS.*\nS: .*INPROGRESS.*\nS: .*INPROGRESS.*\nS: \\* SEARCH 1 2 3\nS: c OK .*\nC: d SEARCH 1:2\nS: \\* SEARCH 1 2\nS: d OK .*", .log_on = TRUE, .slow = TRUE},
+	 "C: b SORT (SUBJECT) UTF-8 2:3\nS: \\* OK \\[INPROGRESS \\(\"b\" 3 3\\)\\] .*\nS: \\* SORT 3 2\nS: b OK .*\n"
+	 "C: c SEARCH LARGER 1\nS: .*INPROGRESS.*\nS: .*INPROGRESS.*\nS: .*INPROGRESS.*\nS: \\* SEARCH 1 2 3\nS: c OK .*\nC: d SEARCH 1:2\nS: \\* SEARCH 1 2\nS: d OK .*", .log_on = TRUE, .slow = TRUE},
 	{"QRESYNC: what was missed is told with the selection (RFC 7162 3.2)",
 	 "C: a SELECT INBOX (QRESYNC (1 1))\nS: a BAD .*\nC: b ENABLE QRESYNC\nS: \\* ENABLED QRESYNC\nS: b OK .*\n"
 	 "X: remove 1\nC: c SELECT INBOX (QRESYNC (1 1))\nS: \\* 2 EXISTS\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: .*\nS: c OK .*\n"

@@ -10,6 +10,13 @@
 #include "mail-thread.h"
 
 #define MOST 12
+#define PARENTS_MOST 8
+
+static guint64
+id_of (const char *id)
+{
+	return *id ? mail_thread_id ((Slice){id, strlen (id)}) : 0;
+}
 
 typedef struct {
 	const char *name, *messages; /* "id<parents|subject|date" each, with ';' between; parents by blanks */
@@ -21,7 +28,8 @@ static const Row rows[] = {
 	{"a chain", "a|S|1;b<a|Re: S|2;c<a b|Re: S|3", "(1 2 3)", "(1 (2)(3))"},
 	{"two answers", "a|S|1;b<a|Re: S|2;c<a|Re: S|3", "(1 (2)(3))", "(1 (2)(3))"},
 	{"answers by date, not by arrival", "a|S|1;b<a|S|9;c<a|S|3", "(1 (3)(2))", "(1 (3)(2))"},
-	{"RFC 5256's form", "a|A|1;b|B|2;c<b|B|3;d<b c|B|4;e<b c d|B|5;f<b c|B|6;g<b c f|B|7;h<b c f g|B|8", "(1)(2 3 (4 5)(6 7 8))", NULL},
+	{"RFC 5256's form", "a|A|1;b|B|2;c<b|B|3;d<b c|B|4;e<b c d|B|5;f<b c|B|6;g<b c f|B|7;h<b c f g|B|8",
+	 "(1)(2 3 (4 5)(6 7 8))", NULL},
 	{"a parent that is not here, of one", "b<x|S|1", "(1)", NULL},
 	{"of two", "b<x|S|1;c<x|Re: S|2", "((1)(2))", "(1 2)"},
 	{"one in between that is not here", "a|S|1;c<a x|T|2;d<a x|U|3", "(1 (2)(3))", "(1)(2)(3)"},
@@ -47,7 +55,8 @@ static const Row rows[] = {
 
 typedef struct {
 	ThreadMessage messages[MOST];
-	char **ids[MOST], **texts[MOST];
+	guint64 parents[MOST][PARENTS_MOST];
+	char *subjects[MOST];
 	guint n;
 } Mails;
 
@@ -57,29 +66,35 @@ read_mails (const char *text, Mails *m)
 	g_auto (GStrv) each = g_strsplit (text, ";", -1);
 	memset (m, 0, sizeof *m);
 	for (; each[m->n]; m->n++) {
-		char **fields = m->texts[m->n] = g_strsplit (each[m->n], "|", 3);
+		g_auto (GStrv) fields = g_strsplit (each[m->n], "|", 3);
 		char *parents = strchr (fields[0], '<');
 		if (parents)
 			*parents++ = '\0';
-		m->ids[m->n] = g_strsplit (parents ? parents : "", " ", -1);
-		m->messages[m->n] = (ThreadMessage){*fields[0] ? fields[0] : NULL, (const char *const *) m->ids[m->n],
-		                                    parents ? g_strv_length (m->ids[m->n]) : 0, fields[1], atoi (fields[2])};
+		g_auto (GStrv) ids = g_strsplit (parents ? parents : "", " ", -1);
+		gboolean reply;
+		g_autofree char *base = mail_base_subject (fields[1], &reply);
+		guint n = 0;
+		for (; ids[n]; n++) {
+			assert_true (n < PARENTS_MOST);
+			m->parents[m->n][n] = id_of (ids[n]);
+		}
+		m->subjects[m->n] = g_utf8_casefold (base, -1);
+		m->messages[m->n] = (ThreadMessage){id_of (fields[0]), m->parents[m->n], n, m->subjects[m->n], reply,
+						    atoi (fields[2])};
 	}
 }
 
 static void
 mails_done (Mails *m)
 {
-	for (guint i = 0; i < m->n; i++) {
-		g_strfreev (m->ids[i]);
-		g_strfreev (m->texts[i]);
-	}
+	for (guint i = 0; i < m->n; i++)
+		g_free (m->subjects[i]);
 }
 
 static guint32
 one_more (gpointer data, gint message)
 {
-	return (guint32) message + 1;
+	return (guint32)message + 1;
 }
 
 static void
@@ -95,7 +110,8 @@ messages_are_threaded (void **state)
 			(ordered ? mail_thread_by_subject : mail_thread_by_references) (m.messages, m.n, &t);
 			mail_threads_write (&t, one_more, NULL, text);
 			if (expected && strcmp (text->str, expected) != 0)
-				fail_msg ("%s, %s: %s, not %s", rows[i].name, ordered ? "by subject" : "by references", text->str, expected);
+				fail_msg ("%s, %s: %s, not %s", rows[i].name, ordered ? "by subject" : "by references",
+					  text->str, expected);
 			mails_done (&m);
 		}
 }
@@ -117,26 +133,24 @@ static void
 a_chain_of_a_hundred_thousand_ends (void **state)
 {
 	enum { N = 100000 };
-	char(*ids)[16] = g_malloc (N * sizeof *ids);
-	const char **parents = g_new (const char *, N);
+	guint64 *parents = g_new (guint64, N);
 	ThreadMessage *m = g_new0 (ThreadMessage, N);
 	for (int backwards = 0; backwards < 2; backwards++) {
 		g_autoptr (GString) text = g_string_new (NULL);
 		g_auto (MailThreads) t = {0};
-		for (guint i = 0; i < N; i++)
-			g_snprintf (ids[i], sizeof ids[i], "m%u", i);
 		for (guint i = 0; i < N; i++) {
-			gint to = backwards ? (gint) i + 1 : (gint) i - 1;
-			parents[i] = to >= 0 && to < N ? ids[to] : NULL;
-			m[i] = (ThreadMessage){ids[i], &parents[i], parents[i] != NULL, "S", backwards ? N - i : i};
+			gint to = backwards ? (gint)i + 1 : (gint)i - 1;
+			parents[i] = to >= 0 && to < N ? (guint64)to + 1 : 0;
+			m[i] = (ThreadMessage){i + 1, &parents[i], parents[i] != 0, "S", FALSE, backwards ? N - i : i};
 		}
 		mail_thread_by_references (m, N, &t);
 		mail_threads_write (&t, one_more, NULL, text);
 		g_autofree gboolean *seen = g_new0 (gboolean, N + 1);
 		guint count = 0, number = 0;
-		for (const char *at = text->str; *at; at++) { /* by hand: a sanitizer measures the string for each function of strings */
+		for (const char *at = text->str; *at;
+		     at++) { /* by hand: a sanitizer measures the string for each function of strings */
 			if (g_ascii_isdigit (*at))
-				number = 10 * number + (guint) (*at - '0');
+				number = 10 * number + (guint)(*at - '0');
 			else if (number) {
 				assert_true (number <= N && !seen[number]);
 				seen[number] = TRUE;
@@ -149,7 +163,6 @@ a_chain_of_a_hundred_thousand_ends (void **state)
 	}
 	g_free (m);
 	g_free (parents);
-	g_free (ids);
 }
 
 int
