@@ -308,7 +308,7 @@ read_word (Reader *r, const ImapNode *n, Key **out)
 {
 	for (guint i = 0; i < G_N_ELEMENTS (plain); i++)
 		if (node_is_word (n, plain[i].word)) {
-			*out = key_new (KEY_FLAG);
+			*out = key_new (plain[i].mask || plain[i].value ? KEY_FLAG : KEY_ALL);
 			(*out)->mask = plain[i].mask;
 			(*out)->value = plain[i].value;
 			return TRUE;
@@ -563,6 +563,15 @@ ask_row (gpointer data, const Listing *l)
 	return session_progress (run->s, ++run->done, run->total) && *run->error == NULL;
 }
 
+static void
+keep_only (UidSet *uids, const UidSet *these)
+{
+	g_auto (UidSet) other = {0};
+	uid_set_copy (&other, uids);
+	uid_set_remove_set (&other, these);
+	uid_set_remove_set (uids, &other);
+}
+
 /* Where the keys at the top name UIDs, only those are looked at. */
 static void
 narrow (const Key *root, const UidSet *all, UidSet *out)
@@ -570,12 +579,8 @@ narrow (const Key *root, const UidSet *all, UidSet *out)
 	uid_set_copy (out, all);
 	for (guint i = 0; i < root->children->len; i++) {
 		const Key *k = root->children->pdata[i];
-		if (k->kind != KEY_UIDS && k->kind != KEY_WORDS)
-			continue;
-		g_auto (UidSet) other = {0};
-		uid_set_copy (&other, out);
-		uid_set_remove_set (&other, &k->uids);
-		uid_set_remove_set (out, &other);
+		if (k->kind == KEY_UIDS || k->kind == KEY_WORDS)
+			keep_only (out, &k->uids);
 	}
 }
 
@@ -590,6 +595,22 @@ only_sets (const Key *root)
 	return TRUE;
 }
 
+/* Without those that have gone since the client was told. */
+static gboolean
+take_what_is_there (SearchRun *run, const UidSet *uids)
+{
+	GError *error = NULL;
+	if (!store_read_begin (run->store, &error))
+		return session_fail (run->s, error);
+	g_autoptr (View) now = mailbox_view (run->s->mailbox, run->store, run->s->view->folder, &error);
+	store_read_end (run->store);
+	if (!now)
+		return session_fail (run->s, error);
+	uid_set_copy (&run->found, uids);
+	keep_only (&run->found, &now->uids);
+	return TRUE;
+}
+
 static gboolean
 search_rows (SearchRun *run, ListingDepth needs, gboolean modseq)
 {
@@ -597,10 +618,8 @@ search_rows (SearchRun *run, ListingDepth needs, gboolean modseq)
 	g_auto (UidSet) uids = {0};
 	run->error = &error;
 	narrow (run->root, &run->s->view->uids, &uids);
-	if (only_sets (run->root) && !modseq) {
-		uid_set_copy (&run->found, &uids);
-		return TRUE;
-	}
+	if (only_sets (run->root) && !modseq)
+		return take_what_is_there (run, &uids);
 	run->total = uid_set_count (&uids);
 	list_uids (run->store, run->s->view->folder, &uids, needs, ask_row, run, &error);
 	return !error || session_fail (run->s, error);
