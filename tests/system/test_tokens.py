@@ -56,7 +56,7 @@ def sign(algorithm, key, text):
 
 def claims(**other):
     now = int(time.time())
-    return {key: value for key, value in dict(dict(iss=ISSUER, aud="outpost", exp=now + 600, iat=now, email=ALICE, scope="openid mail"), **other).items() if value is not None}
+    return {key: value for key, value in dict(dict(iss=ISSUER, aud="outpost", exp=now + 86400, iat=now, email=ALICE, scope="openid mail"), **other).items() if value is not None}
 
 
 def token(algorithm="RS256", key=RSA, header=None, body=None, **other):
@@ -180,7 +180,7 @@ PEM = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.Pu
 
 WRONG = (  # signatures are different in each process: the number is the name
     (token(exp=NOW - 31), "it has ended"), (token(exp=None), "does not say when it ends"), (token(exp="9999999999"), "a time of it is no number"),
-    (token(exp=1e300), "a time of it is no number"), (token(nbf=NOW + 3600), "does not hold yet"), (token(iat=NOW + 86400), "does not hold yet"),
+    (token(exp=1e300), "a time of it is no number"), (token(nbf=NOW + 86400), "does not hold yet"), (token(iat=NOW + 2 * 86400), "does not hold yet"),
     (token(aud="other"), "another audience"), (token(aud=["a", "b"]), "another audience"), (token(aud=None), "another audience"), (token(aud="outpost other"), "another audience"),
     (token(iss="https://evil.example"), "another issuer"), (token(iss=None), "another issuer"), (token(iss=ISSUER + "/"), "another issuer"),
     (token(scope="email"), "scope"), (token(scope=None), "scope"), (token(scope="mailx xmail"), "scope"), (token(email=None), "whose"), (token(email=7), "whose"),
