@@ -82,6 +82,13 @@ keywords_less (const char *a, const char *b)
 	return keywords_merge (b, a, NULL);
 }
 
+char *
+keywords_of_both (const char *a, const char *b)
+{
+	g_autofree char *only_a = keywords_less (a, b);
+	return keywords_less (a, only_a);
+}
+
 void
 keywords_add (char **keywords, const char *more)
 {

@@ -213,6 +213,8 @@ gboolean keywords_equal (const char *a, const char *b);
 char *keywords_merge (const char *base, const char *here, const char *home);
 /* Those of @a that are not in @b. */
 char *keywords_less (const char *a, const char *b);
+/* Those of @a that are in @b, too. */
+char *keywords_of_both (const char *a, const char *b);
 /* Those of @more are in *@keywords, too. */
 void keywords_add (char **keywords, const char *more);
 

@@ -52,6 +52,32 @@ forget_origin (SyncRun *run, const Pending *p, GError **error)
 	return is_there || store_unbind_placement (run->store, p->origin, error);
 }
 
+/* What was agreed of a message whose sending was not answered: of a copy what was agreed of its origin, else what both sides have. What only the home
+ * has was set there since. */
+static gboolean
+base_of_sent (SyncRun *run, const Pending *p, const RemoteEvidence *e, guint *flags_out, char **keywords_out, GError **error)
+{
+	PlacementBinding origin;
+	gboolean found = FALSE;
+	if (p->origin > 0 && !store_binding_of (run->store, p->origin, &origin, &found, error))
+		return FALSE;
+	*flags_out = found ? origin.flags : p->flags & e->flags;
+	*keywords_out = found ? g_strdup (origin.keywords) : keywords_of_both (p->keywords, e->keywords);
+	if (found)
+		placement_binding_done (&origin);
+	return TRUE;
+}
+
+static gboolean
+bind_found (SyncRun *run, FolderRun *f, const Pending *p, const RemoteEvidence *e, GError **error)
+{
+	guint flags;
+	g_autofree char *keywords = NULL;
+	RemoteState now = {e->uid, e->flags, e->keywords, e->modseq};
+	return base_of_sent (run, p, e, &flags, &keywords, error) && bind_pending (run, f, p, e->uid, flags, keywords, e->modseq, 0, error) &&
+	       sync_apply_state (run, f, &now, error);
+}
+
 static gboolean
 bind_matches (SyncRun *run, FolderRun *f, GPtrArray *sent, const GArray *evidence, const guint32 *uids, UidSet *candidates, GError **error)
 {
@@ -60,7 +86,7 @@ bind_matches (SyncRun *run, FolderRun *f, GPtrArray *sent, const GArray *evidenc
 		const RemoteEvidence *e = uids[i] ? evidence_of (evidence, uids[i]) : NULL;
 		if (!e)
 			continue;
-		if (!bind_pending (run, f, sent->pdata[i], e->uid, e->flags, e->keywords, e->modseq, 0, error))
+		if (!bind_found (run, f, sent->pdata[i], e, error))
 			return FALSE;
 		run->result->moved_home += ((Pending *) sent->pdata[i])->moved != 0;
 		uid_set_add (&bound, e->uid);

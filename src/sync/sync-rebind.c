@@ -145,9 +145,10 @@ bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *
 	if (!h->known.pending)
 		return store_rebind (run->store, h->known.placement, e->uid, by_position ? h->known.size : e->size,
 		                     by_position ? h->known.received : e->received, error);
-	/* sent before the home changed, or restored here from an older copy: it is there */
-	PlacementBinding b = {.placement = h->known.placement, .folder = f->binding->folder, .remote_uid = e->uid, .flags = e->flags,
-	                      .keywords = e->keywords};
+	/* sent before the home changed, or restored here from an older copy: it is there, and what only one side has was set there */
+	g_autofree char *keywords = keywords_of_both (h->known.keywords, e->keywords);
+	PlacementBinding b = {.placement = h->known.placement, .folder = f->binding->folder, .remote_uid = e->uid, .flags = h->known.flags & e->flags,
+	                      .keywords = keywords};
 	return store_bind_placement (run->store, &b, error) && store_rebind (run->store, h->known.placement, e->uid, e->size, e->received, error);
 }
 
