@@ -89,15 +89,39 @@ path_of_remote (Planner *p, const RemoteFolder *r, guint depth)
 	return g_strconcat (rest, "/", r->leaf, NULL);
 }
 
+/* The path that the folder of @b had here when that was last agreed; owned. */
+static char *
+agreed_path (Planner *p, const FolderBinding *b, guint depth)
+{
+	for (guint i = 0; b->base_parent && depth < 100 && i < p->bindings->len; i++) {
+		const FolderBinding *above = p->bindings->pdata[i];
+		if (above->folder != b->base_parent)
+			continue;
+		if (is_inbox (above->remote_name))
+			break;
+		g_autofree char *rest = agreed_path (p, above, depth + 1);
+		return g_strconcat (rest, "/", b->base_name, NULL);
+	}
+	return g_strdup (b->base_name);
+}
+
+/* @r has another name at home, but is where @b's folder was for who looks at it here. */
+static gboolean
+is_same_place (Planner *p, const FolderBinding *b, const RemoteFolder *r)
+{
+	g_autofree char *agreed = agreed_path (p, b, 0), *there = path_of_remote (p, r, 0);
+	return strcmp (agreed, there) == 0;
+}
+
 /* A migration changes the separator, puts folders below INBOX or not, and calls Sent Items Sent. */
 static const RemoteFolder *
 remote_after_migration (Planner *p, const FolderBinding *b)
 {
 	const Folder *f = g_hash_table_lookup (p->folder_by_id, &b->folder);
 	const RemoteFolder *by_role = NULL;
-	if (!f || (!b->uidvalidity && b->selectable)) /* a mere parent has no numbers */
+	if (!b->uidvalidity && b->selectable) /* a mere parent has no numbers */
 		return NULL;
-	const char *path = g_ascii_strncasecmp (f->path, "INBOX/", 6) == 0 ? f->path + 6 : f->path;
+	g_autofree char *path = agreed_path (p, b, 0);
 	for (guint i = 0; i < p->remotes->len; i++) {
 		const RemoteFolder *r = p->remotes->pdata[i];
 		if (is_inbox (r->name) || g_hash_table_contains (p->taken, r))
@@ -105,10 +129,23 @@ remote_after_migration (Planner *p, const FolderBinding *b)
 		g_autofree char *there = path_of_remote (p, r, 0);
 		if (strcmp (there, path) == 0)
 			return r;
-		if (f->role && g_strcmp0 (f->role, r->role) == 0)
+		if (f && f->role && g_strcmp0 (f->role, r->role) == 0)
 			by_role = r;
 	}
 	return by_role;
+}
+
+/* Where the folder above @b's is at home by now, a folder of its name. */
+static const RemoteFolder *
+remote_below_renamed (Planner *p, const FolderBinding *b)
+{
+	const Folder *above = b->base_parent ? g_hash_table_lookup (p->folder_by_id, &b->base_parent) : NULL;
+	for (guint i = 0; above && i < p->remotes->len; i++) {
+		const RemoteFolder *r = p->remotes->pdata[i], *rp = r->parent ? g_hash_table_lookup (p->remote_by_name, r->parent) : NULL;
+		if (rp && g_hash_table_lookup (p->folder_of_remote, rp) == above && strcmp (r->leaf, b->base_name) == 0 && !g_hash_table_contains (p->taken, r))
+			return r;
+	}
+	return NULL;
 }
 
 static const RemoteFolder *
@@ -128,7 +165,8 @@ remote_renamed (Planner *p, const FolderBinding *b, gboolean *guessed_out)
 	if (r)
 		return r;
 	*guessed_out = FALSE; /* what is in it is compared before anything is done: sync-rebind.c */
-	return remote_after_migration (p, b);
+	r = remote_after_migration (p, b);
+	return r ? r : remote_below_renamed (p, b);
 }
 
 gboolean
@@ -148,7 +186,10 @@ plan_bound (Planner *p, const FolderBinding *b, const RemoteFolder *r, gboolean 
 	if (f && r) {
 		g_hash_table_insert (p->folder_of_remote, (gpointer) r, (gpointer) f);
 		gboolean here = plan_renamed_here (b, f) && !is_inbox (b->remote_name);
-		if (renamed)
+		if (renamed && here && is_same_place (p, b, r)) { /* a migration called it otherwise; here it got a name */
+			add_step (p, PLAN_BIND, f, b, r, guessed, FALSE);
+			add_step (p, PLAN_RENAME_HOME, f, b, r, FALSE, FALSE);
+		} else if (renamed)
 			add_step (p, PLAN_RENAME_HERE, f, b, r, guessed, here);
 		else if (here)
 			add_step (p, PLAN_RENAME_HOME, f, b, r, FALSE, FALSE);
@@ -183,6 +224,12 @@ is_taken_over (Planner *p, const RemoteFolder *r, const GPtrArray *lost, guint n
 	return FALSE;
 }
 
+static int
+parents_first (gconstpointer a, gconstpointer b)
+{
+	return strcmp ((*(const FolderBinding *const *) a)->remote_name, (*(const FolderBinding *const *) b)->remote_name);
+}
+
 static void
 plan_bindings (Planner *p)
 {
@@ -197,6 +244,7 @@ plan_bindings (Planner *p)
 		else
 			g_ptr_array_add (lost, (gpointer) b);
 	}
+	g_ptr_array_sort (lost, parents_first);
 	/* of those that are left one may be what had the name, or have it now */
 	g_autoptr (GPtrArray) same = g_ptr_array_new ();
 	guint renamed = lost->len;
