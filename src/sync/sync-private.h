@@ -107,6 +107,9 @@ gboolean sync_push_folder_removals (SyncRun *run, GError **error);
 /* Binds pending placements of @f whose earlier push did reach the home: looks among @candidates (or, NULL, all UIDs from the
  * watermark). Bound UIDs are taken out of @candidates. */
 gboolean sync_recover_pushes (SyncRun *run, FolderRun *f, UidSet *candidates, GError **error);
+/* What was agreed of @p, whose sending was not answered, and which is @e at home: of a copy what was agreed of its origin, or, once that is forgotten, what
+ * the copy has; of what was sent whole what both sides have: what only the home has was set there since. *keywords_out is owned. */
+gboolean sync_base_of_sent (SyncRun *run, const Pending *p, const RemoteEvidence *e, guint *flags_out, char **keywords_out, GError **error);
 /* ---- The deletion guard (sync-guard.c) ---- */
 typedef enum {
 	GUARD_HOLD, /* no: a hold is in the store */

@@ -52,17 +52,15 @@ forget_origin (SyncRun *run, const Pending *p, GError **error)
 	return is_there || store_unbind_placement (run->store, p->origin, error);
 }
 
-/* What was agreed of a message whose sending was not answered: of a copy what was agreed of its origin, else what both sides have. What only the home
- * has was set there since. */
-static gboolean
-base_of_sent (SyncRun *run, const Pending *p, const RemoteEvidence *e, guint *flags_out, char **keywords_out, GError **error)
+gboolean
+sync_base_of_sent (SyncRun *run, const Pending *p, const RemoteEvidence *e, guint *flags_out, char **keywords_out, GError **error)
 {
 	PlacementBinding origin;
-	gboolean found = FALSE;
+	gboolean found = FALSE, copied = p->origin || p->moved;
 	if (p->origin > 0 && !store_binding_of (run->store, p->origin, &origin, &found, error))
 		return FALSE;
-	*flags_out = found ? origin.flags : p->flags & e->flags;
-	*keywords_out = found ? g_strdup (origin.keywords) : keywords_of_both (p->keywords, e->keywords);
+	*flags_out = found ? origin.flags : copied ? e->flags : p->flags & e->flags;
+	*keywords_out = found ? g_strdup (origin.keywords) : copied ? g_strdup (e->keywords) : keywords_of_both (p->keywords, e->keywords);
 	if (found)
 		placement_binding_done (&origin);
 	return TRUE;
@@ -74,7 +72,7 @@ bind_found (SyncRun *run, FolderRun *f, const Pending *p, const RemoteEvidence *
 	guint flags;
 	g_autofree char *keywords = NULL;
 	RemoteState now = {e->uid, e->flags, e->keywords, e->modseq};
-	return base_of_sent (run, p, e, &flags, &keywords, error) && bind_pending (run, f, p, e->uid, flags, keywords, e->modseq, 0, error) &&
+	return sync_base_of_sent (run, p, e, &flags, &keywords, error) && bind_pending (run, f, p, e->uid, flags, keywords, e->modseq, 0, error) &&
 	       sync_apply_state (run, f, &now, error);
 }
 

@@ -138,18 +138,36 @@ sync_suspicion (SyncRun *run, FolderRun *f, const FolderQuery *q, const UidSet *
 
 /* ---- Binding anew ---- */
 
-static gboolean
-bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *e, gboolean by_position, GError **error)
+static const Pending *
+pending_of (const GPtrArray *pendings, gint64 placement)
 {
+	for (guint i = 0; i < pendings->len; i++)
+		if (((Pending *) pendings->pdata[i])->placement == placement)
+			return pendings->pdata[i];
+	return NULL;
+}
+
+/* Sent before the home changed, or restored here from an older copy: it is there. */
+static gboolean
+bind_sent (SyncRun *run, FolderRun *f, const Pending *p, const RemoteEvidence *e, GError **error)
+{
+	g_autofree char *keywords = NULL;
+	PlacementBinding b = {.placement = p->placement, .folder = f->binding->folder, .remote_uid = e->uid};
+	if (!sync_base_of_sent (run, p, e, &b.flags, &keywords, error))
+		return FALSE;
+	b.keywords = keywords;
+	return store_bind_placement (run->store, &b, error) && store_rebind (run->store, p->placement, e->uid, e->size, e->received, error);
+}
+
+/* @pendings: of the folder. */
+static gboolean
+bind_one (SyncRun *run, FolderRun *f, const MatchHere *h, const RemoteEvidence *e, gboolean by_position, const GPtrArray *pendings, GError **error)
+{
+	const Pending *p = h->known.pending ? pending_of (pendings, h->known.placement) : NULL;
+	if (p)
+		return bind_sent (run, f, p, e, error);
 	/* by position nothing is known of it that was not known before */
-	if (!h->known.pending)
-		return store_rebind (run->store, h->known.placement, e->uid, by_position ? h->known.size : e->size,
-		                     by_position ? h->known.received : e->received, error);
-	/* sent before the home changed, or restored here from an older copy: it is there, and what only one side has was set there */
-	g_autofree char *keywords = keywords_of_both (h->known.keywords, e->keywords);
-	PlacementBinding b = {.placement = h->known.placement, .folder = f->binding->folder, .remote_uid = e->uid, .flags = h->known.flags & e->flags,
-	                      .keywords = keywords};
-	return store_bind_placement (run->store, &b, error) && store_rebind (run->store, h->known.placement, e->uid, e->size, e->received, error);
+	return store_rebind (run->store, h->known.placement, e->uid, by_position ? h->known.size : e->size, by_position ? h->known.received : e->received, error);
 }
 
 /* What one part of the mail has lost, the parts that are still to arrive will have lost, too, be they as small as they may. */
@@ -410,11 +428,12 @@ write_bindings (SyncRun *run, FolderRun *f, Gathered *g, GError **error)
 	FolderBinding *b = f->binding;
 	const FolderQuery *q = &g->query;
 	gboolean moved = has_moved (b, g);
-	if (!store_await_all (run->store, b->folder, error) || !store_note_bound_anew (run->store, b->folder, error))
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, b->folder, error);
+	if (!pendings || !store_await_all (run->store, b->folder, error) || !store_note_bound_anew (run->store, b->folder, error))
 		return FALSE;
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
-		if (h->there >= 0 && !bind_one (run, f, h, &g_array_index (g->there, RemoteEvidence, h->there), g->by_position, error))
+		if (h->there >= 0 && !bind_one (run, f, h, &g_array_index (g->there, RemoteEvidence, h->there), g->by_position, pendings, error))
 			return FALSE;
 	}
 	note_new_ones (f, g);
@@ -742,12 +761,15 @@ static gboolean
 bind_arrivals (SyncRun *run, FolderRun *f, Gathered *g, GError **error)
 {
 	g_auto (UidSet) bound = UID_SET_INIT;
+	g_autoptr (GPtrArray) pendings = store_pendings (run->store, f->binding->folder, error);
+	if (!pendings)
+		return FALSE;
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
 		if (h->there < 0)
 			continue;
 		const RemoteEvidence *e = &g_array_index (g->there, RemoteEvidence, h->there);
-		if (!bind_one (run, f, h, e, FALSE, error))
+		if (!bind_one (run, f, h, e, FALSE, pendings, error))
 			return FALSE;
 		uid_set_add (&bound, e->uid);
 	}

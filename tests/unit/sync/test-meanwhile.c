@@ -133,8 +133,8 @@ carry_out (Store *s, const Edit *e)
 	case DELETE:
 		assert_true (store_remove (s, id, "here", NULL));
 		break;
-	case FLAG:
-		assert_true (store_set_flags (s, id, FLAG_ANSWERED, "green", NULL));
+	case FLAG: /* of what was sent whole nobody knows with which flags: what both sides have is merged */
+		assert_true (store_set_flags (s, id, FLAG_ANSWERED | (e->body == ADDED ? FLAG_SEEN : 0), "green", NULL));
 		break;
 	case MOVE_TWICE:
 		id = move (s, id, "Third");
