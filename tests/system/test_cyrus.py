@@ -54,3 +54,21 @@ def test_cyrus_and_the_store_are_equal_both_ways(alternative, unix, root, progra
             there = {f[len(prefix):] if prefix and f.startswith(prefix) else f: m for f, m in client.dump().items()}
         assert len(there["Archive"]) == 11
         assert differences(program, there, separator=separator) == []
+
+
+def test_folders_exchange_their_names_though_cyrus_has_no_code_for_a_taken_one(root, program):
+    with Cyrus(root) as server:
+        with ImapClient(server.port) as client:
+            for number, name in enumerate(("A", "B", "A/C")):
+                client.create(name)
+                client.append_many(name, Generator(number).messages(3))
+        program.logon(server.url)
+        program.sync()
+        for old, new in (("A", "T"), ("B", "A"), ("T", "B")):
+            program.ok("folder", "rename", old, new)
+        for _ in range(2):
+            program.sync()
+        with ImapClient(server.port) as client:
+            there = client.dump()
+        assert sorted(there) == ["A", "B", "B/C", "INBOX"]
+        assert differences(program, there) == []

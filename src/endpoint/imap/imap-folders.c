@@ -202,9 +202,16 @@ leave_folder (ImapEndpoint *e, const char *name)
 static void
 rename_answered (ImapAnswer *answer, const Presence *from, const Presence *to, guint tries)
 {
+	if (answer->outcome == IMAP_OK || !to->there || imap_answer_is_temporary (answer))
+		return;
 	/* the answer to an earlier attempt was lost */
-	if (answer->outcome != IMAP_OK && tries > 0 && !from->there && to->there && !imap_answer_is_temporary (answer))
+	if (tries > 0 && !from->there)
 		answer->outcome = IMAP_OK;
+	/* servers say so without a code (Cyrus 3.6) */
+	else if (from->there && *answer->code == '\0') {
+		g_free (answer->code);
+		answer->code = g_strdup ("ALREADYEXISTS");
+	}
 }
 
 static gboolean
