@@ -316,15 +316,14 @@ is_path (const Hold *h, const char *what)
 	return h->path && (is (h->path, what) || (is (h->path, "INBOX") && g_ascii_strcasecmp (what, "INBOX") == 0));
 }
 
-/* @what is the number of one of @all, and the name of another one's folder. */
+/* Another hold of @all that has the number @what for its folder's name. */
 static const Hold *
 other_of_that_name (const GPtrArray *all, const GPtrArray *chosen_ones, const char *what)
 {
-	for (guint i = 0; what && chosen_ones->len == 1 && i < all->len; i++) {
-		const Hold *h = all->pdata[i];
-		if (h != chosen_ones->pdata[0] && is_path (h, what))
-			return h;
-	}
+	const Hold *one = chosen_ones->len == 1 ? chosen_ones->pdata[0] : NULL;
+	for (guint i = 0; one && !is_path (one, what) && i < all->len; i++)
+		if (is_path (all->pdata[i], what))
+			return all->pdata[i];
 	return NULL;
 }
 
@@ -340,7 +339,8 @@ chosen (const GPtrArray *all, const char *what)
 		if (!what || h->id == id)
 			g_ptr_array_add (list, h);
 	}
-	for (guint i = 0; what && list->len == 0 && i < all->len; i++) {
+	gboolean numbered = list->len > 0;
+	for (guint i = 0; what && !numbered && i < all->len; i++) {
 		Hold *h = all->pdata[i];
 		if (is_path (h, what))
 			g_ptr_array_add (list, h);

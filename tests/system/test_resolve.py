@@ -130,3 +130,18 @@ def test_what_was_said_at_once_is_undone_at_once(tmp_path):
         for folder in ("A", "B"):
             with ImapClient(server.port) as client:
                 assert sum(read_home(client, folder)[0].values()) == len(program.list(folder)) == 5
+
+
+def test_a_folder_of_which_two_things_are_held_is_settled_by_its_name(template, tmp_path):
+    with Dovecot() as server:
+        move, program = moved(template, server, "M6-half-migrated", tmp_path / "home")
+        program.ok("delete", *[str(m["id"]) for i, m in enumerate(program.list("INBOX")) if i % 3])
+        assert program.run("sync")[0] == 4
+        sides = sorted(hold["side"] for hold in program.holds())
+        assert sides == ["here", "home"] and {hold["folder"] for hold in program.holds()} == {"INBOX"}
+        assert sorted(p["side"] for p in program.json("resolve", "INBOX", "server", "--dry-run")) == sides
+        program.ok("resolve", "INBOX", "both")
+        program.sync()
+        assert program.holds() == []
+        check_both(program, server, program.counted("INBOX"), program.counted("INBOX"))
+        assert program.json("resolve", "--undo", "INBOX")["decisions"] == 2
