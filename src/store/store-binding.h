@@ -181,6 +181,8 @@ gboolean store_hold (Store *s, gint64 folder, const char *side, const char *kind
 gboolean store_release_hold (Store *s, gint64 hold, GError **error);
 /* @when: what is decided at once has the same, and is undone at once. */
 gboolean store_settle_hold (Store *s, gint64 hold, HoldDecision decision, gint64 when, GError **error);
+/* What was removed here, and came back by a decision, is not to be restored once more. */
+gboolean store_forget_came_back (Store *s, GError **error);
 /* Which messages @h is about: those that the home calls @uids; with @side 'home' or NULL those that the store tells by itself (see
  * store_each_held). */
 /* @folder is another one at home than the decisions to send something to it meant: undoing them leaves alone what is there. */

@@ -237,6 +237,30 @@ store_note_bound_anew (Store *s, gint64 folder, GError **error)
 	               (gint64) HOLD_KEEP);
 }
 
+static gint64
+folder_now (Store *s, const Hold *h)
+{
+	g_autoptr (Folder) f = h->here < 0 && h->path ? store_folder_by_path (s, h->path, NULL) : NULL;
+	return f ? f->id : h->folder;
+}
+
+gboolean
+store_forget_came_back (Store *s, GError **error)
+{
+	static const char sql[] = "DELETE FROM removed WHERE folder = ?1 AND message IN (SELECT k.id FROM hold_message n JOIN message k ON k.id = n.message"
+	                          " JOIN message m ON m.content = k.content JOIN placement p ON p.message = m.id WHERE n.hold = ?3 AND p.folder = ?2"
+	                          " AND p.id > (SELECT newest FROM hold WHERE id = ?3))";
+	g_assert (store_in_transaction (s));
+	g_autoptr (GPtrArray) decisions = store_decisions (s, error);
+	for (guint i = 0; decisions && i < decisions->len; i++) {
+		const Hold *h = decisions->pdata[i];
+		gboolean fetched = h->settled && h->decision == HOLD_KEEP && is (h->side, "home");
+		if (fetched && !db_run (s->db, sql, error, "iii", h->folder, folder_now (s, h), h->id))
+			return FALSE;
+	}
+	return decisions != NULL;
+}
+
 /* ---- Undoing ---- */
 
 /* What one decision's undoing does to one message. */
@@ -398,13 +422,6 @@ ask_again (Undo *u, GError **error)
 	return (n == 0 || (store_hold (u->s, u->folder, "here", "rebind", n, -1, detail, error) && note_asked (u, error))) &&
 	       db_run (u->s->db, "UPDATE hold_message SET placement = -placement WHERE hold = ?1 AND placement > 0", error, "i", u->h->id) &&
 	       db_run (u->s->db, "UPDATE hold SET decision = ?2, folder = ?3 WHERE id = ?1", error, "iii", u->h->id, (gint64) HOLD_UNDONE, u->folder);
-}
-
-static gint64
-folder_now (Store *s, const Hold *h)
-{
-	g_autoptr (Folder) f = h->here < 0 && h->path ? store_folder_by_path (s, h->path, NULL) : NULL;
-	return f ? f->id : h->folder;
 }
 
 gboolean

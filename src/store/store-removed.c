@@ -108,7 +108,8 @@ store_sweep (Store *s, gint64 before, guint64 *messages_out, GError **error)
 	    !db_run (s->db, "DELETE FROM message WHERE NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id)"
 	                    " AND NOT EXISTS (SELECT 1 FROM removed r WHERE r.message = message.id)"
 	                    " AND id NOT IN (SELECT b.message FROM placement_binding b WHERE b.gone = 1 AND b.message IS NOT NULL)"
-	                    " AND id NOT IN (SELECT n.message FROM pending n WHERE n.message IS NOT NULL)", error, ""))
+	                    " AND id NOT IN (SELECT n.message FROM pending n WHERE n.message IS NOT NULL)"
+	                    " AND id NOT IN (SELECT message FROM hold_message)", error, ""))
 		return FALSE;
 	guint64 n = db_changes (s->db);
 	if (messages_out)

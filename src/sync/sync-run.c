@@ -299,6 +299,14 @@ sweep (SyncRun *run, GError **error)
 	return ok;
 }
 
+static gboolean
+forget_came_back (SyncRun *run, GError **error)
+{
+	gboolean ok = store_begin (run->store, error) && store_forget_came_back (run->store, error) && store_commit (run->store, error);
+	store_rollback (run->store);
+	return ok;
+}
+
 /* They are left out, which nobody would notice: said when their number is a new one, and kept for `status`. */
 static gboolean
 tell_shared (SyncRun *run, GError **error)
@@ -333,7 +341,7 @@ all_steps (SyncRun *run, GError **error)
 	}
 	if (strange)
 		sync_log_detail (run, "nothing is sent while it is not certain that this is the same mailbox");
-	return (strange || sync_push_folder_removals (run, error)) && sync_guard_release (run, error) && sweep (run, error);
+	return (strange || sync_push_folder_removals (run, error)) && sync_guard_release (run, error) && forget_came_back (run, error) && sweep (run, error);
 }
 
 /* Somebody removed a folder here meanwhile: what was to be placed in it has no place. */

@@ -145,3 +145,28 @@ def test_a_folder_of_which_two_things_are_held_is_settled_by_its_name(template, 
         assert program.holds() == []
         check_both(program, server, program.counted("INBOX"), program.counted("INBOX"))
         assert program.json("resolve", "--undo", "INBOX")["decisions"] == 2
+
+
+@pytest.mark.parametrize("word", ["server", "both"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_was_fetched_again_is_not_offered_for_restoring(whole, word, tmp_path):
+    with Dovecot() as server:
+        put_maildir(server, "A", make_mail(5, 90))
+        program = Template(tmp_path / "template", "INBOX", server, edit=False).copy(tmp_path / "home")
+        if whole:
+            program.ok("folder", "delete", "--with-messages", "A")
+        else:
+            program.ok("delete", *[str(m["id"]) for m in program.list("A")])
+        assert program.run("sync")[0] == 4
+        assert len(program.json("undelete")) == 5
+        program.ok("resolve", "--all", word)
+        for _ in range(2):
+            program.sync()
+        assert len(program.list("A")) == 5 and program.json("undelete") == []
+        assert program.json("resolve", "--undo")["done"] == 5
+        assert program.list("A") == [] and len(program.json("undelete")) == 5
+        program.ok("undelete", *[str(m["id"]) for m in program.json("undelete")])
+        program.sync()
+        with ImapClient(server.port) as client:
+            assert sum(read_home(client, "A")[0].values()) == len(program.list("A")) == 5
+        program.ok("store", "check")
