@@ -166,15 +166,22 @@ sync_by_watcher (Cli *cli, gboolean *done_out, GError **error)
 	return ok;
 }
 
+/* The folders that are named, as the store has them. @unknown: takes those that it does not have; NULL: it must have all. */
 static gboolean
-check_folders (Cli *cli, GError **error)
+check_folders (Cli *cli, char **names, GPtrArray *unknown, GError **error)
 {
-	for (char **f = folders_option; f && *f; f++) {
-		g_autoptr (Folder) folder = store_folder_by_path (cli->store, *f, error);
-		if (!folder)
+	for (char **f = names; f && *f; f++) {
+		GError *e = NULL;
+		g_autoptr (Folder) folder = store_folder_by_path (cli->store, *f, &e);
+		if (!folder && !(unknown && error_is (e, ERROR_NOT_FOUND))) {
+			g_propagate_error (error, e);
 			return FALSE;
-		g_free (*f);
-		*f = g_strdup (folder->path);
+		}
+		g_clear_error (&e);
+		if (!folder)
+			g_ptr_array_add (unknown, g_strdup (*f));
+		g_autofree char *given = g_steal_pointer (f);
+		*f = g_strdup (folder ? folder->path : given);
 	}
 	return TRUE;
 }
@@ -192,7 +199,7 @@ open_for_sync (Cli *cli, GError **error)
 	if (!there)
 		cli_say_new_store (cli, p);
 	cli->store = store_open (p->store, !there || policy == STALE_REPLACE ? STORE_CREATE : 0, error);
-	return cli->store && cli_note_account (cli, p, error) && (!stale_option || stale_apply (cli, policy, error)) && check_folders (cli, error);
+	return cli->store && cli_note_account (cli, p, error) && (!stale_option || stale_apply (cli, policy, error));
 }
 
 gboolean
@@ -201,8 +208,11 @@ cmd_sync (Cli *cli, char **args, GError **error)
 	gboolean done = FALSE;
 	if (*args)
 		return error_fail (error, ERROR_USAGE, "'%s' is too much here: a folder is named with --folder", *args);
-	if (!open_for_sync (cli, error))
+	/* one that is new at home is known after the run, which lists the folders first */
+	g_autoptr (GPtrArray) unknown = g_ptr_array_new_with_free_func (g_free);
+	if (!open_for_sync (cli, error) || !check_folders (cli, folders_option, watch_option ? NULL : unknown, error))
 		return FALSE;
+	g_ptr_array_add (unknown, NULL);
 	if (watch_option) {
 		SyncOptions o;
 		fill_options (&o, cli);
@@ -210,7 +220,6 @@ cmd_sync (Cli *cli, char **args, GError **error)
 			return cli_sync_once (cli, NULL, error);
 		return cli_watch (cli, &o, error);
 	}
-	if (!sync_by_watcher (cli, &done, error))
-		return FALSE;
-	return done || cli_sync_once (cli, NULL, error);
+	return sync_by_watcher (cli, &done, error) && (done || cli_sync_once (cli, NULL, error)) &&
+	       check_folders (cli, (char **) unknown->pdata, NULL, error);
 }

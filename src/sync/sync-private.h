@@ -45,6 +45,7 @@ typedef struct {
 	Store *store;
 	Endpoint *home;
 	const SyncOptions *options;
+	char **paths;      /* those of the options, by the names that the folders have now; NULL: all */
 	Cancel *cancel;
 	SyncResult *result;
 	GArray *unwritten; /* LogLine */

@@ -45,8 +45,7 @@ sync_has_everything (const FolderRun *f)
 static gboolean
 is_wanted (const SyncRun *run, const Folder *f)
 {
-	const char *const *paths = run->options->folders;
-	return !paths || g_strv_contains (paths, f->path);
+	return !run->paths || g_strv_contains ((const char *const *) run->paths, f->path);
 }
 
 static GHashTable *
@@ -323,12 +322,52 @@ tell_shared (SyncRun *run, GError **error)
 	return ok;
 }
 
+/* A path that is none yet may be that of a folder which is new at home. */
+static gboolean
+find_named (SyncRun *run, GArray *ids, GError **error)
+{
+	for (char **path = run->paths; path && *path; path++) {
+		GError *e = NULL;
+		g_autoptr (Folder) f = store_folder_by_path (run->store, *path, &e);
+		gint64 id = f ? f->id : 0;
+		if (!f && !error_is (e, ERROR_NOT_FOUND)) {
+			g_propagate_error (error, e);
+			return FALSE;
+		}
+		g_clear_error (&e);
+		g_array_append_val (ids, id);
+	}
+	return TRUE;
+}
+
+/* The folders that the run is of may have other names since they were named. */
+static gboolean
+follow_named (SyncRun *run, const GArray *ids, GError **error)
+{
+	g_autoptr (GArray) now = g_array_new (FALSE, FALSE, sizeof (gint64));
+	if (!find_named (run, now, error))
+		return FALSE;
+	for (guint i = 0; i < ids->len; i++) {
+		gint64 before = g_array_index (ids, gint64, i), id = before ? before : g_array_index (now, gint64, i);
+		g_autoptr (Folder) f = id ? store_folder (run->store, id, NULL) : NULL;
+		if (!f || strcmp (f->path, run->paths[i]) == 0)
+			continue;
+		if (before)
+			sync_log_detail (run, "folder '%s' has another name by now, and is synchronised as '%s'", run->paths[i], f->path);
+		g_free (run->paths[i]);
+		run->paths[i] = g_strdup (f->path);
+	}
+	return TRUE;
+}
+
 static gboolean
 all_steps (SyncRun *run, GError **error)
 {
+	g_autoptr (GArray) named = g_array_new (FALSE, FALSE, sizeof (gint64));
 	sync_progress (run, SYNC_CONNECT, NULL, TRUE);
-	if (!run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) || !tell_shared (run, error) ||
-	    !sync_load_folders (run, error) || !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_copies (run, error) ||
+	if (!find_named (run, named, error) || !run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) ||
+	    !follow_named (run, named, error) || !tell_shared (run, error) || !sync_load_folders (run, error) ||
+	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_copies (run, error) ||
 	    !sync_settle_absent (run, error) || !sync_prove_positions (run, error) || !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
 	gboolean strange = sync_is_strange (run);
@@ -363,7 +402,7 @@ run_once (Store *store, Endpoint *home, const SyncOptions *options, Cancel *canc
 {
 	*result = (SyncResult){0};
 	SyncRun run = {.store = store, .home = home, .options = options, .cancel = cancel, .result = result, .started = sync_now (),
-	               .unwritten = sync_log_lines_new ()};
+	               .unwritten = sync_log_lines_new (), .paths = g_strdupv ((char **) options->folders)};
 	GError *failure = NULL;
 	sync_log (&run, "Synchronizing Mailbox '%s'", options->mailbox ? options->mailbox : "");
 	gboolean ok = all_steps (&run, &failure);
@@ -387,6 +426,7 @@ run_once (Store *store, Endpoint *home, const SyncOptions *options, Cancel *canc
 	g_clear_pointer (&run.folders, g_ptr_array_unref);
 	g_clear_pointer (&run.remotes, g_ptr_array_unref);
 	g_array_unref (run.unwritten);
+	g_strfreev (run.paths);
 	if (!ok)
 		g_propagate_error (error, failure);
 	return ok;

@@ -660,3 +660,24 @@ def test_a_wrong_password_is_refused_without_a_store(server, program):
     code, _, err = program.run("logon", program.ADDRESS, "--server", server.url, "--user", "alice", "--password-command",
                                "printf wrong")
     assert code != 0 and err.strip()
+
+
+def test_a_run_of_one_folder_lists_the_folders_before_it_looks_for_its_name(server, program):
+    with ImapClient(server.port) as client:
+        for name in ("A", "B"):
+            client.create(name)
+            client.append_many(name, Generator(len(name)).messages(3))
+        program.logon(server.url)
+        assert program.run("sync", "--folder", "nosuch")[0] == 3
+        assert program.run("sync", "--watch", "--folder", "nosuch")[0] == 3
+        program.sync("--folder", "A")
+        assert (len(program.list("A")), len(program.list("B"))) == (3, 0)
+        client.command("RENAME A C")
+        client.append_many("C", Generator(9).messages(1))
+        assert b"'A' has another name by now, and is synchronised as 'C'" in program.ok("sync", "--folder", "A")
+        assert (len(program.list("C")), len(program.list("B"))) == (4, 0)
+        client.command("RENAME C D")
+        client.append_many("D", Generator(8).messages(1))
+        program.sync("--folder", "D")
+        assert (len(program.list("D")), len(program.list("B"))) == (5, 0)
+        assert program.run("sync", "--folder", "A")[0] == 3
