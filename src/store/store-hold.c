@@ -194,8 +194,8 @@ store_note_decision (Store *s, const Hold *h, const UidSet *uids, GError **error
 	               (gint64) h->decision, h->decided, now) &&
 	       store_note_held (s, h, uids, error) &&
 	       /* removed here long before: they can be restored as long as the decision can be undone */
-	       db_run (s->db, "UPDATE removed SET removed = ?3 WHERE folder = ?2 AND message IN (SELECT message FROM hold_message WHERE hold = ?1)", error,
-	               "iii", h->id, h->folder, now);
+	       db_run (s->db, "UPDATE removed SET removed = ?3 WHERE (folder = ?2 OR ?4) AND message IN (SELECT message FROM hold_message WHERE hold = ?1)",
+	               error, "iiii", h->id, h->folder, now, (gint64) is (h->side, "home"));
 }
 
 gboolean
@@ -307,6 +307,9 @@ find_back (Undo *u, const HeldMessage *m, GError **error)
 	return u->done || r == 0;
 }
 
+/* Before the decision it may have been moved here, and removed where it came to. */
+#define WAS_REMOVED "SELECT id FROM removed WHERE message = ?2 AND (folder = ?1 OR (?3 AND removed <= ?4)) ORDER BY folder != ?1, id DESC LIMIT 1"
+
 /* Removed by the decision, or, by the user, before it. */
 static gboolean
 restore_one (Undo *u, const HeldMessage *m, GError **error)
@@ -314,7 +317,7 @@ restore_one (Undo *u, const HeldMessage *m, GError **error)
 	gint64 placement;
 	if (!find_back (u, m, error) || u->done)
 		return u->done;
-	gint64 removed = db_number (u->s->db, "SELECT MAX (id) FROM removed WHERE folder = ?1 AND message = ?2", 0, "ii", u->h->folder, m->message);
+	gint64 removed = db_number (u->s->db, WAS_REMOVED, 0, "iiii", u->h->folder, m->message, (gint64) is (u->h->side, "home"), u->h->settled);
 	u->done = removed > 0;
 	if (!removed)
 		return TRUE;

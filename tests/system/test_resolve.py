@@ -170,3 +170,24 @@ def test_what_was_fetched_again_is_not_offered_for_restoring(whole, word, tmp_pa
         with ImapClient(server.port) as client:
             assert sum(read_home(client, "A")[0].values()) == len(program.list("A")) == 5
         program.ok("store", "check")
+
+
+def test_what_was_moved_here_and_removed_there_is_undone_too(tmp_path):
+    with Dovecot() as server:
+        for folder in ("A", "B"):
+            put_maildir(server, folder, make_mail(3, 90 + ord(folder)))
+        program = Template(tmp_path / "template", "INBOX", server, edit=False).copy(tmp_path / "home")
+        before = {m["id"] for m in program.list("B")}
+        for m in program.list("A"):
+            program.ok("move", str(m["id"]), "B")
+        program.ok("delete", *[str(m["id"]) for m in program.list("B") if m["id"] not in before])
+        assert program.run("sync")[0] == 4
+        program.ok("resolve", "A", "mine")
+        program.sync()
+        assert program.json("resolve", "--undo") == {"decisions": 1, "waitAgain": 0, "done": 3, "missing": 0}
+        for _ in range(2):
+            program.sync()
+        assert len(program.list("B")) == 6 and program.json("undelete") == []
+        with ImapClient(server.port) as client:
+            assert [sum(read_home(client, folder)[0].values()) for folder in ("A", "B")] == [0, 6]
+        program.ok("store", "check")
