@@ -834,6 +834,24 @@ def test_mine_that_was_said_too_early_can_be_undone(without):
         world.assert_in_step()
 
 
+@pytest.mark.parametrize("seen", [False, True], ids=["unseen", "seen"])
+def test_undoing_mine_after_another_move_removes_only_what_no_sync_has_found_moved(seen):
+    """docs/moves.md: what was sent is looked for in a new place that no sync has seen; once one has, it is left alone."""
+    base = mails(60)
+    with World({"INBOX": base, "Work": mails(30, 3, "w")}) as world:
+        world.replace({"INBOX": base[:30], "Work": mails(30, 3, "w")})
+        assert world.sync(times=2) == 4
+        world.program.ok("resolve", "INBOX", "mine")
+        assert world.sync() == 0
+        world.replace({"INBOX": list(reversed(base)), "Work": mails(30, 3, "w")}, 7000)
+        if seen:
+            assert world.sync() == 0
+        undone = world.program.json("resolve", "--undo", "INBOX")
+        assert (undone["done"], undone["missing"]) == ((0, 30) if seen else (30, 0))
+        assert world.sync(times=2) == (0 if seen else 4)
+        assert (len(world.names()), len(world.here())) == (60 if seen else 30, 60)
+
+
 def test_undoing_mine_leaves_the_originals_that_came_instead():
     before = mails(60)
     with World({"INBOX": before}) as world:
