@@ -235,6 +235,37 @@ store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GErro
 	                                         " ORDER BY b.remote_uid", "i", folder), fn, data, error);
 }
 
+gboolean
+store_each_origin (Store *s, gint64 placement, BindingFn fn, gpointer data, GError **error)
+{
+	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement p JOIN placement_binding b ON b.message = p.message"
+	                                         " WHERE p.id = ?1 AND b.folder IN (SELECT folder FROM folder_binding) AND b.gone = 1 AND b.settled = 1", "i", placement), fn, data, error);
+}
+
+gboolean
+store_each_copy (Store *s, gint64 gone, CopyFn fn, gpointer data, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT p.folder, MAX (IFNULL (b.remote_uid, 0), 0) FROM placement_binding g JOIN placement p ON p.message = g.message"
+	                              " LEFT JOIN placement_binding b ON b.placement = p.id LEFT JOIN pending n ON n.placement = p.id"
+	                              " WHERE g.placement = ?1 AND g.gone = 1 AND (b.placement IS NOT NULL OR n.placement IS NOT NULL)", "i", gone);
+	int r;
+	while ((r = db_step (s->db, q, error)) > 0)
+		if (!fn (data, db_int (q, 0), (guint32) db_int (q, 1)))
+			break;
+	db_reset (q);
+	return r >= 0;
+}
+
+gboolean
+store_highest_bound (Store *s, gint64 folder, guint32 *uid_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT MAX (remote_uid, 0) FROM placement_binding WHERE folder = ?1 ORDER BY remote_uid DESC LIMIT 1", "i", folder);
+	int r = db_step (s->db, q, error);
+	*uid_out = r > 0 ? (guint32) db_int (q, 0) : 0;
+	db_reset (q);
+	return r >= 0;
+}
+
 /* Strings are borrowed from the statement. */
 static KnownMessage
 known_view (DbQuery *q)

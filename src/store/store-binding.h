@@ -52,6 +52,8 @@ gboolean store_binding_of (Store *s, gint64 placement, PlacementBinding *b, gboo
 typedef gboolean (*BindingFn) (gpointer data, const PlacementBinding *b);
 gboolean store_each_binding (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error); /* ascending remote UID */
 gboolean store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **error);
+/* The highest that anything of @folder is bound to, removed or not; 0: none. */
+gboolean store_highest_bound (Store *s, gint64 folder, guint32 *uid_out, GError **error);
 /* Whether store_bound_uids would find any. */
 gboolean store_has_bound (Store *s, gint64 folder, gboolean *any_out, GError **error);
 /* What is known of a message that is, or may come to be, bound: evidence for finding it at a home that changed. */
@@ -95,6 +97,12 @@ gboolean store_expected_content (Store *s, gint64 folder, const guint8 *hash, gi
 
 /* Bindings whose placement was removed here: removals to push. */
 gboolean store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error);
+/* Of a binding that is gone, the placements that have its message: where it was moved or copied to. @uid 0: it is awaited, or to be sent. What no
+ * home is to have is not told. */
+typedef gboolean (*CopyFn) (gpointer data, gint64 folder, guint32 uid);
+gboolean store_each_copy (Store *s, gint64 gone, CopyFn fn, gpointer data, GError **error);
+/* The settled bindings, gone, of the message at @placement. */
+gboolean store_each_origin (Store *s, gint64 placement, BindingFn fn, gpointer data, GError **error);
 /* Bound placements of @folder with placement.modseq > @since whose flags or keywords differ from the base: flags to push. */
 typedef gboolean (*FlagChangeFn) (gpointer data, const Placement *here, const PlacementBinding *base);
 gboolean store_flag_changes (Store *s, gint64 folder, guint64 since, FlagChangeFn fn, gpointer data, GError **error);

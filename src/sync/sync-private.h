@@ -13,6 +13,7 @@ typedef struct {
 	UidSet wanted;           /* to be fetched */
 	UidSet looked_at;        /* before the push: what is to be written to stands for what it stood for */
 	UidSet fresh;            /* bound in this run as the home told; how it sees their size and date is still to be learned */
+	gboolean took; /* the home has accepted in this run what it is not seen to have yet */
 	gboolean held, pushed, failed;
 	gboolean few_keywords; /* the home keeps `keywords_kept` alone */
 	gboolean unkept_told;  /* in this run */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is different here goes home, folder by folder: moves and copies of what the home has, appends of what it has not, flags, then
  * removals. Every intent is in the store before it is sent (invariant 2 of sync.h); each answer is one transaction. */
-#include "sync-private.h"
+#include "sync-gather.h"
 #include <string.h>
 
 #define APPEND_BLOCK 50
@@ -226,6 +226,7 @@ await_accepted (SyncRun *run, FolderRun *f, GPtrArray *accepted, GError **error)
 		gboolean awaits;
 		ok = store_await_pending (run->store, p->placement, &awaits, error) && forget_origin (run, p, error);
 		f->awaiting |= awaits;
+		f->took |= awaits;
 	}
 	ok = ok && sync_commit (run, error);
 	store_rollback (run->store);
@@ -694,9 +695,81 @@ ask_guard (SyncRun *run, FolderRun *f, const Gone *g, GuardAnswer *answer_out, G
 	                  (*answer_out != GUARD_KEEP || bring_back (run, f, g, error)));
 }
 
-/* *uids_out: what the home is to remove; not what was moved or removed here since this run looked at what it would write to. */
+typedef struct {
+	gint64 origin, folder;
+	guint32 uid;
+} Copy;
+
+typedef struct {
+	GArray *list; /* Copy */
+	gint64 origin;
+} Copies;
+
 static gboolean
-prepare_removals (SyncRun *run, FolderRun *f, const Gone *g, UidSet *uids_out, GError **error)
+add_copy (gpointer data, gint64 folder, guint32 uid)
+{
+	Copies *c = data;
+	Copy copy = {c->origin, folder, uid};
+	g_array_append_val (c->list, copy);
+	return TRUE;
+}
+
+/* Those of @copies, in @f, that the home has now: it told this run, or is asked. */
+static gboolean
+find_copies (SyncRun *run, FolderRun *f, const GArray *copies, UidSet *seen_out, GError **error)
+{
+	g_auto (UidSet) asked = UID_SET_INIT;
+	g_autoptr (GArray) evidence = NULL;
+	uid_set_clear (seen_out);
+	if (f->failed || !f->binding->uidvalidity)
+		return TRUE;
+	for (guint i = 0; i < copies->len; i++) {
+		const Copy *c = &g_array_index (copies, Copy, i);
+		if (c->folder == f->binding->folder && c->uid)
+			uid_set_add (uid_set_contains (&f->fresh, c->uid) ? seen_out : &asked, c->uid);
+	}
+	if (uid_set_is_empty (&asked))
+		return TRUE;
+	if (!sync_look (run, f->binding->remote_name, f->binding->uidvalidity, &asked, EVIDENCE_SIZE, &evidence, error))
+		return FALSE;
+	for (guint i = 0; evidence && sync_canaries_sing (run, f, evidence) && i < evidence->len; i++)
+		uid_set_add (seen_out, g_array_index (evidence, RemoteEvidence, i).uid);
+	return TRUE;
+}
+
+/* What was moved leaves its origin when the home is seen to have it where it went: a home that was restored since has it in the origin only. Adds to
+ * @unseen the placements of which there are copies and none is seen. */
+static gboolean
+find_unseen (SyncRun *run, const Gone *g, GHashTable *unseen, GError **error)
+{
+	g_autoptr (GArray) list = g_array_new (FALSE, FALSE, sizeof (Copy));
+	Copies copies = {list, 0};
+	for (guint i = 0; i < g->bindings->len; i++) {
+		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
+		copies.origin = b->placement;
+		if (b->settled && !store_each_copy (run->store, b->placement, add_copy, &copies, error))
+			return FALSE;
+	}
+	for (guint i = 0; i < list->len; i++)
+		g_hash_table_add (unseen, g_memdup2 (&g_array_index (list, Copy, i).origin, sizeof (gint64)));
+	for (guint i = 0; list->len && i < run->folders->len; i++) {
+		FolderRun *to = run->folders->pdata[i];
+		g_auto (UidSet) seen = UID_SET_INIT;
+		if (!find_copies (run, to, list, &seen, error))
+			return FALSE;
+		for (guint k = 0; k < list->len; k++) {
+			const Copy *c = &g_array_index (list, Copy, k);
+			gboolean accepted = !c->uid && to->took && !to->rebound;
+			if (c->folder == to->binding->folder && (accepted || uid_set_contains (&seen, c->uid)))
+				g_hash_table_remove (unseen, &c->origin);
+		}
+	}
+	return TRUE;
+}
+
+/* *uids_out: what the home is to remove; not what was moved or removed here since this run looked at what it would write to, nor what is @unseen. */
+static gboolean
+prepare_removals (SyncRun *run, FolderRun *f, const Gone *g, GHashTable *unseen, UidSet *uids_out, GError **error)
 {
 	GuardAnswer answer;
 	gboolean ok = sync_begin (run, error) && ask_guard (run, f, g, &answer, error);
@@ -705,7 +778,7 @@ prepare_removals (SyncRun *run, FolderRun *f, const Gone *g, UidSet *uids_out, G
 	for (guint i = 0; ok && i < g->bindings->len; i++) {
 		const PlacementBinding *b = &g_array_index (g->bindings, PlacementBinding, i);
 		if ((answer == GUARD_GO_ON || b->settled) && uid_set_contains (&f->looked_at, b->remote_uid) &&
-		    !g_hash_table_contains (moving, &b->placement))
+		    !g_hash_table_contains (moving, &b->placement) && !g_hash_table_contains (unseen, &b->placement))
 			uid_set_add (uids_out, b->remote_uid);
 	}
 	ok = ok && store_note_removals_sent (run->store, f->binding->folder, uids_out, error) && sync_commit (run, error);
@@ -717,8 +790,12 @@ static gboolean
 expunge_gone (SyncRun *run, FolderRun *f, const Gone *g, GError **error)
 {
 	g_auto (UidSet) uids = UID_SET_INIT, left = UID_SET_INIT;
-	if (!prepare_removals (run, f, g, &uids, error))
+	g_autoptr (GHashTable) unseen = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	if (!find_unseen (run, g, unseen, error) || !prepare_removals (run, f, g, unseen, &uids, error))
 		return FALSE;
+	if (g_hash_table_size (unseen))
+		sync_log_detail (run, "%u item(s) that were moved out of folder '%s' stay there at the server: it is not seen to have them where they were moved to",
+		                 g_hash_table_size (unseen), f->folder->path);
 	if (uid_set_is_empty (&uids))
 		return TRUE;
 	GError *e = NULL;

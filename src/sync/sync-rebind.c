@@ -915,6 +915,38 @@ take_awaited (gpointer data, const KnownMessage *k)
 }
 
 static gboolean
+take_origin (gpointer data, const PlacementBinding *b)
+{
+	PlacementBinding origin = *b;
+	origin.keywords = NULL;
+	g_array_append_val ((GArray *) data, origin);
+	return TRUE;
+}
+
+/* What the home still has where @placement was moved from, and not where it went, is new there again: it is the only one. */
+static gboolean
+bring_origins_back (SyncRun *run, gint64 placement, GError **error)
+{
+	g_autoptr (GArray) origins = g_array_new (FALSE, FALSE, sizeof (PlacementBinding));
+	if (!store_each_origin (run->store, placement, take_origin, origins, error))
+		return FALSE;
+	for (guint i = 0; i < origins->len; i++) {
+		const PlacementBinding *b = &g_array_index (origins, PlacementBinding, i);
+		FolderRun *from = sync_folder_run (run, b->folder);
+		if (!store_unbind_placement (run->store, b->placement, error))
+			return FALSE;
+		if (!from)
+			continue;
+		from->pushed = TRUE; /* for the second look */
+		from->binding->complete = FALSE;
+		from->binding->highestmodseq = 0;
+		if (!store_bind_folder (run->store, from->binding, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean
 settle_awaited (SyncRun *run, FolderRun *f, gboolean keep, GError **error)
 {
 	g_autoptr (GArray) gone = g_array_new (FALSE, FALSE, sizeof (gint64)), here = g_array_new (FALSE, FALSE, sizeof (gint64));
@@ -927,7 +959,7 @@ settle_awaited (SyncRun *run, FolderRun *f, gboolean keep, GError **error)
 	for (guint i = 0; i < here->len; i++) {
 		gint64 id = g_array_index (here, gint64, i);
 		if (keep ? !store_unbind_placement (run->store, id, error) || !store_make_pending (run->store, id, error)
-		         : !store_remove (run->store, id, "home", error))
+		         : !bring_origins_back (run, id, error) || !store_remove (run->store, id, "home", error))
 			return FALSE;
 	}
 	sync_log_detail (run, "%u item(s) of folder '%s' that the server does not have are %s, as decided", here->len, f->folder->path,

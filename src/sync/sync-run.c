@@ -175,6 +175,23 @@ is_decided_about (const FolderRun *f, const GPtrArray *holds)
 	return is;
 }
 
+/* A run that ended after the home had told a UID knows more of it than its state tells: a home that has not given that one yet is an older one. */
+static gboolean
+raise_to_bound (SyncRun *run, GError **error)
+{
+	for (guint i = 0; i < run->folders->len; i++) {
+		FolderBinding *b = ((FolderRun *) run->folders->pdata[i])->binding;
+		guint32 uid;
+		if (!store_highest_bound (run->store, b->folder, &uid, error))
+			return FALSE;
+		if (!b->uidvalidity || uid < MAX (b->uidnext, 1u))
+			continue;
+		b->uidnext = uid == G_MAXUINT32 ? uid : uid + 1;
+		b->complete = FALSE;
+	}
+	return TRUE;
+}
+
 /* Those that changed, and those that something is to be done with where nothing but a few known messages tells that they are what they were. */
 static GPtrArray *
 folders_to_pull (SyncRun *run, const GPtrArray *pendings, const GPtrArray *holds)
@@ -216,7 +233,7 @@ static gboolean
 pull_changed (SyncRun *run, GError **error)
 {
 	g_autoptr (GPtrArray) pendings = store_pendings (run->store, 0, error), holds = pendings ? store_holds (run->store, error) : NULL;
-	g_autoptr (GPtrArray) list = holds ? folders_to_pull (run, pendings, holds) : NULL;
+	g_autoptr (GPtrArray) list = holds && raise_to_bound (run, error) ? folders_to_pull (run, pendings, holds) : NULL;
 	return list && sync_pull (run, list, error) && (pendings->len == 0 || sync_vouch (run, error)) && (!run->doubted || pull_doubted (run, error));
 }
 
