@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -362,6 +364,52 @@ what_was_sent_whole_without_an_answer_keeps_the_flags_it_got_since (void **state
 		}
 }
 
+/* FALSE: the run ended before that step. */
+static gboolean
+run_and_die (World *w, guint step)
+{
+	int status;
+	pid_t pid = fork ();
+	if (pid == 0) {
+		SyncOptions o = SYNC_OPTIONS_INIT;
+		SyncResult r;
+		g_autofree char *at = g_strdup_printf ("%u", step);
+		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
+		home_sync (w->home, w->path, &o, &r, NULL);
+		_exit (0);
+	}
+	assert_int_equal (waitpid (pid, &status, 0), pid);
+	return !WIFEXITED (status) || WEXITSTATUS (status) != 0;
+}
+
+/* The home comes back as it was before a run that was killed while it moved mail: it has that where it was, and only there. */
+static void
+what_was_moved_leaves_its_origin_only_where_the_copy_is_seen (void **state)
+{
+	static const guint kinds[] = {0, ENDPOINT_MODSEQ | ENDPOINT_UIDPLUS, ENDPOINT_MODSEQ | ENDPOINT_MOVE | ENDPOINT_UIDPLUS};
+	for (gsize k = 0; k < G_N_ELEMENTS (kinds); k++) {
+		gboolean dies = TRUE;
+		for (guint step = 1; dies; step++) {
+			World *w = world_new (kinds[k], &rows[k == 0]);
+			g_autofree Home *backup = g_memdup2 (w->home, sizeof *w->home);
+			edit_offline (w);
+			dies = run_and_die (w, step);
+			memcpy (w->home, backup, sizeof *backup);
+			for (guint n = 0; n < 3; n++)
+				run (w);
+			guint there[1000] = {0};
+			for (int i = 0; i < HOME_FOLDERS; i++)
+				for (int m = 0; w->home->folders[i].used && m < HOME_MESSAGES; m++)
+					if (w->home->folders[i].messages[m].uid)
+						there[w->home->folders[i].messages[m].body]++;
+			for (guint body = 0; body < MESSAGES; body++)
+				if (!there[body])
+					fail_msg ("abilities %x, killed at step %u: number %u is nowhere at home", kinds[k], step, body);
+			world_free (w);
+		}
+	}
+}
+
 int
 main (void)
 {
@@ -370,6 +418,7 @@ main (void)
 		cmocka_unit_test (a_part_that_is_refused_stays_where_it_is_and_is_tried_again),
 		cmocka_unit_test (what_a_home_can_only_mark_does_not_come_back),
 		cmocka_unit_test (what_was_sent_whole_without_an_answer_keeps_the_flags_it_got_since),
+		cmocka_unit_test (what_was_moved_leaves_its_origin_only_where_the_copy_is_seen),
 		cmocka_unit_test (a_message_that_is_kept_back_does_not_stop_its_folder),
 	};
 	return cmocka_run_group_tests (tests, NULL, NULL);
