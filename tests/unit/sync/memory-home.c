@@ -5,6 +5,8 @@
 #include <string.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define HOME_JUMP (1u << 20)
 
@@ -708,6 +710,22 @@ home_sync (Home *h, const char *path, const SyncOptions *o, SyncResult *r, GErro
 	g_autoptr (Store) s = store_open (path, STORE_CREATE, error);
 	g_autoptr (Endpoint) e = home_endpoint (h);
 	return s && sync_run (s, e, o, NULL, r, error);
+}
+
+gboolean
+home_sync_and_die (Home *h, const char *path, const SyncOptions *o, guint step)
+{
+	int status = 0;
+	pid_t pid = fork ();
+	if (pid == 0) {
+		SyncResult r;
+		g_autofree char *at = g_strdup_printf ("%u", step);
+		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
+		home_sync (h, path, o, &r, NULL);
+		_exit (0);
+	}
+	g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
 }
 
 static int

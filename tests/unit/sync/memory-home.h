@@ -69,6 +69,8 @@ char *home_store_path (void);
 void home_store_remove (char *path); /* frees @path */
 /* One run of that store, which is made if it is not there. */
 gboolean home_sync (Home *h, const char *path, const SyncOptions *o, SyncResult *r, GError **error);
+/* The same in a process that is killed at the @step-th step of the run. FALSE: it ended before. */
+gboolean home_sync_and_die (Home *h, const char *path, const SyncOptions *o, guint step);
 
 HomeFolder *home_folder (Home *h, const char *name);
 HomeFolder *home_create (Home *h, const char *name);

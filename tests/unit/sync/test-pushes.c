@@ -8,8 +8,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -364,22 +362,11 @@ what_was_sent_whole_without_an_answer_keeps_the_flags_it_got_since (void **state
 		}
 }
 
-/* FALSE: the run ended before that step. */
 static gboolean
 run_and_die (World *w, guint step)
 {
-	int status;
-	pid_t pid = fork ();
-	if (pid == 0) {
-		SyncOptions o = SYNC_OPTIONS_INIT;
-		SyncResult r;
-		g_autofree char *at = g_strdup_printf ("%u", step);
-		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
-		home_sync (w->home, w->path, &o, &r, NULL);
-		_exit (0);
-	}
-	assert_int_equal (waitpid (pid, &status, 0), pid);
-	return !WIFEXITED (status) || WEXITSTATUS (status) != 0;
+	const SyncOptions o = SYNC_OPTIONS_INIT;
+	return home_sync_and_die (w->home, w->path, &o, step);
 }
 
 /* The home comes back as it was before a run that was killed while it moved mail: it has that where it was, and only there. */

@@ -7,8 +7,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -342,18 +340,8 @@ what_is_awaited_is_left_to_a_run_of_all_folders (void **state)
 static gboolean
 run_and_die (World *w, int step)
 {
-	int status;
-	pid_t pid = fork ();
-	if (pid == 0) {
-		SyncOptions o = SYNC_OPTIONS_INIT;
-		SyncResult r;
-		g_autofree char *at = g_strdup_printf ("%d", step);
-		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
-		home_sync (w->home, w->path, &o, &r, NULL);
-		_exit (0);
-	}
-	assert_int_equal (waitpid (pid, &status, 0), pid);
-	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
+	const SyncOptions o = SYNC_OPTIONS_INIT;
+	return home_sync_and_die (w->home, w->path, &o, (guint) step);
 }
 
 /* Each part with two runs after it, and before them, and in the end, one that dies at @step; 0: none. FALSE: none got so far. */
