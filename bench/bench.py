@@ -229,16 +229,6 @@ def through_proxy(tool, old, new):
                     text.write(re.sub(rb"\b%d\b" % old, b"%d" % new, content))
 
 
-def search_latency(program):
-    seconds = []
-    for query in ("budget", "subject:review", "Haushalt", "совещание", "from:ada", "予算"):
-        for _ in range(5):
-            start = time.monotonic()
-            program.ok("search", query, "--json")
-            seconds.append(time.monotonic() - start)
-    return statistics.median(seconds), max(seconds)
-
-
 COLUMNS = [("first", "first sync, s", "{:.1f}"), ("rate", "messages/s", "{:.0f}"), ("first_cpu", "CPU, s", "{:.1f}"),
            ("first_rss", "peak RSS, MiB", "{:.0f}"), ("disk", "on disk, MiB", "{:.0f}"), ("disk_index", "on disk with index, MiB", "{:.0f}"), ("index", "index, s", "{:.1f}"), ("index_cpu", "index CPU, s", "{:.1f}"),
            ("index_rss", "index RSS, MiB", "{:.0f}"), ("noop", "no-op, s", "{:.3f}"),
@@ -352,9 +342,6 @@ def main():
             print(f"\nA bare LIST-STATUS script: {bare * 1000:.0f} ms.")
             print(f"1 % run: {changed} messages flagged, moved or followed by new ones on the server; {again} in the run whose octets count, "
                   "{:.0f} kB of them new mail.".format(new_octets / 1000))
-            if isinstance(running[0], OutpostTool):
-                median, worst = search_latency(running[0].program)
-                print(f"Search from the shell: median {median * 1000:.0f} ms, slowest {worst * 1000:.0f} ms.")
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
