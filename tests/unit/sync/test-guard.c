@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -583,17 +581,8 @@ a_decision_about_a_whole_folder_can_be_undone (void **state)
 static gboolean
 run_and_die (World *w, int step)
 {
-	int status;
-	pid_t pid = fork ();
-	if (pid == 0) {
-		SyncResult r;
-		g_autofree char *at = g_strdup_printf ("%d", step);
-		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
-		run_once (w, &r, NULL);
-		_exit (0);
-	}
-	assert_int_equal (waitpid (pid, &status, 0), pid);
-	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	return home_sync_and_die (w->home, w->path, &o, (guint) step);
 }
 
 /* Who was killed before the server heard of it does not ask again. */

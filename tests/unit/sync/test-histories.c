@@ -7,8 +7,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "memory-home.h"
 #include "sync.h"
 #include "sync-plan.h"
@@ -72,12 +70,19 @@ some_flags (World *w)
 	return (guint) dice (w, 32) & ~(w->home->abilities & ENDPOINT_UIDPLUS ? 0u : FLAG_DELETED);
 }
 
-static gboolean
-run_once (World *w, SyncResult *r, GError **error)
+static SyncOptions
+options (void)
 {
 	SyncOptions o = SYNC_OPTIONS_INIT;
 	o.mailbox = "test";
 	o.guard_all = 6; /* folders are small here, and their last messages often move */
+	return o;
+}
+
+static gboolean
+run_once (World *w, SyncResult *r, GError **error)
+{
+	SyncOptions o = options ();
 	return home_sync (w->home, w->path, &o, r, error);
 }
 
@@ -409,17 +414,8 @@ both_sides_agree_after_every_run (void **state)
 static gboolean
 run_and_die (World *w, int step)
 {
-	int status;
-	pid_t pid = fork ();
-	if (pid == 0) {
-		SyncResult r;
-		g_autofree char *at = g_strdup_printf ("%d", step);
-		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
-		run_once (w, &r, NULL);
-		_exit (0);
-	}
-	assert_int_equal (waitpid (pid, &status, 0), pid);
-	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
+	SyncOptions o = options ();
+	return home_sync_and_die (w->home, w->path, &o, (guint) step);
 }
 
 static void

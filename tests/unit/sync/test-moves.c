@@ -7,8 +7,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -312,17 +310,8 @@ a_changed_home_is_followed (void **state)
 static gboolean
 run_and_die (World *w, int step)
 {
-	int status;
-	pid_t pid = fork ();
-	if (pid == 0) {
-		SyncResult r;
-		g_autofree char *at = g_strdup_printf ("%d", step);
-		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
-		run_once (w, &r, NULL);
-		_exit (0);
-	}
-	assert_int_equal (waitpid (pid, &status, 0), pid);
-	return WIFEXITED (status) && WEXITSTATUS (status) == 137;
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	return home_sync_and_die (w->home, w->path, &o, (guint) step);
 }
 
 /* OUTPOST_EVERY_STEP=1: at each step of each row; else every third, the rows taking turns. */

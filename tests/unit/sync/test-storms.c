@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "memory-home.h"
 #include "store-binding.h"
 #include "sync.h"
@@ -351,13 +349,20 @@ migrate (World *w)
 
 /* ---- Runs ---- */
 
+static SyncOptions
+options (void)
+{
+	SyncOptions o = SYNC_OPTIONS_INIT;
+	o.guard_messages = o.guard_all = G_MAXUINT;
+	o.accept_mailbox = TRUE; /* of a handful of messages nothing may be left */
+	return o;
+}
+
 static gboolean
 sync_once (World *w, const char *only, SyncResult *r, GError **error)
 {
-	SyncOptions o = SYNC_OPTIONS_INIT;
+	SyncOptions o = options ();
 	const char *const folders[] = {only, NULL};
-	o.guard_messages = o.guard_all = G_MAXUINT;
-	o.accept_mailbox = TRUE; /* of a handful of messages nothing may be left */
 	o.folders = only ? folders : NULL;
 	return home_sync (w->home, w->path, &o, r, error);
 }
@@ -365,16 +370,8 @@ sync_once (World *w, const char *only, SyncResult *r, GError **error)
 static void
 run_and_die (World *w, guint step)
 {
-	int status;
-	pid_t pid = fork ();
-	if (pid == 0) {
-		SyncResult r;
-		g_autofree char *at = g_strdup_printf ("%u", step);
-		g_setenv ("OUTPOST_DIE_AT", at, TRUE);
-		sync_once (w, NULL, &r, NULL);
-		_exit (0);
-	}
-	assert_int_equal (waitpid (pid, &status, 0), pid);
+	SyncOptions o = options ();
+	home_sync_and_die (w->home, w->path, &o, step);
 }
 
 static void
