@@ -101,6 +101,26 @@ store_unbind_folder (Store *s, gint64 folder, GError **error)
 	       db_run (s->db, "DELETE FROM folder_binding WHERE folder = ?1", error, "i", folder);
 }
 
+/* What was removed here after its sending began is not there any more, and what was moved on from it comes from where that came from. */
+static gboolean
+forget_sent_on (Store *s, gint64 folder, GError **error)
+{
+	return db_run (s->db, "UPDATE pending AS n SET origin = g.origin, moved = g.moved FROM pending g WHERE n.origin = g.placement AND g.folder = ?1"
+	                      " AND g.message IS NOT NULL", error, "i", folder) &&
+	       db_run (s->db, "DELETE FROM pending WHERE folder = ?1 AND message IS NOT NULL", error, "i", folder);
+}
+
+gboolean
+store_make_folder_new (Store *s, gint64 folder, GError **error)
+{
+	g_assert (store_in_transaction (s));
+	return forget_sent_on (s, folder, error) &&
+	       db_run (s->db, "UPDATE pending SET watermark = 0, watermark_validity = 0, failures = 0 WHERE folder = ?1", error, "i", folder) &&
+	       db_run (s->db, "DELETE FROM placement_binding WHERE folder = ?1", error, "i", folder) &&
+	       db_run (s->db, "DELETE FROM folder_binding WHERE folder = ?1", error, "i", folder) &&
+	       db_run (s->db, "INSERT OR IGNORE INTO pending (placement, folder) SELECT id, folder FROM placement WHERE folder = ?1", error, "i", folder);
+}
+
 /* ---- Placements ---- */
 
 void
@@ -621,14 +641,6 @@ store_make_pending (Store *s, gint64 placement, GError **error)
 	g_assert (store_in_transaction (s));
 	return db_run (s->db, "INSERT OR REPLACE INTO pending (placement, folder) SELECT id, folder FROM placement WHERE id = ?1", error, "i",
 	               placement);
-}
-
-gboolean
-store_make_folder_pending (Store *s, gint64 folder, GError **error)
-{
-	g_assert (store_in_transaction (s));
-	return db_run (s->db, "INSERT OR REPLACE INTO pending (placement, folder) SELECT id, folder FROM placement WHERE folder = ?1", error, "i",
-	               folder);
 }
 
 gboolean

@@ -23,6 +23,8 @@ gboolean store_bind_folder (Store *s, const FolderBinding *b, GError **error);  
 /* All folders but @folder are to be looked into, all flags included: what the home says of their state is not believed. */
 gboolean store_doubt_folders (Store *s, gint64 folder, GError **error);
 gboolean store_unbind_folder (Store *s, gint64 folder, GError **error);                   /* with its placement bindings and pendings */
+/* @folder is gone at home, and stays here: the home is to get all that is in it, and what was moved or copied into it, from where it has that. */
+gboolean store_make_folder_new (Store *s, gint64 folder, GError **error);
 
 typedef struct {
 	gint64 placement, folder;
@@ -152,8 +154,6 @@ gboolean store_bind_astray (Store *s, const PlacementBinding *b, GError **error)
 gboolean store_moved_placement (Store *s, gint64 origin, gint64 *placement_out, GError **error);
 /* A placement without binding that the home is to get (again). */
 gboolean store_make_pending (Store *s, gint64 placement, GError **error);
-/* The same for all of an unbound folder. */
-gboolean store_make_folder_pending (Store *s, gint64 folder, GError **error);
 gboolean store_drop_pending (Store *s, gint64 placement, GError **error);
 /* Folders whose flags are all as in the base: changes up to now need not be looked through any more (pushed_modseq). */
 gboolean store_settle_pushed (Store *s, GError **error);

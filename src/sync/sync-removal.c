@@ -80,7 +80,7 @@ keep_unbound (Tree *t, gint64 folder, GError **error)
 {
 	if (t->kept)
 		g_array_append_val (t->kept, folder);
-	return store_unbind_folder (t->run->store, folder, error) && store_make_folder_pending (t->run->store, folder, error);
+	return store_make_folder_new (t->run->store, folder, error);
 }
 
 gboolean
@@ -114,7 +114,6 @@ tree_remove_here (Tree *t, const FolderStep *step, GError **error)
 	}
 	sync_log_detail (run, pending->len ? "folder '%s' is gone at home but kept: it holds what only is here"
 	                                   : "folder '%s' is gone at home, and stays here, empty, for those below it", f->path);
-	/* unbinding drops what was pending too; what is left is new to the home */
 	run->result->removed_here += n;
 	return remove_bound (run, f->id, error) && keep_unbound (t, f->id, error);
 }
@@ -137,7 +136,7 @@ tree_empty_here (Tree *t, const FolderStep *step, GError **error)
 	sync_log_detail (run, "folder '%s' is gone at home, where others lie below it: %s", f->path,
 	                 answer == GUARD_KEEP ? "it is kept here, as decided, and made there again" : "it is emptied here");
 	FolderBinding parent = {.delimiter = step->binding->delimiter, .base_parent = step->binding->base_parent, .base_name = step->binding->base_name};
-	return store_unbind_folder (run->store, f->id, error) && store_make_folder_pending (run->store, f->id, error) &&
+	return store_make_folder_new (run->store, f->id, error) &&
 	       tree_bind (t, f->id, &parent, step->remote, parent.base_parent, parent.base_name, error);
 }
 

@@ -53,11 +53,30 @@ unbinding_a_folder_forgets_what_was_bound_and_pending_in_it (void **state)
 	g_autoptr (GPtrArray) bindings = store_folder_bindings (f->s, &e), pendings = store_pendings (f->s, 0, &e);
 	assert_true (bindings->len == 1 && pendings->len == 0);
 	assert_int_equal (number (f->s, "SELECT COUNT (*) FROM placement_binding"), 1);
+	assert_clean (f->s);
+}
+
+static void
+what_was_moved_into_a_folder_that_is_new_to_the_home_still_comes_from_where_it_was (void **state)
+{
+	Fixture *f = *state;
+	GError *e = NULL;
+	gint64 moved, sent, on;
 	begin (f->s);
-	must (store_make_folder_pending (f->s, a, &e), &e);
+	gint64 a = make_folder (f->s, "A"), b = make_folder (f->s, "B");
+	put_bound (f->s, a, 1, 1);
+	gint64 first = put_bound (f->s, b, 2, 1), second = put_bound (f->s, b, 3, 2);
+	must (store_move (f->s, first, a, &moved, &e) && store_move (f->s, second, a, &sent, &e), &e);
+	must (store_set_watermark (f->s, a, 7, 1, &e), &e);
+	must (store_move (f->s, sent, b, &on, &e), &e); /* what became of it in A is not known */
+	must (store_make_folder_new (f->s, a, &e), &e);
 	commit (f->s);
-	g_autoptr (GPtrArray) again = store_pendings (f->s, a, &e);
-	assert_int_equal (again->len, 2);
+	g_autoptr (GPtrArray) pendings = store_pendings (f->s, 0, &e), gone = store_pendings_gone (f->s, a, &e);
+	assert_true (pendings->len == 3 && gone->len == 0);
+	const Pending *own = pendings->pdata[0], *in = pendings->pdata[1], *back = pendings->pdata[2];
+	assert_true (own->folder == a && own->origin == 0);
+	assert_true (in->placement == moved && in->origin == first && in->moved && in->origin_uid == 1 && in->watermark == 0);
+	assert_true (back->placement == on && back->origin == second && back->moved && back->origin_uid == 2);
 	assert_clean (f->s);
 }
 
@@ -480,6 +499,7 @@ main (void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE (a_folders_binding_comes_back_as_it_was),
 		WITH_STORE (unbinding_a_folder_forgets_what_was_bound_and_pending_in_it),
+		WITH_STORE (what_was_moved_into_a_folder_that_is_new_to_the_home_still_comes_from_where_it_was),
 		WITH_STORE (a_placements_binding_comes_back_and_ends_its_pending),
 		WITH_STORE (flags_to_push_are_those_that_differ_from_the_base),
 		WITH_STORE (a_folder_without_differences_is_settled_and_no_other),
