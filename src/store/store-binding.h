@@ -129,13 +129,15 @@ gboolean store_pending_never_came (Store *s, gint64 placement, GError **error);
 /* On rows of store_pendings that have none, or one of another UIDVALIDITY while nothing of @folder is awaited. */
 gboolean store_set_watermark (Store *s, gint64 folder, guint32 uidnext, guint32 uidvalidity, GError **error);
 gboolean store_pending_failed (Store *s, gint64 placement, GError **error);
-/* A change of flags that could not be pushed any more because the home had removed the message. Taken once. */
+/* A change of flags that could not be pushed any more because the home had removed the message, or its folder was removed here. Taken once. */
 typedef struct {
 	guint base_flags, flags;
 	char *base_keywords, *keywords; /* owned */
 } LostChange;
 void lost_change_clear (LostChange *c);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (LostChange, lost_change_clear)
+/* @folder was removed here, and comes back: what was changed in it before goes on with its messages. While it is bound. */
+gboolean store_keep_changes_of (Store *s, gint64 folder, GError **error);
 gboolean store_take_lost_change (Store *s, gint64 message, LostChange *change_out, gboolean *found_out, GError **error);
 
 /* The removal of @message that was last noted was part of a move: it is not to be restored. */

@@ -143,6 +143,17 @@ store_take_lost_change (Store *s, gint64 message, LostChange *change_out, gboole
 }
 
 gboolean
+store_keep_changes_of (Store *s, gint64 folder, GError **error)
+{
+	/* \Deleted is what it was removed by */
+	static const char sql[] = "UPDATE removed SET base_flags = b.flags, base_keywords = b.keywords, flags = (removed.flags & ~8) | (b.flags & 8)"
+	                          " FROM placement_binding b WHERE b.folder = ?1 AND b.gone = 1 AND removed.folder = ?1 AND removed.message = b.message"
+	                          " AND removed.cause = 'here' AND ((removed.flags & ~8) != (b.flags & ~8) OR removed.keywords IS NOT b.keywords)";
+	g_assert (store_in_transaction (s));
+	return db_run (s->db, sql, error, "i", folder);
+}
+
+gboolean
 store_forget_removed (Store *s, gint64 message, GError **error)
 {
 	g_assert (store_in_transaction (s));

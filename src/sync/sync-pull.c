@@ -599,8 +599,12 @@ sync_mark_complete (SyncRun *run, FolderRun *f, GError **error)
 static gboolean
 place_moved (SyncRun *run, const Question *q, GError **error)
 {
+	gboolean bound = TRUE;
 	if (!q->arrivals || q->arrivals->len == 0)
 		return TRUE;
+	if (!store_has_bound (run->store, q->f->binding->folder, &bound, error))
+		return FALSE;
+	q->f->was_new |= !bound;
 	return (store_in_transaction (run->store) || sync_begin (run, error)) && sync_place_arrivals (run, q->f, q->arrivals, error) &&
 	       (!uid_set_is_empty (&q->f->wanted) || sync_mark_complete (run, q->f, error));
 }
@@ -809,7 +813,7 @@ may_have_copies (SyncRun *run, const FolderRun *f, gboolean missing, gboolean *m
 	gboolean other = f->rebound || f->was_new;
 	if (!other && !store_has_bound (run->store, f->binding->folder, &bound, error))
 		return FALSE;
-	if (!other && !bound && !missing && !store_has_removed_of (run->store, f->folder->path, &removed, error))
+	if (!f->rebound && !bound && !missing && !store_has_removed_of (run->store, f->folder->path, &removed, error))
 		return FALSE;
 	*may_out = (missing && !bound) || removed;
 	return TRUE;

@@ -4,6 +4,13 @@
 #include "sync-hierarchy.h"
 #include <string.h>
 
+/* Unbound, it is a new folder of the home's. */
+static gboolean
+let_come_back (SyncRun *run, gint64 folder, GError **error)
+{
+	return store_keep_changes_of (run->store, folder, error) && store_unbind_folder (run->store, folder, error);
+}
+
 gboolean
 tree_restore_here (Tree *t, const FolderStep *step, GError **error)
 {
@@ -12,7 +19,7 @@ tree_restore_here (Tree *t, const FolderStep *step, GError **error)
 	                                         step->below ? "there is news below it" : "new messages had arrived in it");
 	t->run->result->conflicts++;
 	sync_log_detail (t->run, "folder '%s' restored: it has new %s at home", step->binding->base_name, step->below ? "folders or items below it" : "items");
-	return store_unbind_folder (t->run->store, step->binding->folder, error) && tree_create_here (t, step, error) && sync_report (t->run, "Conflicts", "Folder restored", text, error);
+	return let_come_back (t->run, step->binding->folder, error) && tree_create_here (t, step, error) && sync_report (t->run, "Conflicts", "Folder restored", text, error);
 }
 
 static gboolean
@@ -299,16 +306,16 @@ tree_follow_removed (Tree *t, const GArray *steps, GError **error)
 	return ok;
 }
 
-/* Unbound, it is a new folder of the home's, and comes back with the next run. */
+/* With the next run. */
 static gboolean
-let_come_back (SyncRun *run, const FolderBinding *b, const char *path, GError **error)
+bring_back (SyncRun *run, const FolderBinding *b, const char *path, GError **error)
 {
 	g_autofree char *text = g_strdup_printf ("The folder \"%s\" was removed here, but on the server there are messages in it that were never "
 	                                         "fetched, or it is another one by now.\nThe next synchronisation brings it back with all its messages.\n", path);
 	run->result->conflicts++;
 	sync_log_detail (run, "folder '%s' is not removed: there are items in it at home that were never fetched, or it is another one now; the next run brings it back",
 	                 path);
-	gboolean ok = sync_begin (run, error) && store_unbind_folder (run->store, b->folder, error) &&
+	gboolean ok = sync_begin (run, error) && let_come_back (run, b->folder, error) &&
 	              sync_report (run, "Conflicts", "Folder restored", text, error) && sync_commit (run, error);
 	store_rollback (run->store);
 	return ok;
@@ -368,10 +375,10 @@ remove_folder_home (SyncRun *run, const FolderBinding *b, GError **error)
 	if ((b->selectable && !look_into (run, &probe, &uidnext, &inside, error)) || !store_gone_bindings (run->store, b->folder, count_settled, &moved, error))
 		return FALSE;
 	if (inside != ONLY_KNOWN)
-		return inside == NOT_TOLD || let_come_back (run, b, path, error);
+		return inside == NOT_TOLD || bring_back (run, b, path, error);
 	guint n = b->messages - MIN (moved, b->messages);
 	gboolean ok = sync_begin (run, error) && sync_guard_noting (run, &probe, "home", n, n, TRUE, NULL, &answer, error) &&
-	              (answer != GUARD_KEEP || store_unbind_folder (run->store, b->folder, error)) && sync_commit (run, error);
+	              (answer != GUARD_KEEP || let_come_back (run, b->folder, error)) && sync_commit (run, error);
 	store_rollback (run->store);
 	if (!ok || answer != GUARD_GO_ON)
 		return ok;
