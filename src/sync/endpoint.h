@@ -205,7 +205,8 @@ typedef struct {
 	/* Removes exactly @uids, nobody else's \Deleted messages. *left_out: those it could only mark (no UIDPLUS and others marked). */
 	gboolean (*expunge) (Endpoint *e, const char *name, guint32 uidvalidity, const UidSet *uids, UidSet *left_out, GError **error);
 
-	/* @role may be NULL (CREATE-SPECIAL-USE where possible). *name_out gets the wire name made of @parent (wire name, NULL top) and
+	/* What is done to folders: an error says why, and not of which folder.
+	 * @role may be NULL (CREATE-SPECIAL-USE where possible). *name_out gets the wire name made of @parent (wire name, NULL top) and
 	 * @leaf, as the home lists it, which may fold letters. That it is there already is no error. */
 	gboolean (*folder_create) (Endpoint *e, const char *parent, const char *leaf, const char *role, char **name_out, GError **error);
 	gboolean (*folder_rename) (Endpoint *e, const char *name, const char *new_parent, const char *new_leaf, char **name_out,

@@ -161,16 +161,23 @@ tree_reload (Tree *t, GError **error)
 }
 
 gboolean
-sync_tolerable (SyncRun *run, const char *what, const char *path, GError *e, GError **error)
+sync_tolerable (SyncRun *run, GError *e, GError **error)
 {
 	if (error_reach (e->code) == REACH_MAILBOX) {
 		g_propagate_error (error, e);
 		return FALSE;
 	}
-	sync_log_detail (run, "folder '%s' could not be %s at home: %s", path, what, e->message);
+	sync_log_detail (run, "%s", e->message);
 	run->result->failures++;
 	g_error_free (e);
 	return TRUE;
+}
+
+gboolean
+sync_refused (SyncRun *run, const char *what, const char *path, GError *e, GError **error)
+{
+	g_prefix_error (&e, "folder '%s' can't be %s at home: ", path, what);
+	return sync_tolerable (run, e, error);
 }
 
 /* Who else has the name at home: here, or, removed here, until its removal is carried out. */
@@ -241,7 +248,7 @@ create_home (Tree *t, const FolderStep *step, GError **error)
 		sync_step ();
 		g_clear_pointer (&name, g_free);
 		if (!t->run->home->class->folder_create (t->run->home, parent ? parent->remote_name : NULL, leaf, f->role, &name, &e))
-			return sync_tolerable (t->run, "created", f->path, e, error);
+			return sync_refused (t->run, "created", f->path, e, error);
 		sync_step ();
 		const FolderBinding *other = other_of_name (t, name, f->id);
 		if (!other)
@@ -332,7 +339,7 @@ open_parents (Tree *t, GError **error)
 		if (!r || r->selectable || sync_is_absent (t->run, b->folder))
 			continue;
 		sync_step ();
-		if (!t->run->home->class->folder_create (t->run->home, r->parent, r->leaf, r->role, &name, &e) && !sync_tolerable (t->run, "created", b->base_name, e, error))
+		if (!t->run->home->class->folder_create (t->run->home, r->parent, r->leaf, r->role, &name, &e) && !sync_refused (t->run, "created", b->base_name, e, error))
 			return FALSE;
 		sync_step ();
 	}

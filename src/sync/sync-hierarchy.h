@@ -30,7 +30,9 @@ char *sync_free_name (Store *s, gint64 parent, const char *leaf);
 gboolean sync_is_unfit (const GError *e);
 void sync_tell_unfit (SyncRun *run, const char *name, const char *what, const char *why);
 /* A failure that reaches one folder only is told and left for the next run. Takes @e. */
-gboolean sync_tolerable (SyncRun *run, const char *what, const char *path, GError *e, GError **error);
+gboolean sync_tolerable (SyncRun *run, GError *e, GError **error);
+/* The same, of what the home was told to do with a folder. */
+gboolean sync_refused (SyncRun *run, const char *what, const char *path, GError *e, GError **error);
 
 /* ---- sync-rename.c ---- */
 /* Is the remote folder really the one we are bound to? Up to eight known messages must be there, equal in size and

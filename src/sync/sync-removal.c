@@ -263,7 +263,9 @@ look_into (SyncRun *run, FolderRun *gone, guint32 *uidnext_out, Inside *inside_o
 	gboolean only_known = TRUE, looked = has_only_known (run, gone, uidnext_out, &only_known, &e);
 	uid_set_clear (&gone->fresh);
 	*inside_out = !looked ? NOT_TOLD : only_known ? ONLY_KNOWN : OTHERS_TOO;
-	return looked || sync_tolerable (run, "looked into before its removal", gone->folder->path, e, error);
+	if (!looked)
+		g_prefix_error (&e, "what was removed here stays at home for now: ");
+	return looked || sync_tolerable (run, e, error);
 }
 
 gboolean
@@ -328,7 +330,7 @@ delete_at_home (SyncRun *run, const FolderBinding *b, const char *path, GError *
 	sync_step ();
 	if (!run->home->class->folder_delete (run->home, b->remote_name, &e)) {
 		if (!error_is (e, ERROR_NOT_FOUND))
-			return sync_tolerable (run, "removed", path, e, error);
+			return sync_refused (run, "removed", path, e, error);
 		sync_log_detail (run, "folder '%s' is no more, or has another name, at home since it was listed: the next run sees to it", path);
 		g_error_free (e);
 		return TRUE;

@@ -291,7 +291,7 @@ tree_clear_name_at_home (Tree *t, const Folder *f, const char *parent_name, GErr
 	at.parent = other->base_parent;
 	if (!rename_home_to (t, &at, other, at.parent ? tree_binding (t, at.parent) : NULL, free, &e, error))
 		return FALSE;
-	return !e || sync_tolerable (t->run, "renamed", theirs->path, e, error);
+	return !e || sync_refused (t->run, "renamed", theirs->path, e, error);
 }
 
 /* The name that @f has here is taken at home. If its owner will leave it, @f waits for that under a name with a number, which the next run
@@ -313,7 +313,7 @@ rename_around (Tree *t, const Folder *f, const FolderBinding *parent, GError **e
 	const FolderBinding *own = tree_binding (t, f->id);
 	if (own && !rename_home_to (t, f, own, parent ? tree_binding (t, f->parent) : NULL, free, &e, error))
 		return FALSE;
-	return !e || sync_tolerable (t->run, "renamed", f->path, e, error);
+	return !e || sync_refused (t->run, "renamed", f->path, e, error);
 }
 
 gboolean
@@ -335,7 +335,7 @@ tree_rename_home (Tree *t, gint64 folder, GError **error)
 	if (!e)
 		return TRUE;
 	if (!error_is (e, ERROR_EXISTS))
-		return sync_tolerable (t->run, "renamed", f->path, e, error);
+		return sync_refused (t->run, "renamed", f->path, e, error);
 	g_error_free (e);
 	return rename_around (t, f, parent, error);
 }

@@ -299,3 +299,15 @@ def test_a_number_goes_when_the_name_is_free_again(pair, how):
     settle(program)
     folders = agreed(program, client)
     assert {name: got for name, got in folders.items() if name.startswith(("Work", "Home"))} == want
+
+
+def test_a_folder_that_the_server_refuses_is_told_in_one_sentence():
+    with Dovecot(separator=".") as server, Outpost() as program:
+        program.logon(server.url, sync=True)
+        program.ok("folder", "create", "a.b")
+        program.ok("folder", "create", "ä" * 120)
+        code, out, _ = program.run("sync")
+        told = [line[8:].strip() for line in out.decode().splitlines() if "can't" in line]
+        assert code == 1 and told[0] == "folder 'a.b' can't be created at home: a name there must not hold '.' or control characters"
+        assert told[1].startswith(f"folder '{'ä' * 120}' can't be created at home: the server said: ") and len(told) == 2
+        assert told[1].count("folder") == 1

@@ -119,7 +119,7 @@ create_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 		}
 		return TRUE;
 	}
-	return imap_answer_fail (&answer, error, "folder '%s' can't be created", call->leaf);
+	return imap_answer_said (&answer, error);
 }
 
 gboolean
@@ -245,14 +245,14 @@ rename_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	rename_answered (&answer, &from, &to, tries);
 	if (answer.outcome == IMAP_OK)
 		return move_subscriptions (s, call, error);
-	return imap_answer_fail (&answer, error, "folder '%s' can't be renamed to '%s'", call->name, call->new_name);
+	return imap_answer_said (&answer, error);
 }
 
 gboolean
 imap_folder_rename (Endpoint *endpoint, const char *name, const char *new_parent, const char *new_leaf, char **name_out, GError **error)
 {
 	if (g_ascii_strcasecmp (name, "INBOX") == 0) /* RFC 9051 6.3.6: it would move the messages and leave an empty one */
-		return error_fail (error, ERROR_REFUSED, "the inbox can't be renamed");
+		return error_fail (error, ERROR_REFUSED, "it is the inbox");
 	g_autoptr (GPtrArray) subscribed = g_ptr_array_new_with_free_func (g_free);
 	RenameCall call = {.name = name, .new_parent = new_parent, .new_leaf = new_leaf, .subscribed = subscribed};
 	gboolean ok = endpoint_try ((ImapEndpoint *) endpoint, rename_attempt, &call, error);
@@ -280,7 +280,7 @@ delete_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 		return FALSE;
 	gboolean gone = answer.outcome == IMAP_OK || strcmp (answer.code, "NONEXISTENT") == 0 || (answer.outcome == IMAP_NO && !p.there);
 	if (!gone || imap_answer_is_temporary (&answer))
-		return imap_answer_fail (&answer, error, "folder '%s' can't be removed", name);
+		return imap_answer_said (&answer, error);
 	send_named (s, "UNSUBSCRIBE ", name, "", NULL, NULL, NULL);
 	return imap_session_settle (s, 0, error);
 }
@@ -289,6 +289,6 @@ gboolean
 imap_folder_delete (Endpoint *endpoint, const char *name, GError **error)
 {
 	if (g_ascii_strcasecmp (name, "INBOX") == 0)
-		return error_fail (error, ERROR_REFUSED, "the inbox can't be removed");
+		return error_fail (error, ERROR_REFUSED, "it is the inbox");
 	return endpoint_try ((ImapEndpoint *) endpoint, delete_attempt, (gpointer) name, error);
 }

@@ -119,13 +119,11 @@ folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, 
 {
 	for (const char *c = leaf; *c; c++)
 		if ((guchar) *c < ' ' || *c == 0x7f || (space->delimiter && *c == space->delimiter)) {
-			error_fail (error, ERROR_REFUSED, "the server can't have a folder named '%s': a name there must not hold '%c' or control characters",
-			            leaf, space->delimiter ? space->delimiter : '/');
+			error_fail (error, ERROR_REFUSED, "a name there must not hold '%c' or control characters", space->delimiter ? space->delimiter : '/');
 			return NULL;
 		}
 	if (!*leaf || !g_utf8_validate (leaf, -1, NULL) || (parent && !space->delimiter)) {
-		error_fail (error, ERROR_REFUSED, "the server can't have a folder named '%s' there%s", leaf,
-		            parent && !space->delimiter ? ": it has no folders in folders" : "");
+		error_fail (error, ERROR_REFUSED, "%s", parent && !space->delimiter ? "the server has no folders in folders" : "that is no name there");
 		return NULL;
 	}
 	g_autofree char *wire = space->utf8 ? g_strdup (leaf) : leaf_encode (leaf);

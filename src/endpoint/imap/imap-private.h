@@ -25,6 +25,7 @@ void imap_answer_clear (ImapAnswer *a);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ImapAnswer, imap_answer_clear)
 /* Sets what a NO or BAD means by its response code (RFC 5530); @what names the thing. Returns FALSE. */
 gboolean imap_answer_fail (const ImapAnswer *a, GError **error, const char *what, ...) G_GNUC_PRINTF (3, 4);
+gboolean imap_answer_said (const ImapAnswer *a, GError **error); /* the same; the caller's caller names the thing */
 gboolean imap_answer_is_temporary (const ImapAnswer *a);
 
 /* Sees the untagged responses that no older open command has taken. Several commands may be answered before the first of them gets

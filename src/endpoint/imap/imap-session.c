@@ -43,7 +43,7 @@ imap_answer_is_temporary (const ImapAnswer *a)
 }
 
 gboolean
-imap_answer_fail (const ImapAnswer *a, GError **error, const char *what, ...)
+imap_answer_said (const ImapAnswer *a, GError **error)
 {
 	static const struct {
 		const char *code;
@@ -56,15 +56,23 @@ imap_answer_fail (const ImapAnswer *a, GError **error, const char *what, ...)
 		{"AUTHENTICATIONFAILED", ERROR_NO_PERMISSION}, {"AUTHORIZATIONFAILED", ERROR_NO_PERMISSION},
 		{"EXPIRED", ERROR_NO_PERMISSION},          {"PRIVACYREQUIRED", ERROR_NO_PERMISSION},
 	};
-	va_list args;
-	va_start (args, what);
-	g_autofree char *thing = g_strdup_vprintf (what, args);
-	va_end (args);
 	OutpostError code = ERROR_REFUSED;
 	for (guint i = 0; i < G_N_ELEMENTS (codes); i++)
 		if (strcmp (codes[i].code, a->code) == 0)
 			code = codes[i].error;
-	return error_fail (error, code, "%s: the server said: %s", thing, *a->text ? a->text : a->outcome == IMAP_BAD ? "BAD" : "NO");
+	return error_fail (error, code, "the server said: %s", *a->text ? a->text : a->outcome == IMAP_BAD ? "BAD" : "NO");
+}
+
+gboolean
+imap_answer_fail (const ImapAnswer *a, GError **error, const char *what, ...)
+{
+	va_list args;
+	va_start (args, what);
+	g_autofree char *thing = g_strdup_vprintf (what, args);
+	va_end (args);
+	(void) imap_answer_said (a, error);
+	g_prefix_error (error, "%s: ", thing);
+	return FALSE;
 }
 
 NetConn *
