@@ -249,6 +249,17 @@ store_each_binding (Store *s, gint64 folder, BindingFn fn, gpointer data, GError
 }
 
 gboolean
+store_each_same (Store *s, gint64 folder, guint32 uid, BindingFn fn, gpointer data, GError **error)
+{
+	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding l JOIN placement lp ON lp.id = l.placement"
+	                                         " JOIN message lm ON lm.id = lp.message JOIN message m ON m.content = lm.content"
+	                                         " JOIN placement p ON p.message = m.id JOIN placement_binding b ON b.placement = p.id"
+	                                         " WHERE l.folder = ?1 AND l.remote_uid = ?2 AND lp.flags = l.flags AND lp.keywords IS l.keywords"
+	                                         " AND b.folder != ?1 AND b.gone = 0 AND b.remote_uid > 0", "ii",
+	                                  folder, (gint64) uid), fn, data, error);
+}
+
+gboolean
 store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error)
 {
 	return each_binding (s, db_query (s->db, "SELECT " BINDING_COLUMNS " FROM placement_binding b WHERE b.folder = ?1 AND b.gone = 1 AND b.remote_uid > 0"

@@ -58,6 +58,9 @@ gboolean store_bound_uids (Store *s, gint64 folder, UidSet *uids_out, GError **e
 gboolean store_highest_bound (Store *s, gint64 folder, guint32 *uid_out, GError **error);
 /* Whether store_bound_uids would find any. */
 gboolean store_has_bound (Store *s, gint64 folder, gboolean *any_out, GError **error);
+/* Bindings in other folders, not gone nor awaited, of what has the same octets as what @uid of @folder is bound to; none if the flags of that were
+ * changed here. */
+gboolean store_each_same (Store *s, gint64 folder, guint32 uid, BindingFn fn, gpointer data, GError **error);
 /* What is known of a message that is, or may come to be, bound: evidence for finding it at a home that changed. */
 typedef struct {
 	gint64 placement, message, content, received;

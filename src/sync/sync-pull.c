@@ -4,6 +4,7 @@
  * message up to uidnext is here; while it is 0 the next run compares whole UID sets, so nothing can be missed by a stop in between. */
 #include "sync-moved.h"
 #include "sync-gather.h"
+#include "sync-kept.h"
 #include <string.h>
 
 #define RENUMBERED_FROM 3 /* less may have been taken out and put back */
@@ -19,6 +20,7 @@ typedef struct {
 	UidSet gone;           /* of the removed: those that are removed here, too */
 	UidSet moved;          /* of the removed: those that are in another folder now */
 	UidSet followed;       /* those, too, but they were moved on here: from where they are now */
+	UidSet kept;           /* of the removed: those that another folder has anyway */
 	GArray *arrivals;      /* Arrival: what came from other folders; NULL none */
 } Question;
 
@@ -32,6 +34,7 @@ question_done (gpointer data)
 	uid_set_clear (&q->gone);
 	uid_set_clear (&q->moved);
 	uid_set_clear (&q->followed);
+	uid_set_clear (&q->kept);
 	g_clear_pointer (&q->arrivals, g_array_unref);
 }
 
@@ -181,6 +184,12 @@ remove_bound (SyncRun *run, FolderRun *f, const UidSet *uids, gboolean moved, GE
 	return TRUE;
 }
 
+static gboolean
+remove_lost (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
+{
+	return remove_bound (run, f, uids, FALSE, error);
+}
+
 /* What the home removed and the user wants kept: the push sends it again. */
 static gboolean
 keep_bound (SyncRun *run, FolderRun *f, const UidSet *uids, GError **error)
@@ -240,11 +249,11 @@ find_gone (SyncRun *run, Question *q, GError **error)
 	return uid_set_is_empty (&q->removed) || store_gone_bindings (run->store, q->f->binding->folder, note_gone, q, error);
 }
 
-/* What moved is not lost, nor is what both sides removed: the guard is about the rest. */
+/* What moved is not lost, nor is what both sides removed, or what another folder has: the guard is about the rest. */
 static void
 find_lost (const Question *q, UidSet *lost, UidSet *of)
 {
-	const UidSet *const others[] = {&q->moved, &q->followed, &q->gone};
+	const UidSet *const others[] = {&q->moved, &q->followed, &q->gone, &q->kept};
 	uid_set_copy (lost, &q->removed);
 	uid_set_copy (of, &q->bound);
 	for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
@@ -262,9 +271,10 @@ apply_removals (SyncRun *run, const Question *q, GError **error)
 	if (!remove_bound (run, q->f, &q->moved, TRUE, error) || !remove_bound (run, q->f, &q->gone, FALSE, error) ||
 	    !sync_guard_noting (run, q->f, "here", (guint) uid_set_count (&lost), (guint) uid_set_count (&of), FALSE, &lost, &answer, error))
 		return FALSE;
-	if (answer == GUARD_KEEP)
-		return keep_bound (run, q->f, &lost, error);
-	return answer == GUARD_HOLD || remove_bound (run, q->f, &lost, FALSE, error);
+	if (answer == GUARD_HOLD)
+		return TRUE; /* what is elsewhere waits, too: it stands for one of its kind only, in each run the same */
+	return remove_bound (run, q->f, &q->kept, FALSE, error) &&
+	       (answer == GUARD_KEEP ? keep_bound : remove_lost) (run, q->f, &lost, error);
 }
 
 /* What is at home and not bound. */
@@ -584,6 +594,29 @@ find_moved (SyncRun *run, GArray *questions, GError **error)
 	return TRUE;
 }
 
+/* What else would be lost may be in other folders, too. */
+static gboolean
+find_kept (SyncRun *run, GArray *questions, GError **error)
+{
+	g_autoptr (GArray) losses = g_array_new (FALSE, TRUE, sizeof (Loss));
+	gboolean any = FALSE;
+	g_array_set_clear_func (losses, loss_done);
+	for (guint i = 0; i < questions->len; i++) {
+		const Question *q = &g_array_index (questions, Question, i);
+		g_auto (UidSet) of = UID_SET_INIT;
+		Loss loss = {.f = q->f, .removed = is_sound (q) && !q->f->failed ? &q->removed : NULL};
+		if (loss.removed)
+			find_lost (q, &loss.lost, &of);
+		any |= !uid_set_is_empty (&loss.lost);
+		g_array_append_val (losses, loss);
+	}
+	if (any && !sync_find_kept (run, losses, error))
+		return FALSE;
+	for (guint i = 0; i < questions->len; i++)
+		uid_set_copy (&g_array_index (questions, Question, i).kept, &g_array_index (losses, Loss, i).kept);
+	return TRUE;
+}
+
 gboolean
 sync_mark_complete (SyncRun *run, FolderRun *f, GError **error)
 {
@@ -894,7 +927,7 @@ answer_all (SyncRun *run, GArray *questions, GError **error)
 		ok = weigh (run, &g_array_index (questions, Question, i), error);
 	for (guint i = 0; ok && i < questions->len; i++)
 		ok = find_renumbered (run, &g_array_index (questions, Question, i), error);
-	ok = ok && find_moved (run, questions, error);
+	ok = ok && find_moved (run, questions, error) && find_kept (run, questions, error);
 	for (guint i = 0; ok && i < questions->len; i++)
 		ok = count_lost (run, &g_array_index (questions, Question, i), error);
 	g_autoptr (GPtrArray) in_order = order_to_apply (questions);

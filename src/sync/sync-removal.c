@@ -2,6 +2,7 @@
 /* Folders that are gone on one side: removed on the other, held, kept, or restored because there is news in them. */
 #include "sync-gather.h"
 #include "sync-hierarchy.h"
+#include "sync-kept.h"
 #include <string.h>
 
 /* Unbound, it is a new folder of the home's. */
@@ -111,7 +112,7 @@ tree_remove_here (Tree *t, const FolderStep *step, GError **error)
 	}
 	if (answer == GUARD_KEEP) {
 		sync_log_detail (run, "folder '%s' is gone at home and kept here, as decided: it is made there again", f->path);
-		return keep_unbound (t, f->id, error);
+		return sync_remove_kept (run, probe.folder, probe.binding, error) && keep_unbound (t, f->id, error);
 	}
 	if (pending->len == 0 && !has_children (run->store, f->id)) {
 		run->result->folders_removed_here++;
@@ -138,7 +139,7 @@ tree_empty_here (Tree *t, const FolderStep *step, GError **error)
 		note_absent (run, f->id);
 		return TRUE;
 	}
-	if (answer == GUARD_GO_ON && !remove_bound (run, f->id, error))
+	if (!(answer == GUARD_GO_ON ? remove_bound (run, f->id, error) : sync_remove_kept (run, probe.folder, probe.binding, error)))
 		return FALSE;
 	sync_log_detail (run, "folder '%s' is gone at home, where others lie below it: %s", f->path,
 	                 answer == GUARD_KEEP ? "it is kept here, as decided, and made there again" : "it is emptied here");

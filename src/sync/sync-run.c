@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One run: connect, hierarchy, pull, push, and a second look at the folders that were pushed to, so that the state token of our own
  * changes is known and the next run is a no-op. */
+#include "sync-kept.h"
 #include "sync-moved.h"
 #include <string.h>
 
@@ -385,7 +386,7 @@ all_steps (SyncRun *run, GError **error)
 	if (!find_named (run, named, error) || !run->home->class->open (run->home, run->cancel, error) || !sync_hierarchy (run, error) ||
 	    !follow_named (run, named, error) || !tell_shared (run, error) || !sync_load_folders (run, error) ||
 	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_copies (run, error) ||
-	    !sync_settle_absent (run, error) || !sync_prove_positions (run, error) || !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
+	    !sync_empty_kept (run, error) || !sync_settle_absent (run, error) || !sync_prove_positions (run, error) || !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
 	gboolean strange = sync_is_strange (run);
 	if (!strange && something_to_push (run)) {

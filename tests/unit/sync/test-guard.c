@@ -298,6 +298,229 @@ what_was_moved_out_of_a_folder_before_that_was_removed_at_home_is_not_asked_abou
 	}
 }
 
+/* The first @n messages, by a client at home. */
+static void
+copy_at_home (World *w, const char *from, const char *to, guint n)
+{
+	HomeFolder *target = home_folder (w->home, to);
+	const HomeFolder *f = home_folder (w->home, from);
+	for (guint i = 0; i < n; i++)
+		home_add (w->home, target, f->messages[i].body, FLAG_SEEN, NULL);
+}
+
+static guint
+held_messages (World *w)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (GPtrArray) holds = store_holds (s, NULL);
+	assert_int_equal (holds->len, 1);
+	return ((Hold *) holds->pdata[0])->messages;
+}
+
+static World *
+world_with_copies (guint abilities, guint n, guint copied)
+{
+	World *w = world_new (abilities);
+	fill (w, "INBOX", 60);
+	fill (w, "Work", n);
+	run (w);
+	copy_at_home (w, "Work", "INBOX", copied);
+	run (w);
+	return w;
+}
+
+static void
+what_another_folder_has_is_not_asked_about (void **state)
+{
+	for (guint k = 0; k < 4; k++) {
+		gboolean whole = k % 2;
+		World *w = world_with_copies (kinds[k / 2], 5, 5);
+		if (whole)
+			home_delete (w->home, "Work");
+		else
+			lose_at_home (w, "Work", 5);
+		SyncResult r = run (w);
+		assert_int_equal (r.held, 0);
+		assert_int_equal (here (w, "INBOX"), 65);
+		assert_int_equal (here (w, "Work"), whole ? -1 : 0);
+		assert_int_equal (count_holds (w), 0);
+		assert_int_equal (at_home (w, "INBOX"), 65);
+		world_free (w);
+	}
+}
+
+static void
+an_answer_is_about_what_no_other_folder_has (void **state)
+{
+	for (guint k = 0; k < 8; k++) {
+		gboolean whole = k % 2;
+		HoldDecision d = k & 2 ? HOLD_APPLY : HOLD_KEEP;
+		World *w = world_with_copies (kinds[k / 4], 5, 3);
+		if (whole)
+			home_delete (w->home, "Work");
+		else
+			lose_at_home (w, "Work", 5);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal (run (w).held, 1);
+			assert_int_equal (here (w, "Work"), 5);
+			assert_int_equal (held_messages (w), whole ? 5 : 2);
+		}
+		decide (w, 1, d);
+		run (w);
+		assert_int_equal (run (w).held, 0);
+		assert_int_equal (here (w, "Work"), d == HOLD_KEEP ? 2 : whole ? -1 : 0);
+		assert_int_equal (at_home (w, "Work"), d == HOLD_KEEP ? 2 : 0);
+		assert_int_equal (here (w, "INBOX"), 63);
+		assert_int_equal (at_home (w, "INBOX"), 63);
+		world_free (w);
+	}
+}
+
+/* One answer is enough, though what was asked about has turned up meanwhile. */
+static void
+what_turns_up_elsewhere_is_not_doubled_by_the_answer (void **state)
+{
+	for (guint k = 0; k < 4; k++) {
+		World *w = world_new (kinds[k / 2]);
+		SyncOptions inbox = SYNC_OPTIONS_INIT;
+		const char *const names[] = {"INBOX", NULL};
+		SyncResult r;
+		inbox.folders = names;
+		fill (w, "INBOX", 60);
+		fill (w, "Work", 5);
+		run (w);
+		lose_at_home (w, "Work", 5);
+		assert_int_equal (run (w).held, 1);
+		for (guint i = 60; i < 65; i++)
+			home_add (w->home, home_folder (w->home, "INBOX"), i, FLAG_SEEN, NULL);
+		assert_true (home_sync (w->home, w->path, &inbox, &r, NULL));
+		if (k % 2)
+			decide (w, 1, HOLD_KEEP);
+		assert_int_equal (run (w).held, 0);
+		run (w);
+		assert_int_equal (at_home (w, "Work") + at_home (w, "INBOX"), 65);
+		assert_int_equal (here (w, "Work") + here (w, "INBOX"), 65);
+		assert_int_equal (count_holds (w), 0);
+		world_free (w);
+	}
+}
+
+static void
+one_message_stands_for_one_of_the_same (void **state)
+{
+	for (guint k = 0; k < 2; k++) {
+		World *w = world_with_copies (kinds[k], 3, 3);
+		copy_at_home (w, "Work", "Work", 3);
+		run (w);
+		assert_int_equal (here (w, "Work"), 6);
+		lose_at_home (w, "Work", 6);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal (run (w).held, 1);
+			assert_int_equal (held_messages (w), 3);
+		}
+		world_free (w);
+	}
+}
+
+static void
+what_goes_from_both_folders_is_asked_about (void **state)
+{
+	for (guint k = 0; k < 4; k++) {
+		gboolean whole = k % 2;
+		World *w = world_new (kinds[k / 2]);
+		fill (w, "INBOX", 60);
+		fill (w, "Work", 5);
+		home_create (w->home, "Copies");
+		copy_at_home (w, "Work", "Copies", 5);
+		run (w);
+		lose_at_home (w, "Copies", 5);
+		if (whole)
+			home_delete (w->home, "Work");
+		else
+			lose_at_home (w, "Work", 5);
+		assert_int_equal (run (w).held, 2);
+		assert_int_equal (here (w, "Work"), 5);
+		assert_int_equal (here (w, "Copies"), 5);
+		world_free (w);
+	}
+}
+
+/* Nobody can tell whether it still has what is bound in it. */
+static void
+a_folder_that_can_not_be_read_has_nothing_of_another_one (void **state)
+{
+	for (guint k = 0; k < 4; k++) {
+		World *w = world_with_copies (kinds[k / 2], 5, 5);
+		if (k % 2)
+			home_delete (w->home, "Work");
+		else
+			lose_at_home (w, "Work", 5);
+		fill (w, "INBOX", 1);
+		g_strlcpy (w->home->refuses_to_open, "INBOX", sizeof w->home->refuses_to_open);
+		assert_int_equal (run (w).held, 1);
+		assert_int_equal (here (w, "Work"), 5);
+		w->home->refuses_to_open[0] = '\0';
+		assert_int_equal (run (w).held, 0);
+		world_free (w);
+	}
+}
+
+static void
+copy_here (World *w, const char *from, const char *to)
+{
+	g_autoptr (Store) s = store_open (w->path, 0, NULL);
+	g_autoptr (Folder) f = store_folder_by_path (s, from, NULL), target = store_folder_by_path (s, to, NULL);
+	Ids ids = {.n = 0};
+	assert_true (store_begin (s, NULL) && store_each_placement (s, f->id, 0, note_id, &ids, NULL));
+	for (guint i = 0; i < ids.n; i++) {
+		g_autoptr (Placement) p = store_placement (s, ids.ids[i], NULL);
+		assert_true (store_place (s, target->id, p->message, 0, NULL, TRUE, 0, NULL, NULL));
+	}
+	assert_true (store_commit (s, NULL));
+}
+
+static void
+what_is_only_here_is_no_copy (void **state)
+{
+	World *w = world_new (kinds[0]);
+	fill (w, "INBOX", 60);
+	fill (w, "Work", 5);
+	run (w);
+	copy_here (w, "Work", "INBOX");
+	lose_at_home (w, "Work", 5);
+	assert_int_equal (run (w).held, 1);
+	assert_int_equal (here (w, "Work"), 5);
+	assert_int_equal (at_home (w, "INBOX"), 65); /* sent by now: so the next run is content */
+	assert_int_equal (run (w).held, 0);
+	assert_int_equal (here (w, "Work"), 0);
+	assert_int_equal (here (w, "INBOX"), 65);
+	world_free (w);
+}
+
+/* Its change would be lost. */
+static void
+what_was_changed_here_is_asked_about_although_it_has_a_copy (void **state)
+{
+	for (guint k = 0; k < 4; k++) {
+		World *w = world_with_copies (kinds[k / 2], 5, 5);
+		g_autoptr (Store) s = store_open (w->path, 0, NULL);
+		g_autoptr (Folder) f = store_folder_by_path (s, "Work", NULL);
+		Ids ids = {.n = 0};
+		assert_true (store_begin (s, NULL) && store_each_placement (s, f->id, 0, note_id, &ids, NULL));
+		for (guint i = 0; i < 2; i++)
+			assert_true (store_set_flags (s, ids.ids[i], FLAG_SEEN, "green", NULL));
+		assert_true (store_commit (s, NULL));
+		if (k % 2)
+			home_delete (w->home, "Work");
+		else
+			lose_at_home (w, "Work", 5);
+		assert_int_equal (run (w).held, 1);
+		assert_int_equal (here (w, "Work"), 5);
+		g_clear_pointer (&s, store_close);
+		world_free (w);
+	}
+}
+
 static void
 what_only_is_here_keeps_a_folder_that_is_removed_at_home (void **state)
 {
@@ -620,6 +843,14 @@ main (void)
 		cmocka_unit_test (all_of_a_small_folder_is_asked_about_but_a_single_message_is_not),
 		cmocka_unit_test (folders_that_vanish_at_home_are_held_whatever_their_size),
 		cmocka_unit_test (what_was_moved_out_of_a_folder_before_that_was_removed_at_home_is_not_asked_about),
+		cmocka_unit_test (what_another_folder_has_is_not_asked_about),
+		cmocka_unit_test (an_answer_is_about_what_no_other_folder_has),
+		cmocka_unit_test (what_turns_up_elsewhere_is_not_doubled_by_the_answer),
+		cmocka_unit_test (one_message_stands_for_one_of_the_same),
+		cmocka_unit_test (what_goes_from_both_folders_is_asked_about),
+		cmocka_unit_test (a_folder_that_can_not_be_read_has_nothing_of_another_one),
+		cmocka_unit_test (what_is_only_here_is_no_copy),
+		cmocka_unit_test (what_was_changed_here_is_asked_about_although_it_has_a_copy),
 		cmocka_unit_test (what_only_is_here_keeps_a_folder_that_is_removed_at_home),
 		cmocka_unit_test (a_little_of_every_folder_is_much_of_the_mailbox),
 		cmocka_unit_test (a_twentieth_of_the_mailbox_goes_without_a_question),
