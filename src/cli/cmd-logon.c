@@ -158,6 +158,28 @@ try_short_user (Cli *cli, Profile *p, char **secret, gboolean named, GError **er
 	return TRUE;
 }
 
+/* Where another domain is named than the address's, anybody may have done that (RFC 6186, 6): asked once for each host, before anything is sent. */
+static gboolean
+is_approved (Cli *cli, const Profile *p, const Candidate *c, char **approved, GError **error)
+{
+	if (candidate_is_own (c, p->address) || g_strcmp0 (*approved, c->host) == 0)
+		return TRUE;
+	g_autofree char *server = g_strdup_printf ("%s://%s:%u", c->tls ? "imaps" : "imap", c->host, c->port);
+	g_autofree char *question = g_strdup_printf ("%s says that its mail is at %s, which is not below it (%s).\nSend the password of %s there? [y/N] ",
+	                                             strrchr (p->address, '@') + 1, c->host, c->origin, p->address);
+	g_autoptr (GError) local = NULL;
+	gboolean yes = FALSE;
+	if (!confirm_at_terminal (question, &yes, cli->cancel, &local) && !error_is (local, ERROR_USAGE)) {
+		g_propagate_error (error, g_steal_pointer (&local));
+		return FALSE;
+	}
+	if (!yes)
+		return error_fail (error, ERROR_USAGE, "%s is not below %s, and nothing was sent there: if it is the right server, say --server %s", c->host,
+		                   strrchr (p->address, '@') + 1, server);
+	replace (approved, c->host);
+	return TRUE;
+}
+
 static gboolean
 find_server (Cli *cli, Profile *p, char **secret, GError **error)
 {
@@ -168,11 +190,14 @@ find_server (Cli *cli, Profile *p, char **secret, GError **error)
 	if (!candidates)
 		return FALSE;
 	g_autoptr (GError) local = NULL;
+	g_autofree char *approved = NULL;
 	for (guint i = 0; i < candidates->len; i++) {
 		const Candidate *c = candidates->pdata[i];
 		g_clear_error (&local);
 		use_candidate (p, c, named);
 		cli_note (cli, "Found %s:%u (%s)", c->host, c->port, c->origin);
+		if (!is_approved (cli, p, c, &approved, error))
+			return FALSE;
 		if (try_server (cli, p, secret, &local) || try_short_user (cli, p, secret, named || c->user, &local))
 			return TRUE;
 		/* Another server of the same account would refuse the same password; only what can't be reached is passed over. */

@@ -28,6 +28,15 @@ candidate_free (Candidate *c)
 	g_free (c);
 }
 
+gboolean
+candidate_is_own (const Candidate *c, const char *address)
+{
+	const char *at = strrchr (address, '@');
+	g_autofree char *domain = at ? g_hostname_to_ascii (at + 1) : NULL;
+	gsize n = domain ? strlen (domain) : 0, length = strlen (c->host);
+	return n > 0 && length >= n && g_ascii_strcasecmp (c->host + length - n, domain) == 0 && (length == n || c->host[length - n - 1] == '.');
+}
+
 static gboolean
 host_is_good (const char *host)
 {

@@ -20,6 +20,9 @@ typedef struct {
 	char *origin;   /* where it comes from: "SRV record of example.org", URL, "guess" */
 } Candidate;
 void candidate_free (Candidate *c);
+/* Its host is the domain of @address, or below it. What names any other one may be forged (RFC 6186, 6: DNS is not to be trusted), so a person has to
+ * say yes to it before a password is sent there. */
+gboolean candidate_is_own (const Candidate *c, const char *address);
 
 /* Candidates for user@domain, best first: SRV, then autoconfig, then a guess if nothing else was found; at least one, or NOT_FOUND.
  * USAGE if @address is none. At most about 15 s; element type Candidate*, the array frees them. Threads that wait for names or servers

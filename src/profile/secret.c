@@ -149,30 +149,50 @@ read_answer (int fd, Cancel *cancel, GError **error)
 	return line;
 }
 
-char *
-secret_from_prompt (const char *question, Cancel *cancel, GError **error)
+static char *
+ask_at_terminal (const char *question, gboolean echo, Cancel *cancel, GError **error)
 {
 	int fd = open ("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	struct termios before, quiet;
 	if (fd < 0 || tcgetattr (fd, &before) < 0) {
 		if (fd >= 0)
 			close (fd);
-		error_fail (error, ERROR_USAGE, "there is no terminal to ask for the password: use the keyring or a command");
+		error_fail (error, ERROR_USAGE, echo ? "there is no terminal to ask at" : "there is no terminal to ask for the password: use the keyring or a command");
 		return NULL;
 	}
 	int flags = fcntl (fd, F_GETFL);
 	quiet = before;
-	quiet.c_lflag &= ~(tcflag_t) (ECHO | ECHOE | ECHOK | ECHONL);
+	if (!echo)
+		quiet.c_lflag &= ~(tcflag_t) (ECHO | ECHOE | ECHOK | ECHONL);
 	tcsetattr (fd, TCSAFLUSH, &quiet);
 	if (write (fd, question, strlen (question)) < 0)
 		g_debug ("secret: the question could not be shown");
 	char *secret = read_answer (fd, cancel, error);
 	tcsetattr (fd, TCSAFLUSH, &before);
 	fcntl (fd, F_SETFL, flags);
-	if (write (fd, "\n", 1) < 0)
+	if (!echo && write (fd, "\n", 1) < 0)
 		g_debug ("secret: the terminal is gone");
 	close (fd);
 	return secret;
+}
+
+char *
+secret_from_prompt (const char *question, Cancel *cancel, GError **error)
+{
+	return ask_at_terminal (question, FALSE, cancel, error);
+}
+
+gboolean
+confirm_at_terminal (const char *question, gboolean *yes_out, Cancel *cancel, GError **error)
+{
+	g_autoptr (GError) local = NULL;
+	g_autofree char *answer = ask_at_terminal (question, TRUE, cancel, &local);
+	if (!answer && !error_is (local, ERROR_NOT_FOUND)) {
+		g_propagate_error (error, g_steal_pointer (&local));
+		return FALSE;
+	}
+	*yes_out = answer && g_ascii_tolower (*answer) == 'y';
+	return TRUE;
 }
 
 static const SecretSchema schema = {

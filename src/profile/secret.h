@@ -24,3 +24,5 @@ gboolean secret_delete (const Profile *p, GError **error);
 char *secret_from_command (const char *command, guint timeout_ms, Cancel *cancel, GError **error);
 /* Asks on /dev/tty without echo; the terminal is put back however it ends, also when a signal handler triggers @cancel. */
 char *secret_from_prompt (const char *question, Cancel *cancel, GError **error);
+/* Asks on /dev/tty, with echo. *yes_out: the answer begins with 'y'. USAGE without terminal. */
+gboolean confirm_at_terminal (const char *question, gboolean *yes_out, Cancel *cancel, GError **error);

@@ -649,6 +649,45 @@ def on_terminal(program, arguments, answer):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
+def log_on_to_named(program, listening, address, answer=None):
+    """(exit code, what was shown, whether it was connected to) where DNS says that @listening has the mail of @address."""
+    host = "localhost" if address.endswith("@localhost") else "127.0.0.1"
+    named = {"OUTPOST_SRV": f"_imaps._tcp.{address.split('@')[1]}={host}:{listening.getsockname()[1]}", "OUTPOST_AUTOCONFIG_URL": "http://127.0.0.1:1/"}
+    arguments = ["logon", address, "--password-command", f"touch {program.home}/asked; echo secret"]
+    listening.settimeout(10)
+    connected = []
+
+    def take():
+        try:
+            listening.accept()[0].close()
+            connected.append(True)
+        except OSError:
+            pass
+    taker = threading.Thread(target=take)
+    taker.start()
+    if answer is None:
+        code, _, shown = program.run(*arguments, env=named)
+    else:
+        program.environment.update(named)
+        code, shown = on_terminal(program, arguments, answer)
+    if not connected:
+        listening.shutdown(socket.SHUT_RDWR)
+    taker.join()
+    return code, shown, bool(connected)
+
+
+@pytest.mark.parametrize("address,answer,sent", [
+    ("ann@example.org", None, False), ("ann@example.org", b"n\n", False), ("ann@example.org", b"\n", False), ("ann@example.org", b"y\n", True), ("ann@localhost", None, True)])
+def test_a_server_of_another_domain_is_asked_about_before_a_password_is_sent(address, answer, sent, program):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        code, shown, connected = log_on_to_named(program, listening, address, answer)
+    assert connected == os.path.exists(program.home + "/asked") == sent
+    assert shown.count("Send the password of") == (answer is not None)
+    if not sent:
+        assert code == 2 and f"say --server imaps://127.0.0.1:{port}" in shown
+
+
 TOKEN_KEY = b"0123456789abcdef0123456789abcdef"
 
 

@@ -213,6 +213,24 @@ test_discovery_follows_the_hooks (void **state)
 }
 
 static void
+test_only_a_server_below_the_domain_is_its_own (void **state)
+{
+	static const struct {
+		const char *host, *address;
+		gboolean own;
+	} rows[] = {
+		{"example.org", "ann@example.org", TRUE}, {"imap.example.org", "ann@example.org", TRUE}, {"A.IMAP.Example.ORG", "ann@example.org", TRUE},
+		{"imap.xn--bcher-kva.example", "ann@b\303\274cher.example", TRUE}, {"imap.example.org", "\"a@b\"@example.org", TRUE},
+		{"imap.example.org.evil.net", "ann@example.org", FALSE}, {"imapexample.org", "ann@example.org", FALSE}, {"example.net", "ann@example.org", FALSE},
+		{"org", "ann@example.org", FALSE}, {"imap.example.org", "ann@mail.example.org", FALSE}, {"127.0.0.1", "ann@example.org", FALSE}, {"x", "ann", FALSE},
+	};
+	for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+		const Candidate c = {.host = (char *) rows[i].host};
+		assert_int_equal (candidate_is_own (&c, rows[i].address), rows[i].own);
+	}
+}
+
+static void
 test_a_profile_that_follows_keeps_where_it_was (void **state)
 {
 	static const char *const steps[][2] = {
@@ -262,7 +280,7 @@ main (void)
 	g_setenv ("XDG_CONFIG_HOME", dir, TRUE);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test (test_locations_are_read_or_refused),
-		cmocka_unit_test (test_a_password_in_a_location_is_refused_and_not_repeated), cmocka_unit_test (test_profiles_are_kept), cmocka_unit_test (test_a_profile_that_follows_keeps_where_it_was),
+		cmocka_unit_test (test_a_password_in_a_location_is_refused_and_not_repeated), cmocka_unit_test (test_profiles_are_kept), cmocka_unit_test (test_a_profile_that_follows_keeps_where_it_was), cmocka_unit_test (test_only_a_server_below_the_domain_is_its_own),
 		cmocka_unit_test (test_commands_give_their_first_line), cmocka_unit_test (test_autoconfig_files_are_read),
 		cmocka_unit_test (test_srv_records_are_ordered), cmocka_unit_test (test_discovery_follows_the_hooks),
 	};
