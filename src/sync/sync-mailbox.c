@@ -197,6 +197,20 @@ compare_folders (SyncRun *run, const GPtrArray *strange, Common *common, GPtrArr
 	return TRUE;
 }
 
+/* Nothing was compared of those that have no mail under their names any more: what they had may be elsewhere, too. */
+static void
+add_emptied (SyncRun *run, const GPtrArray *bindings, GPtrArray *compared, Common *common)
+{
+	for (guint i = 0; i < bindings->len; i++) {
+		FolderBinding *b = bindings->pdata[i];
+		const RemoteFolder *r = sync_listed (run, b->remote_name);
+		if (b->folder_gone || !b->uidvalidity || b->messages == 0 || (r && (!r->has_status || r->messages > 0)))
+			continue;
+		common->here += b->messages;
+		g_ptr_array_add (compared, b);
+	}
+}
+
 /* What is not where it was may have been put into other folders; single ones are anybody's. */
 static gboolean
 compare_elsewhere (SyncRun *run, const GPtrArray *compared, Common *common, GError **error)
@@ -230,6 +244,7 @@ sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint
 		return FALSE;
 	if (!is_too_little (c.known, c.here, c.there) || c.here == 0)
 		return TRUE;
+	add_emptied (run, bindings, compared, &c);
 	if (!compare_elsewhere (run, compared, &c, error))
 		return FALSE;
 	*here_out = c.here;

@@ -311,3 +311,25 @@ def test_a_folder_that_the_server_refuses_is_told_in_one_sentence():
         assert code == 1 and told[0] == "folder 'a.b' can't be created at home: a name there must not hold '.' or control characters"
         assert told[1].startswith(f"folder '{'ä' * 120}' can't be created at home: the server said: ") and len(told) == 2
         assert told[1].count("folder") == 1
+
+
+def test_a_mailbox_of_few_messages_whose_folders_exchange_names_is_not_taken_for_another_one():
+    """Nothing is under its name: eight of nine messages are in other folders, four of them those of a folder that has none now."""
+    with Dovecot(without=("MOVE",)) as server, Outpost() as program, ImapClient(server.port) as client:
+        for folder, n in (("A", 4), ("A/Deep", 4), ("B", 1)):
+            client.create(folder)
+            client.append_many(folder, [(f"Subject: of {folder} {i}\r\n\r\n.\r\n".encode(), (), 1700000000 + i + len(folder)) for i in range(n)])
+        program.logon(server.url, sync=True)
+        client.create("B/Deep")
+        client.append_many("B/Deep", [(b"Subject: new\r\n\r\n.\r\n", (), 1700000100)])
+        for names in ("A Away", "B A", "Away B"):
+            client.command("RENAME " + names)
+        client.select("A")
+        client.command("UID STORE 1:* +FLAGS (\\Deleted)")
+        client.command("EXPUNGE")
+        client.command("CLOSE")
+        assert program.run("sync")[0] == 4  # what was removed there is asked about
+        program.ok("resolve", "--all", "server")
+        settle(program)
+        folders = agreed(program, client)
+        assert folders["A"] == [] and folders["A/Deep"] == ["new"] and folders["B"] == of("A") + ["of A 3"] and len(folders["B/Deep"]) == 4
