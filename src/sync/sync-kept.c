@@ -170,6 +170,8 @@ add_loss (SyncRun *run, const FolderRun *f, GArray *losses, GError **error)
 {
 	Loss loss = {.f = f};
 	g_array_append_val (losses, loss);
+	if (sync_has_everything (f))
+		return TRUE; /* all of it is elsewhere at any time: that says nothing */
 	return store_each_binding (run->store, f->binding->folder, take_if_here,
 				   &g_array_index (losses, Loss, losses->len - 1).lost, error);
 }

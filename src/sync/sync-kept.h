@@ -15,7 +15,8 @@ void loss_done (gpointer loss); /* for g_array_set_clear_func */
  * the home has that as told in this run or, of folders without a Loss, as listed. Each of those stands for one. What
  * was changed here is not among them: its change would be lost. */
 gboolean sync_find_kept (SyncRun *run, const GArray *losses, GError **error);
-/* After the pull: folders that are gone at home, and of which all is elsewhere, are emptied here. */
+/* After the pull: folders that are gone at home, and of which all is elsewhere, are emptied here; not one
+ * that has everything (role "all"). */
 gboolean sync_empty_kept (SyncRun *run, GError **error);
 /* What was in @folder, which is gone at home, and is elsewhere, goes here, too. Inside a transaction. */
 gboolean sync_remove_kept (SyncRun *run, Folder *folder, FolderBinding *binding, GError **error);
