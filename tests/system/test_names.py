@@ -333,3 +333,16 @@ def test_a_mailbox_of_few_messages_whose_folders_exchange_names_is_not_taken_for
         settle(program)
         folders = agreed(program, client)
         assert folders["A"] == [] and folders["A/Deep"] == ["new"] and folders["B"] == of("A") + ["of A 3"] and len(folders["B/Deep"]) == 4
+
+
+def test_a_folder_goes_below_inbox_where_a_server_without_namespace_has_all_others():
+    with Dovecot(separator=".", prefix="INBOX.", without=("NAMESPACE",)) as server, Outpost() as program, ImapClient(server.port) as client:
+        client.create("INBOX.A.B")
+        client.append_many("INBOX.A.B", [(b"Subject: one\r\n\r\n.\r\n", (), 1700000000)])
+        program.logon(server.url, sync=True)
+        program.ok("folder", "create", "New")
+        program.ok("folder", "rename", "INBOX/A/B", "Top")
+        for _ in range(3):
+            program.sync()
+        assert {"INBOX.New", "INBOX.Top"} < set(client.folders()) and "INBOX.A.B" not in client.folders()
+        assert {"New", "Top"} < set(program.folders()) and [item["subject"] for item in program.list("Top")] == ["one"]

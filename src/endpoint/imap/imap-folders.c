@@ -75,6 +75,18 @@ learn_space (ImapEndpoint *e, ImapSession *s, GError **error)
 	return e->space_known || (endpoint_learn_space (e, s, error) && imap_session_settle (s, 0, error));
 }
 
+/* A name at the top was refused, by a server that has all folders below INBOX: from now on they go there. */
+static gboolean
+goes_below_inbox (ImapEndpoint *e, const char *parent, const ImapAnswer *answer)
+{
+	NameSpace *space = &e->space;
+	if (parent || space->below_inbox || !space->all_below_inbox || !space->delimiter || answer->outcome != IMAP_NO || imap_answer_is_temporary (answer) ||
+	    strcmp (answer->code, "ALREADYEXISTS") == 0)
+		return FALSE;
+	space->below_inbox = TRUE;
+	return TRUE;
+}
+
 /* ---- Creating ---- */
 
 typedef struct {
@@ -119,6 +131,8 @@ create_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 		}
 		return TRUE;
 	}
+	if (goes_below_inbox (e, call->parent, &answer))
+		return create_attempt (e, data, tries, error);
 	return imap_answer_said (&answer, error);
 }
 
@@ -245,6 +259,8 @@ rename_attempt (ImapEndpoint *e, gpointer data, guint tries, GError **error)
 	rename_answered (&answer, &from, &to, tries);
 	if (answer.outcome == IMAP_OK)
 		return move_subscriptions (s, call, error);
+	if (goes_below_inbox (e, call->new_parent, &answer))
+		return rename_attempt (e, data, tries, error);
 	return imap_answer_said (&answer, error);
 }
 

@@ -286,6 +286,18 @@ listing_add_parent (Listing *l, const RemoteFolder *child)
 	f->delimiter = child->delimiter;
 }
 
+/* Without NAMESPACE nothing else tells that INBOX is the root of all. */
+static gboolean
+are_all_below_inbox (const Listing *l)
+{
+	gboolean all = !l->e->space.personal;
+	for (guint i = 0; i < l->folders->len && all; i++) {
+		const RemoteFolder *f = l->folders->pdata[i];
+		all = g_ascii_strcasecmp (f->name, "INBOX") == 0 || (f->delimiter && g_ascii_strncasecmp (f->name, "INBOX", 5) == 0 && f->name[5] == f->delimiter);
+	}
+	return all;
+}
+
 /* An INBOX that LIST forgot (some servers list it only when subscribed) is there all the same. */
 static void
 listing_finish (Listing *l)
@@ -303,6 +315,7 @@ listing_finish (Listing *l)
 		folder_place (f, &l->e->space, f->delimiter);
 		listing_add_parent (l, f);
 	}
+	l->e->space.all_below_inbox = are_all_below_inbox (l);
 	g_ptr_array_sort (l->folders, folder_order);
 	roles_guess (l->folders);
 }
@@ -418,6 +431,7 @@ endpoint_learn_space (ImapEndpoint *e, ImapSession *s, GError **error)
 {
 	name_space_clear (&e->space);
 	name_space_set (&e->space, "", 0);
+	e->space.below_inbox = FALSE;
 	e->space.utf8 = imap_session_is_rev2_only (s);
 	if (imap_session_can (s, "NAMESPACE"))
 		imap_session_send (s, "NAMESPACE", space_hear, space_answered, e);

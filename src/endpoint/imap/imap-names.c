@@ -129,6 +129,8 @@ folder_wire_name (const NameSpace *space, const char *parent, const char *leaf, 
 	g_autofree char *wire = space->utf8 ? g_strdup (leaf) : leaf_encode (leaf);
 	if (parent)
 		return g_strdup_printf ("%s%c%s", parent, space->delimiter, wire);
+	if (space->below_inbox)
+		return g_strdup_printf ("INBOX%c%s", space->delimiter, wire);
 	return g_strconcat (space->prefix ? space->prefix : "", wire, NULL);
 }
 

@@ -9,6 +9,8 @@ typedef struct {
 	char *prefix; /* owned; NULL: not set */
 	char delimiter; /* 0: flat */
 	gboolean utf8;  /* names are UTF-8 on the wire (IMAP4rev2 alone), else modified UTF-7 */
+	gboolean all_below_inbox; /* as listed, every folder but INBOX; and the server has no NAMESPACE to say so */
+	gboolean below_inbox;     /* it refused a name at the top: new ones go below INBOX */
 	GPtrArray *personal, *foreign; /* prefixes (owned), NULL none */
 } NameSpace;
 void name_space_set (NameSpace *space, const char *prefix, char delimiter);
