@@ -251,7 +251,12 @@ report (Cli *cli, GArray *old_ids, GArray *new_ids, const char *done)
 static Folder *
 target_folder (Cli *cli, const char *path, GError **error)
 {
-	g_autoptr (Folder) f = store_folder_by_path (cli->store, path, error);
+	g_autoptr (GError) local = NULL;
+	g_autoptr (Folder) f = store_folder_by_path (cli->store, path, &local);
+	if (local && error_is (local, ERROR_NOT_FOUND))
+		error_fail (error, ERROR_NOT_FOUND, "%s; 'outpost folder create %s' makes it", local->message, path);
+	else if (local)
+		g_propagate_error (error, g_steal_pointer (&local));
 	if (f && !f->selectable) {
 		error_fail (error, ERROR_USAGE, "folder '%s' holds only folders, no messages", f->path);
 		return NULL;

@@ -649,6 +649,15 @@ def on_terminal(program, arguments, answer):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
+@pytest.mark.parametrize("verb", ["move", "copy"])
+def test_a_folder_that_is_not_there_can_be_made(verb, ready):
+    message = str(ready.json("list", "INBOX")[0]["id"])
+    code, _, err = ready.run(verb, message, "Archive/2026")
+    assert code == 3 and "there is no folder 'Archive/2026'" in err and "'outpost folder create Archive/2026' makes it" in err
+    ready.ok("folder", "create", "Archive/2026")
+    ready.ok(verb, message, "Archive/2026")
+
+
 def log_on_to_named(program, listening, address, answer=None):
     """(exit code, what was shown, whether it was connected to) where DNS says that @listening has the mail of @address."""
     host = "localhost" if address.endswith("@localhost") else "127.0.0.1"
