@@ -93,16 +93,37 @@ pause_after_loss (gint64 waited_us, gint64 last_pause, guint *failures)
 	return back_off ((*failures)++);
 }
 
+/* The folders that are named, by the names that they have now: each is the one that had its name when the watch began, for as long as that is there. */
+static void
+follow_folders (Store *store, gint64 *ids, char **paths)
+{
+	for (guint i = 0; paths && paths[i]; i++) {
+		g_autoptr (Folder) f = ids[i] ? store_folder (store, ids[i], NULL) : NULL;
+		if (!f)
+			f = store_folder_by_path (store, paths[i], NULL);
+		ids[i] = f ? f->id : 0;
+		if (!f)
+			continue;
+		g_free (paths[i]);
+		paths[i] = g_strdup (f->path);
+	}
+}
+
 gboolean
 sync_watch (Store *store, Endpoint *home, const SyncOptions *options, const WatchOptions *watch, Cancel *cancel, GError **error)
 {
 	Endurance n = {0};
 	gint64 pause = 0;
+	g_auto (GStrv) paths = g_strdupv ((char **) options->folders);
+	g_autofree gint64 *ids = g_new0 (gint64, paths ? g_strv_length (paths) : 0);
+	SyncOptions now = *options;
+	now.folders = (const char *const *) paths;
 	while (!cancel_is_triggered (cancel)) {
 		g_autoptr (GError) e = NULL;
 		SyncResult result;
 		drain (watch->wake_fd);
-		gboolean ok = sync_run (store, home, options, cancel, &result, &e);
+		follow_folders (store, ids, paths);
+		gboolean ok = sync_run (store, home, &now, cancel, &result, &e);
 		if (error_is (e, ERROR_CANCELLED))
 			return TRUE;
 		if (!ok && (pause = pause_after_failure (&n, e)) == 0) {

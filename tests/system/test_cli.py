@@ -50,11 +50,12 @@ def ready(server, program):
 
 
 class Watcher:
-    def __init__(self, program):
+    def __init__(self, program, *options):
         self.program = program
+        self.options = options
 
     def __enter__(self):
-        self.process = self.program.start("sync", "--watch")
+        self.process = self.program.start("sync", "--watch", *self.options)
         assert wait_until(lambda: self.program.json("status")["watcher"] is not None)
         assert wait_until(lambda: self.program.json("status")["watcher"]["state"] == "waiting")
         return self
@@ -75,6 +76,22 @@ def test_mail_that_arrives_while_watching_is_here_soon(ready, server):
         assert wait_until(lambda: any(m["subject"] == "just now" for m in ready.list("INBOX")))
         found = ready.json("search", "subject:now")
         assert [m["subject"] for m in found] == ["just now"]
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_a_watch_of_a_folder_goes_on_under_its_new_name(side, ready, server):
+    old, new = f"Watched {side}", f"Renamed {side}"
+    with ImapClient(server.port) as client:
+        client.create(old)
+        ready.sync()
+        with Watcher(ready, "--folder", old):
+            if side == "here":
+                ready.ok("folder", "rename", old, new)
+            else:
+                client.command(f'RENAME "{old}" "{new}"')
+            assert wait_until(lambda: new in client.folders() and new in ready.folders())
+            client.append_many(new, [(b"Subject: under its new name\r\n\r\nHello.\r\n", [], 1700000000)])
+            assert wait_until(lambda: [m["subject"] for m in ready.list(new)] == ["under its new name"])
 
 
 def test_a_change_here_is_pushed_by_the_watcher_at_once(ready, server):
