@@ -57,7 +57,7 @@ report_previews (Cli *cli, const GPtrArray *list, gboolean other)
 	sum.home = whole;
 	print_preview (&sum, whole);
 	if (other)
-		cli_note (cli, "Next to nothing is in common: sync would refuse it as another mailbox, and touch nothing.");
+		cli_note (cli, "Too little is in common: sync would refuse it as another mailbox, and touch nothing.");
 	cli_note (cli, "Linked: found again, not fetched. Only here: kept, and held until it arrives or you decide. Only there: fetched.\n"
 	               "Nothing was changed.");
 }

@@ -28,28 +28,32 @@ evidence_agrees (const KnownMessage *k, const RemoteEvidence *e)
 }
 
 void
-gathered_count_known (const Gathered *g, guint *here_out, guint *known_out)
+gathered_count_common (const Gathered *g, Common *common_out)
 {
-	*here_out = *known_out = 0;
+	*common_out = (Common){.there = g->there->len};
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);
-		*here_out += !h->known.pending;
-		*known_out += !h->known.pending && h->there >= 0;
+		gboolean found = !h->known.pending && h->there >= 0;
+		common_out->here += !h->known.pending;
+		common_out->strong += found && !h->weak;
+		common_out->weak += found && h->weak;
 	}
 }
 
 gboolean
-is_too_little (guint known, guint here, guint there)
+common_is_too_little (const Common *c)
 {
-	return (guint64) known * COMMON_SHARE < MIN (here, there);
+	guint64 fewer = MIN (c->here, c->there);
+	return (guint64) c->strong * COMMON_SHARE < fewer && ((guint64) c->strong + c->weak) * 100 < fewer * ALTERED_PERCENT;
 }
 
 gboolean
-gathered_is_other_mail (const Gathered *g)
+gathered_is_other_mail (const Gathered *g, gboolean ours)
 {
-	guint here, known;
-	gathered_count_known (g, &here, &known);
-	return g->there->len >= DIFFERENT_FROM && here >= DIFFERENT_FROM && is_too_little (known, here, g->there->len);
+	Common c;
+	gathered_count_common (g, &c);
+	c.strong += ours ? c.weak : 0;
+	return c.there >= DIFFERENT_FROM && c.here >= DIFFERENT_FROM && common_is_too_little (&c);
 }
 
 gboolean

@@ -6,6 +6,7 @@
 
 #define DIFFERENT_FROM 5 /* so many messages on both sides with next to nothing in common are another mailbox */
 #define COMMON_SHARE 10  /* of the fewer, one in so many must be in common: single ones may be anybody's (a mailing list's) */
+#define ALTERED_PERCENT 75 /* of the fewer that must be in common where all was altered: others have a list's mail with other octets */
 
 typedef struct {
 	char *name;        /* of the home's folder; owned; NULL: only some of its UIDs */
@@ -31,13 +32,19 @@ gboolean gathered_match (SyncRun *run, gint64 folder, const char *name, Gathered
 gboolean gathered_flags (SyncRun *run, const char *name, Gathered *g, GError **error);
 /* Fills g->lost with what the move has lost, less what somebody took off since, where the home's numbers of changes tell. */
 gboolean gathered_lost (SyncRun *run, const char *name, Gathered *g, GError **error);
+/* What both sides have of some mail. */
+typedef struct {
+	guint here, there; /* of @here what the home was known to have */
+	guint strong;      /* found with the size and date that it had */
+	guint weak;        /* found by its header: altered by a migration, or the copy that somebody else got of the same mail */
+} Common;
+void gathered_count_common (const Gathered *g, Common *common_out);
+/* It is too little for the same mail: a tool alters all alike, and of another person's mail it is the share that lists have. */
+gboolean common_is_too_little (const Common *c);
 /* For store_each_known: adds to a GArray of MatchHere. */
 gboolean gathered_take_known (gpointer here, const KnownMessage *k);
-gboolean gathered_is_other_mail (const Gathered *g);
-/* *here_out: what the home was known to have; *known_out: how much of it was found. */
-void gathered_count_known (const Gathered *g, guint *here_out, guint *known_out);
-/* @known in common is too little for the same mail. */
-gboolean is_too_little (guint known, guint here, guint there);
+/* @ours: the mailbox is known, and only the folder is in question: what was altered counts as if it was not. */
+gboolean gathered_is_other_mail (const Gathered *g, gboolean ours);
 /* Evidence of @uids of a folder that is only looked into: *evidence_out NULL when it can't tell now, FALSE for what reaches the whole mailbox. */
 gboolean sync_look (SyncRun *run, const char *name, guint32 uidvalidity, const UidSet *uids, EvidenceLevel level, GArray **evidence_out,
                     GError **error);

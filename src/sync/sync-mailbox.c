@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whose mailbox the home is: before a run changes anything, the folders that are not what they were are compared, the largest first, and what is
- * not where it was is looked for elsewhere. Next to nothing in common is another person's, and the run refuses it. */
+ * not where it was is looked for elsewhere. Too little in common is another person's, and the run refuses it. */
 #include "sync-overlap.h"
 #include <stdio.h>
 #include <string.h>
@@ -94,7 +94,7 @@ static gboolean
 refuse (guint here, guint there, GError **error)
 {
 	return error_fail (error, ERROR_CONFLICT,
-	                   "the account holds a different mailbox: of %u messages here and %u there next to none are the same; nothing was touched on "
+	                   "the account holds a different mailbox: of %u messages here and %u there too few are the same; nothing was touched on "
 	                   "either side. Is the profile's server right (outpost profile show)? If it is the same mailbox nevertheless, "
 	                   "'outpost sync --accept-mailbox' goes on; for a new one, log on with another --profile",
 	                   here, there);
@@ -155,25 +155,48 @@ is_small_and_used (SyncRun *run, const GPtrArray *bindings)
 }
 
 typedef struct {
-	guint here, there, known;
-} Common;
+	Common sum;
+	gboolean uncovered; /* a folder has too little in common, what was altered included */
+} Comparison;
+
+static void
+add_compared (Comparison *all, const Common *c)
+{
+	all->sum.here += c->here;
+	all->sum.there += c->there;
+	all->sum.strong += c->strong;
+	all->sum.weak += c->weak;
+	all->uncovered |= c->here >= DIFFERENT_FROM && c->there >= DIFFERENT_FROM && common_is_too_little (c);
+}
+
+static gboolean
+is_strong (const Common *c)
+{
+	return (guint64) c->strong * COMMON_SHARE >= MIN (c->here, c->there);
+}
+
+/* A tool alters the mail of all folders, a list's mail is in few. */
+static gboolean
+is_other (const Comparison *all)
+{
+	return !is_strong (&all->sum) && (all->uncovered || common_is_too_little (&all->sum));
+}
 
 /* The largest of @strange in full, one by one, until enough is known. FALSE: what reaches the whole mailbox. */
 static gboolean
-compare_folders (SyncRun *run, const GPtrArray *strange, Common *common, GPtrArray *compared, GError **error)
+compare_folders (SyncRun *run, const GPtrArray *strange, Comparison *all, GPtrArray *compared, GError **error)
 {
 	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
 	if (!holds)
 		return FALSE;
 	run->gathered = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, (GDestroyNotify) gathered_free);
-	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && (i == 0 || is_too_little (common->known, common->here, common->there)); i++) {
+	for (guint i = 0; i < MIN (strange->len, COMPARED_FOLDERS) && (i == 0 || !is_strong (&all->sum)); i++) {
 		FolderBinding *b = strange->pdata[i];
 		GError *e = NULL;
 		const RemoteFolder *r = sync_listed (run, b->remote_name);
 		const Hold *seen;
 		if (sync_find_seen (run, b->folder, r, holds, &seen)) {
-			common->here += seen->messages;
-			common->there += r->messages;
+			add_compared (all, &(Common){.here = seen->messages, .there = r->messages});
 			g_ptr_array_add (compared, b);
 			continue;
 		}
@@ -186,11 +209,9 @@ compare_folders (SyncRun *run, const GPtrArray *strange, Common *common, GPtrArr
 			g_propagate_error (error, e);
 			return FALSE;
 		}
-		guint here_known, known_there;
-		gathered_count_known (g, &here_known, &known_there);
-		common->here += here_known;
-		common->there += g->there->len;
-		common->known += known_there;
+		Common c;
+		gathered_count_common (g, &c);
+		add_compared (all, &c);
 		g_ptr_array_add (compared, b);
 		g_hash_table_insert (run->gathered, g_memdup2 (&b->folder, sizeof b->folder), g);
 	}
@@ -213,7 +234,7 @@ add_emptied (SyncRun *run, const GPtrArray *bindings, GPtrArray *compared, Commo
 
 /* What is not where it was may have been put into other folders; single ones are anybody's. */
 static gboolean
-compare_elsewhere (SyncRun *run, const GPtrArray *compared, Common *common, GError **error)
+compare_elsewhere (SyncRun *run, const GPtrArray *compared, Common *sum, GError **error)
 {
 	g_autofree guint *known = g_new0 (guint, compared->len + 1);
 	guint64 there, found = 0;
@@ -221,17 +242,18 @@ compare_elsewhere (SyncRun *run, const GPtrArray *compared, Common *common, GErr
 		return FALSE;
 	for (guint i = 0; i < compared->len; i++)
 		found += known[i];
-	if (found < MIN (common->here, DIFFERENT_FROM))
+	if (found < MIN (sum->here, DIFFERENT_FROM))
 		return TRUE;
-	common->known += (guint) found;
-	common->there = (guint) MIN (there, G_MAXUINT);
+	sum->strong += (guint) found;
+	sum->there = (guint) MIN (there, G_MAXUINT);
 	return TRUE;
 }
 
 gboolean
 sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint *there_out, gboolean *other_out, GError **error)
 {
-	Common c = {0};
+	Comparison all = {0};
+	Common *c = &all.sum;
 	*other_out = FALSE;
 	g_autoptr (GPtrArray) bindings = store_folder_bindings (run->store, error), compared = g_ptr_array_new ();
 	if (!bindings)
@@ -240,16 +262,17 @@ sync_compare_mailbox (SyncRun *run, gboolean look_inside, guint *here_out, guint
 	g_autoptr (GPtrArray) strange = all_strange (run, bindings, look_inside, error);
 	if (!strange || strange->len == 0)
 		return strange != NULL;
-	if (!compare_folders (run, strange, &c, compared, error))
+	if (!compare_folders (run, strange, &all, compared, error))
 		return FALSE;
-	if (!is_too_little (c.known, c.here, c.there) || c.here == 0)
-		return TRUE;
-	add_emptied (run, bindings, compared, &c);
-	if (!compare_elsewhere (run, compared, &c, error))
-		return FALSE;
-	*here_out = c.here;
-	*there_out = c.there;
-	*other_out = is_too_little (c.known, c.here, c.there) && c.there > 0;
+	if (c->here > 0 && is_other (&all)) {
+		add_emptied (run, bindings, compared, c);
+		if (!compare_elsewhere (run, compared, c, error))
+			return FALSE;
+		*here_out = c->here;
+		*there_out = c->there;
+		*other_out = is_other (&all) && c->there > 0;
+	}
+	run->vouched |= !*other_out && c->strong + c->weak > 0;
 	return TRUE;
 }
 

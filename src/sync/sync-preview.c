@@ -56,7 +56,7 @@ count (SyncRun *run, SyncPreview *p, const Gathered *g)
 {
 	p->linked = g->match->matched;
 	p->weak = g->match->weak;
-	p->other_mail = gathered_is_other_mail (g);
+	p->other_mail = gathered_is_other_mail (g, run->vouched);
 	p->ambiguous = count_ambiguous (g);
 	for (guint i = 0; i < g->here->len; i++) {
 		const MatchHere *h = &g_array_index (g->here, MatchHere, i);

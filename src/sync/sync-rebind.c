@@ -502,14 +502,14 @@ compare_all (SyncRun *run, FolderRun *f, GError **error)
 	return ok;
 }
 
-/* Nothing that is known of the folder was found in it. Of a few messages that proves nothing, unless the mailbox itself may be another one. */
+/* Next to nothing that is known of the folder was found in it. Of a few messages that proves nothing, unless the mailbox itself may be another one. */
 static gboolean
 may_be_other_mail (SyncRun *run, const Gathered *g, gboolean *other_out, GError **error)
 {
-	guint here, known;
-	gathered_count_known (g, &here, &known);
-	*other_out = gathered_is_other_mail (g);
-	if (*other_out || here == 0 || known > 0 || g->there->len == 0)
+	Common c;
+	gathered_count_common (g, &c);
+	*other_out = gathered_is_other_mail (g, run->vouched);
+	if (*other_out || !common_is_too_little (&c))
 		return TRUE;
 	*other_out = sync_vouch (run, error) && !run->vouched;
 	return run->vouched || *other_out;
@@ -525,12 +525,13 @@ gboolean
 sync_is_emptied (SyncRun *run, const FolderBinding *b, const Gathered *g, gboolean *emptied_out, GError **error)
 {
 	g_autoptr (GPtrArray) bindings = g_ptr_array_new ();
-	guint here, in_place, known = 0;
+	guint known = 0;
 	guint64 there;
+	Common c;
 	g_ptr_array_add (bindings, (FolderBinding *) b);
-	gathered_count_known (g, &here, &in_place);
+	gathered_count_common (g, &c);
 	gboolean ok = sync_find_elsewhere (run, bindings, &known, &there, error);
-	*emptied_out = ok && known >= MIN (here, DIFFERENT_FROM) && 2 * (guint64) known >= here;
+	*emptied_out = ok && known >= MIN (c.here, DIFFERENT_FROM) && 2 * (guint64) known >= c.here;
 	return ok;
 }
 
@@ -586,9 +587,9 @@ add_stranger (SyncRun *run, FolderRun *f, Gathered *g, Suspicion why)
 static gboolean
 is_beyond_run (const SyncRun *run, const Gathered *g)
 {
-	guint here, known;
-	gathered_count_known (g, &here, &known);
-	return run->options->folders && known < here;
+	Common c;
+	gathered_count_common (g, &c);
+	return run->options->folders && c.strong + c.weak < c.here;
 }
 
 static void

@@ -193,6 +193,53 @@ def test_a_stranger_who_reads_the_same_list_is_a_stranger(count, shared):
         assert "secret" in world.names()
 
 
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("validity", [1000, 3000])
+@pytest.mark.parametrize("own, his, shared", [(90, 90, 10), (40, 40, 60), (60, 6, 4), (6, 90, 4), (3, 3, 1)])
+def test_a_mailbox_is_not_known_by_the_mail_of_lists(own, his, shared, validity, without):
+    """M11; each has copies of his own of all that the lists sent."""
+    def of_lists(way):
+        return [mail(f"list{i}", 900 + 3 * i + way, START + i * 7777 + (way > 0)) for i in range(shared)]
+    with World({"INBOX": mails(own) + of_lists(0), "Work": mails(20, 3, "w")}, without) as world:
+        world.edit("delete", ["list0", "m1"])
+        world.edit("flag", ["m2"], "draft")
+        world.add("secret")
+        world.replace({"INBOX": mails(his, 9, "s") + of_lists(7), "Work": mails(25, 13, "x")}, validity)
+        before = world.home()
+        assert would_refuse(world)
+        assert world.sync("--folder", "INBOX") in (1, 4) and world.sync(times=2) in (1, 4)
+        assert world.home() == before and len(world.here()) == own + shared - 1
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+def test_a_folder_of_a_list_that_two_read_is_not_their_mailbox(without):
+    def of_list(way):
+        return [mail(f"list{i}", 900 + 3 * i + way, START + i * 7777 + (way > 0)) for i in range(60)]
+    with World({"INBOX": mails(30), "List": of_list(0)}, without) as world:
+        world.edit("delete", ["list1"], folder="List")
+        world.add("secret")
+        world.replace({"INBOX": mails(30, 9, "s"), "List": of_list(7)})
+        before = world.home()
+        assert world.sync(times=2) == 1
+        assert world.home() == before
+
+
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("arrived, new", [(15, 4), (60, 30)])
+def test_altered_mail_is_known_by_what_has_arrived_of_it(arrived, new, without):
+    """M6 and M9, and mail that came to the new home meanwhile."""
+    old = mails(60)
+    with World({"INBOX": old, "Work": mails(20, 3, "w")}, without) as world:
+        world.edit("delete", ["m3"])
+        world.replace({"INBOX": marked(old)[:arrived] + mails(new, 9, "n"), "Work": marked(mails(20, 3, "w"))})
+        assert world.sync() == (0 if arrived == 60 else 4) and "m3" not in world.names()
+        with world.client() as client:
+            append(client, "INBOX", marked(old)[arrived:])
+        assert world.sync(times=2) == 0
+        assert len(world.here()) == 59 + new and fetched(world) == 80 + new
+        world.assert_in_step()
+
+
 def test_nothing_is_sent_to_a_mailbox_of_which_only_the_numbers_are_known():
     with World({"INBOX": mails(60), "Drafts": []}) as world:
         world.add("secret", "Drafts")
