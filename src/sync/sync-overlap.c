@@ -16,6 +16,7 @@
 
 typedef struct {
 	const FolderBinding *binding;
+	gboolean filling;        /* a new one may have but a few of its messages so far */
 	GArray *sizes, *headers; /* guint64, ascending: size and date of each message; digest of its header */
 } Lost;
 
@@ -69,7 +70,7 @@ is_hollow (const FolderBinding *b, const RemoteFolder *r)
 static void
 add_lost (GArray *lost, const FolderBinding *b)
 {
-	Lost l = {b, g_array_new (FALSE, FALSE, sizeof (guint64)), g_array_new (FALSE, FALSE, sizeof (guint64))};
+	Lost l = {b, FALSE, g_array_new (FALSE, FALSE, sizeof (guint64)), g_array_new (FALSE, FALSE, sizeof (guint64))};
 	g_array_append_val (lost, l);
 }
 
@@ -143,6 +144,13 @@ count_known (const GArray *keys, const GArray *sample, gboolean headers)
 	return n;
 }
 
+/* Part of a folder may be anything, unless it comes where all is numbered anew, or after the folder went: then the rest is on its way. */
+static gboolean
+has_enough (const RemoteFolder *r, const Lost *l)
+{
+	return (guint64) r->messages * LEAST_PART >= l->sizes->len || (l->filling && !r->role && r->messages >= DIFFERENT_FROM);
+}
+
 /* Which lost folder has most of the sample, if it is enough. */
 static void
 choose (New *n, const GArray *lost, const GArray *sample, gboolean headers)
@@ -151,7 +159,7 @@ choose (New *n, const GArray *lost, const GArray *sample, gboolean headers)
 	for (guint i = 0; i < lost->len; i++) {
 		const Lost *l = &g_array_index (lost, Lost, i);
 		guint known = count_known (headers ? l->headers : l->sizes, sample, headers);
-		if (known * 100 < sample->len * PERCENT || known < most || known == 0 || (guint64) n->remote->messages * LEAST_PART < l->sizes->len)
+		if (known * 100 < sample->len * PERCENT || known < most || known == 0 || !has_enough (n->remote, l))
 			continue;
 		n->tied = known == most;
 		n->best = (gint) i;
@@ -197,6 +205,39 @@ look_into_all (SyncRun *run, GArray *fresh, const GArray *lost, GError **error)
 	return ok;
 }
 
+/* Every folder with mail has another UIDVALIDITY than it had. */
+static gboolean
+is_numbered_anew (SyncRun *run, const GPtrArray *bindings)
+{
+	gboolean any = FALSE;
+	for (guint i = 0; i < bindings->len; i++) {
+		const FolderBinding *b = bindings->pdata[i];
+		const RemoteFolder *r = b->uidvalidity && b->messages && !b->folder_gone ? sync_listed (run, b->remote_name) : NULL;
+		if (!r || !r->has_status)
+			continue;
+		if (r->uidvalidity == b->uidvalidity)
+			return FALSE;
+		any = TRUE;
+	}
+	return any;
+}
+
+static gboolean
+note_filling (SyncRun *run, const GPtrArray *bindings, GArray *lost, GError **error)
+{
+	gboolean anew = is_numbered_anew (run, bindings);
+	g_autoptr (GPtrArray) holds = store_holds (run->store, error);
+	if (!holds)
+		return FALSE;
+	for (guint i = 0; i < lost->len; i++) {
+		Lost *l = &g_array_index (lost, Lost, i);
+		l->filling = anew;
+		for (guint k = 0; k < holds->len && !l->filling; k++)
+			l->filling = ((Hold *) holds->pdata[k])->folder == l->binding->folder && ((Hold *) holds->pdata[k])->decision == HOLD_WAITS;
+	}
+	return TRUE;
+}
+
 /* Only where neither of the two could be another one. */
 static void
 take_pairs (SyncRun *run, const GArray *fresh, const GArray *lost, GArray *recognised)
@@ -224,7 +265,7 @@ sync_recognise_folders (SyncRun *run, const GPtrArray *bindings, const GArray *s
 		return FALSE;
 	if (lost->len == 0 || fresh->len == 0)
 		return TRUE;
-	if (!look_into_all (run, fresh, lost, error))
+	if (!note_filling (run, bindings, lost, error) || !look_into_all (run, fresh, lost, error))
 		return FALSE;
 	take_pairs (run, fresh, lost, recognised);
 	return TRUE;

@@ -240,6 +240,34 @@ def test_altered_mail_is_known_by_what_has_arrived_of_it(arrived, new, without):
         world.assert_in_step()
 
 
+@pytest.mark.parametrize("without", [(), BARE])
+@pytest.mark.parametrize("alter", [list, marked])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_folder_with_another_name_is_known_by_its_first_few_messages(later, alter, without):
+    """M6 and M8, with and without M9; later: the folder is not there yet when the first run comes."""
+    plans = mails(60, 2, "p")
+    with World({"INBOX": mails(40), "Plans": plans}, without) as world:
+        world.edit("delete", ["p3", "p4"], folder="Plans")
+        world.edit("flag", ["p5", "p59"], "draft", folder="Plans")
+        world.add("new", "Plans")
+        world.replace({"INBOX": alter(mails(40))} | ({} if later else {"Vorhaben": alter(plans)[:6]}))
+        assert world.sync() == 4
+        for first, behind in ((0, 6), (6, 30), (30, 60)):
+            if not later and not first:
+                continue
+            with world.client() as client:
+                if not first:
+                    client.create("Vorhaben")
+                append(client, "Vorhaben", alter(plans)[first:behind])
+            assert world.sync() == (0 if behind == 60 else 4)
+        home = world.home()
+        assert sorted(home) == ["INBOX", "Vorhaben"] and sorted(world.program.folders()) == ["INBOX", "Vorhaben"]
+        assert world.with_flag("draft", "Vorhaben") == ["p5", "p59"]
+        assert set(world.names("Vorhaben")) == {f"p{i}" for i in range(60)} - {"p3", "p4"} | {"new"}
+        assert fetched(world) == 100
+        world.assert_in_step("Vorhaben")
+
+
 def test_nothing_is_sent_to_a_mailbox_of_which_only_the_numbers_are_known():
     with World({"INBOX": mails(60), "Drafts": []}) as world:
         world.add("secret", "Drafts")
