@@ -432,6 +432,18 @@ store_rebind (Store *s, gint64 placement, guint32 remote_uid, guint64 size, gint
 }
 
 gboolean
+store_awaited_removal (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error)
+{
+	DbQuery *q = db_query (s->db, "SELECT b.placement FROM placement_binding b CROSS JOIN message m ON m.id = b.message WHERE b.folder = ?1 AND b.gone = 1"
+	                              " AND b.remote_uid < 0 AND m.content = (SELECT id FROM content WHERE hash = ?2) ORDER BY b.remote_uid DESC LIMIT 1",
+	                       "ib", folder, hash, (gsize) DIGEST_SIZE);
+	int r = db_step (s->db, q, error);
+	*placement_out = r > 0 ? db_int (q, 0) : 0;
+	db_reset (q);
+	return r >= 0;
+}
+
+gboolean
 store_await_pending (Store *s, gint64 placement, gboolean *awaits_out, GError **error)
 {
 	g_assert (store_in_transaction (s));

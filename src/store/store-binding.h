@@ -99,6 +99,8 @@ gboolean store_count_awaited (Store *s, gint64 folder, guint *n_out, GError **er
 gboolean store_await_pending (Store *s, gint64 placement, gboolean *awaits_out, GError **error);
 /* The first awaited placement in @folder whose content has the SHA-256 @hash, else the first that is to be sent; 0: none. */
 gboolean store_expected_content (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error);
+/* The first awaited binding in @folder of what was removed or moved away here, by its content as above; 0: none. */
+gboolean store_awaited_removal (Store *s, gint64 folder, const guint8 *hash, gint64 *placement_out, GError **error);
 
 /* Bindings whose placement was removed here: removals to push. */
 gboolean store_gone_bindings (Store *s, gint64 folder, BindingFn fn, gpointer data, GError **error);

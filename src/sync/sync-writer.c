@@ -92,7 +92,7 @@ store_item (Store *s, const Item *item, GError **error)
 {
 	PlacementBinding b = {0};
 	gboolean found;
-	gint64 message, awaited;
+	gint64 message, awaited, gone = 0;
 	if (!store_binding_by_uid (s, item->folder, item->state.uid, &b, &found, error))
 		return FALSE;
 	placement_binding_done (&b);
@@ -111,6 +111,10 @@ store_item (Store *s, const Item *item, GError **error)
 		return FALSE;
 	if (awaited)
 		return bind_awaited (s, item, awaited, error);
+	if (!store_awaited_removal (s, item->folder, prepared_hash (p), &gone, error))
+		return FALSE;
+	if (gone) /* the push removes or moves it there, too */
+		return store_rebind (s, gone, item->state.uid, item->remote_size, item->received, error);
 	return store_add_message (s, p, item->folder, &message, error) &&
 	       sync_place (s, item->folder, message, &item->state, &b.placement, error) &&
 	       store_bind_placement (s, &b, error);

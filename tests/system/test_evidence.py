@@ -131,6 +131,32 @@ def test_messages_of_one_second_and_size_are_told_apart_before_one_is_changed(wi
         world.assert_in_step()
 
 
+@pytest.mark.parametrize("validity", [1000, 3000])
+@pytest.mark.parametrize("without", [(), BARE])
+def test_what_was_removed_or_moved_here_is_known_by_its_octets_where_nothing_else_tells(without, validity):
+    """Of one header, size and second, without Message-ID; two are copies, one of which was removed."""
+    def report(n):
+        return Mail(mail("disk", message_id=False).octets[:-3] + f"usage {n:03}\r\n".encode(), frozenset(), START + 5)
+
+    def usage(octets):
+        return int(octets.rsplit(b" ", 1)[1])
+
+    def reports(client, folder):
+        octets = {}
+        return sorted(usage(octets[m.sha256]) for m in client.read_folder(folder, keep=octets) if b"usage" in octets[m.sha256])
+    before = mails(20) + [report(n) for n in (0, 1, 2, 3, 4, 5, 5)]
+    with World({"INBOX": before, "Work": []}, without) as world:
+        number = {usage(world.program.save(item["id"])): str(item["id"]) for item in world.program.list("INBOX") if item["subject"] == "disk"}
+        world.program.ok("delete", number[1], number[4], number[5])
+        world.program.ok("move", number[2], "Work")
+        world.replace({"INBOX": [report(9)] + before[::-1], "Work": []}, validity)
+        assert world.sync(times=2) == 0
+        with world.client() as client:
+            assert reports(client, "INBOX") == [0, 3, 5, 9] and reports(client, "Work") == [2]
+        assert world.here().count("disk") == 4 and world.here("Work") == ["disk"]
+        world.program.ok("store", "check")
+
+
 def test_a_header_that_gives_one_message_the_size_of_another_confuses_nothing():
     """An earlier move had lost the dates."""
     before = [mail(f"m{i:03}", 600 + len(MARK) * i, START, flags_of(i), f"p{i}@example.org") for i in range(60)]
