@@ -95,8 +95,8 @@ class Peer:
         keep("log-on, SELECT, LOGOUT, 1/s", run["commands"] / 3 / run["seconds"], run)
         rate("mixed, 20 sessions, commands/s", self.load("-c", 20, "-t", o.seconds, "-r", o.folder // 2, *several, "-b", "SELECT INBOX",
                                                         *[word for command in MIXED for word in ("-l", command)], user="user%@example.org"))
-        for what, sessions in (("APPEND, 1 session, 1/s", 1), ("APPEND, 8 sessions, 1/s", 8)):
-            rate(what, self.load("-c", sessions, "-t", o.seconds, *several, "-l", "APPEND Drafts ^", user="user%@example.org"))
+        for what, sessions, users in (("APPEND, 1 session, 1/s", 1, 1), ("APPEND, 8 sessions, 1/s", 8, len(USERS)), ("APPEND, 8 sessions, one mailbox, 1/s", 8, 1)):
+            rate(what, self.load("-c", sessions, "-t", o.seconds, "-U", users, "-l", "APPEND Drafts ^", user="user%@example.org"))
         rate(f"MULTIAPPEND of {BATCH}, messages/s", self.load("-t", o.seconds, "-l", "APPEND Drafts " + " ".join(["^"] * BATCH), user=USERS[0]), BATCH)
         return rows
 

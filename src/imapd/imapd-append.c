@@ -389,6 +389,53 @@ add_messages (Store *store, gint64 folder, const GArray *messages, ImapSet *uids
 	return TRUE;
 }
 
+typedef struct {
+	gint64 folder;
+	const GArray *messages;
+	const Quota *quota;
+	gint64 selected;  /* folder of the message that is replaced */
+	guint32 replaced; /* its UID; 0: none is */
+	ImapSet uids;     /* out */
+} Addition;
+
+static void
+addition_clear (Addition *a)
+{
+	imap_set_clear (&a->uids);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Addition, addition_clear)
+
+static gboolean
+remove_replaced (Store *store, const Addition *a, GError **error)
+{
+	g_autoptr (Placement) p = store_placement_by_uid (store, a->selected, a->replaced, error);
+	return p && store_remove (store, p->id, "here", error);
+}
+
+static gboolean
+make_addition (Store *store, gpointer data, GError **error)
+{
+	Addition *a = data;
+	imap_set_clear (&a->uids);
+	return (!a->replaced || remove_replaced (store, a, error)) && add_messages (store, a->folder, a->messages, &a->uids, error) &&
+	       quota_check (store, a->quota, error);
+}
+
+/* Into @f. FALSE with the answer set. */
+static gboolean
+add (ImapdSession *s, const Folder *f, Addition *a)
+{
+	Quota q;
+	guint64 octets = 0;
+	for (guint i = 0; i < a->messages->len; i++)
+		octets += prepared_size (g_array_index (a->messages, NewMessage, i).prepared);
+	if (!quota_begin (s, s->store, &q))
+		return FALSE;
+	a->folder = f->id;
+	a->quota = &q;
+	return session_change (s, octets, make_addition, a);
+}
+
 static GArray *
 uploaded (ImapdSession *s)
 {
@@ -416,43 +463,29 @@ replaced_uid (ImapdSession *s)
 	return uid_set_max (&uids);
 }
 
-static gboolean
-remove_replaced (ImapdSession *s, Store *store, guint32 uid, GError **error)
-{
-	g_autoptr (Placement) p = store_placement_by_uid (store, s->view->folder, uid, error);
-	return p && store_remove (store, p->id, "here", error);
-}
-
 void
 run_replace (ImapdSession *s)
 {
-	g_auto (ImapSet) uids = {0};
-	GError *error = NULL;
 	g_autoptr (GArray) messages = uploaded (s);
-	guint32 uid = messages ? replaced_uid (s) : 0;
-	Store *store = uid ? session_store (s) : NULL;
+	g_auto (Addition) a = {.messages = messages, .replaced = messages ? replaced_uid (s) : 0};
+	Store *store = a.replaced ? session_store (s) : NULL;
 	g_autoptr (Folder) f = store ? target (s, store) : NULL;
-	Quota q;
-	if (!f || !quota_begin (s, store, &q) || !session_begin (s, store) ||
-	    !session_commit (s, store, remove_replaced (s, store, uid, &error) && add_messages (store, f->id, messages, &uids, &error) &&
-	                     quota_check (store, &q, &error), &error))
+	if (!f)
 		return;
-	/* RFC 8508 section 3.4: before the old one vanishes */
-	imap_write_appenduid (&s->out, NULL, f->uidvalidity, &uids, "replaced");
+	a.selected = s->view->folder;
+	if (add (s, f, &a)) /* RFC 8508 section 3.4: before the old one vanishes */
+		imap_write_appenduid (&s->out, NULL, f->uidvalidity, &a.uids, "replaced");
 }
 
 void
 run_append (ImapdSession *s)
 {
-	g_auto (ImapSet) uids = {0};
-	GError *error = NULL;
 	g_autoptr (GArray) messages = uploaded (s);
+	g_auto (Addition) a = {.messages = messages};
 	Store *store = messages ? session_store (s) : NULL;
 	g_autoptr (Folder) f = store ? target (s, store) : NULL;
-	Quota q;
-	if (!f || !quota_begin (s, store, &q) || !session_begin (s, store) ||
-	    !session_commit (s, store, add_messages (store, f->id, messages, &uids, &error) && quota_check (store, &q, &error), &error))
+	if (!f || !add (s, f, &a))
 		return;
 	g_string_printf (s->code, "APPENDUID %u ", f->uidvalidity);
-	imap_set_format (&uids, s->code);
+	imap_set_format (&a.uids, s->code);
 }

@@ -15,10 +15,12 @@ struct ImapdMailbox {
 	int watch;
 	guint users;   /* guarded by the pool's lock, as is: */
 	gboolean gone; /* another store is at its place */
+	CommitQueue *commits;
 	GMutex lock; /* guards what follows */
 	GQueue stores;     /* of Store, not in use */
 	GHashTable *lent;  /* Store in use -> what generation was when it was opened */
 	guint generation;  /* of the file: those of an older one are not used again */
+	Store *writer;     /* not in use; NULL: it is, or it is not open */
 	GHashTable *views; /* folder -> View */
 	Tree *tree;        /* NULL: not read yet */
 };
@@ -46,6 +48,7 @@ mailbox_new (ImapdPool *p, const char *path, int watch)
 	g_mutex_init (&m->lock);
 	g_queue_init (&m->stores);
 	m->lent = g_hash_table_new (NULL, NULL);
+	m->commits = commit_queue_new ();
 	m->views = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) view_unref);
 	return m;
 }
@@ -56,6 +59,7 @@ forget (ImapdMailbox *m)
 	g_mutex_lock (&m->lock);
 	m->generation++;
 	g_queue_clear_full (&m->stores, (GDestroyNotify) store_close);
+	g_clear_pointer (&m->writer, store_close);
 	g_hash_table_remove_all (m->views);
 	g_clear_pointer (&m->tree, tree_unref);
 	g_mutex_unlock (&m->lock);
@@ -68,6 +72,7 @@ mailbox_free (ImapdMailbox *m)
 	if (!m)
 		return;
 	forget (m);
+	commit_queue_free (m->commits);
 	g_hash_table_unref (m->lent);
 	g_hash_table_unref (m->views);
 	g_mutex_clear (&m->lock);
@@ -82,6 +87,7 @@ go_idle (ImapdMailbox *m)
 	g_mutex_lock (&m->lock);
 	while (m->stores.length > 1)
 		store_close (g_queue_pop_tail (&m->stores));
+	g_clear_pointer (&m->writer, store_close);
 	g_mutex_unlock (&m->lock);
 }
 
@@ -267,13 +273,10 @@ mailbox_keys (ImapdMailbox *m)
 	return m->pool->keys;
 }
 
-Store *
-mailbox_take_store (ImapdMailbox *m, GError **error)
+/* @s, or a new one. */
+static Store *
+lend (ImapdMailbox *m, Store *s, guint generation, GError **error)
 {
-	g_mutex_lock (&m->lock);
-	guint generation = m->generation;
-	Store *s = g_queue_pop_head (&m->stores);
-	g_mutex_unlock (&m->lock);
 	if (!s)
 		s = store_open (m->path, 0, error);
 	g_mutex_lock (&m->lock);
@@ -281,6 +284,16 @@ mailbox_take_store (ImapdMailbox *m, GError **error)
 		g_hash_table_insert (m->lent, s, GUINT_TO_POINTER (generation));
 	g_mutex_unlock (&m->lock);
 	return s;
+}
+
+Store *
+mailbox_take_store (ImapdMailbox *m, GError **error)
+{
+	g_mutex_lock (&m->lock);
+	guint generation = m->generation;
+	Store *s = g_queue_pop_head (&m->stores);
+	g_mutex_unlock (&m->lock);
+	return lend (m, s, generation, error);
 }
 
 void
@@ -295,6 +308,37 @@ mailbox_give_store (ImapdMailbox *m, Store *s)
 	g_hash_table_remove (m->lent, s);
 	if (keep)
 		g_queue_push_head (&m->stores, s);
+	g_mutex_unlock (&m->lock);
+	if (!keep)
+		store_close (s);
+}
+
+CommitQueue *
+mailbox_commits (ImapdMailbox *m)
+{
+	return m->commits;
+}
+
+Store *
+mailbox_take_writer (ImapdMailbox *m, GError **error)
+{
+	g_mutex_lock (&m->lock);
+	guint generation = m->generation;
+	Store *s = g_steal_pointer (&m->writer);
+	g_mutex_unlock (&m->lock);
+	return lend (m, s, generation, error);
+}
+
+void
+mailbox_give_writer (ImapdMailbox *m, Store *s)
+{
+	if (!s)
+		return;
+	g_mutex_lock (&m->lock);
+	gboolean keep = g_hash_table_lookup (m->lent, s) == GUINT_TO_POINTER (m->generation);
+	g_hash_table_remove (m->lent, s);
+	if (keep)
+		m->writer = s;
 	g_mutex_unlock (&m->lock);
 	if (!keep)
 		store_close (s);

@@ -51,8 +51,18 @@ gboolean list_uids (Store *s, gint64 folder, const UidSet *uids, ListingDepth de
 /* The newest view of @folder, in a read transaction of @s that the caller has begun. NOT_FOUND. */
 View *mailbox_view (ImapdMailbox *m, Store *s, gint64 folder, GError **error);
 void mailbox_changed (ImapdMailbox *m);
+/* The connection that changes of messages are committed on, for one at a time (imapd-commit.c sees to that). */
+typedef struct CommitQueue CommitQueue;
+CommitQueue *mailbox_commits (ImapdMailbox *m);
+Store *mailbox_take_writer (ImapdMailbox *m, GError **error);
+void mailbox_give_writer (ImapdMailbox *m, Store *s); /* NULL is allowed */
 typedef struct KeysCache KeysCache; /* imapd-keys.h */
 KeysCache *mailbox_keys (ImapdMailbox *m);
+
+/* ---- Changes that share a commit (imapd-commit.c) ---- */
+
+CommitQueue *commit_queue_new (void);
+void commit_queue_free (CommitQueue *q); /* when nobody waits in it */
 
 /* ---- The session ---- */
 
@@ -122,6 +132,10 @@ gboolean session_progress (ImapdSession *s, guint64 done, guint64 total);
 /* Between store_begin and the commit: everything done is the session's own. FALSE, rolled back, with the answer set from *@error. */
 gboolean session_begin (ImapdSession *s, Store *store);
 gboolean session_commit (ImapdSession *s, Store *store, gboolean ok, GError **error);
+/* The same with what others do at the same time, in one transaction: @fn is run on any thread, while this one waits, on another connection, and perhaps again, after a
+ * rollback. Outside a transaction; @octets: about what it adds. TRUE: it is durable. FALSE with the answer set. */
+typedef gboolean (*ChangeFn) (Store *store, gpointer data, GError **error);
+gboolean session_change (ImapdSession *s, guint64 octets, ChangeFn fn, gpointer data);
 /* Sets the answer to a log-on that failed with @error, which it takes. */
 void session_refuse_log_on (ImapdSession *s, GError *error);
 /* Ends a log-on, on to @m or (NULL) with the answer that is set. */
