@@ -161,6 +161,11 @@ print_reloaded (const json_t *line)
 	print_list (line, "restart", "Needs a restart: ");
 }
 
+static void
+print_nothing (const json_t *line)
+{
+}
+
 /* ---- Verbs ---- */
 
 gboolean
@@ -184,6 +189,21 @@ server_kick (Ctl *c, GError **error)
 	if (strlen (question) > 900 || strchr (question, '\n') || !g_utf8_validate (question, -1, NULL))
 		return error_fail (error, ERROR_USAGE, "'%s' is neither a session nor a user", c->args[0]);
 	return ask (c, question, print_kicked, error);
+}
+
+gboolean
+server_end_sessions (Ctl *c, const DirectoryMailbox *m, GError **error)
+{
+	g_autofree char *question = g_strconcat ("kick ", m->id, NULL);
+	GError *failure = NULL;
+	if (!c->host->control || ask (c, question, print_nothing, &failure))
+		return TRUE;
+	if (error_is (failure, ERROR_NOT_FOUND)) {
+		g_error_free (failure);
+		return TRUE;
+	}
+	g_propagate_prefixed_error (error, failure, "it is done, but who is logged on to %s may still be (outpostctl kick %s): ", m->address, m->id);
+	return FALSE;
 }
 
 gboolean

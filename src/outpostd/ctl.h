@@ -46,6 +46,8 @@ gboolean server_status (Ctl *c, GError **error);
 gboolean server_who (Ctl *c, GError **error);
 gboolean server_kick (Ctl *c, GError **error);
 gboolean server_reload (Ctl *c, GError **error);
+/* Those of @m, which has changed so that they have to log on again. Where no server runs there are none. */
+gboolean server_end_sessions (Ctl *c, const DirectoryMailbox *m, GError **error);
 
 /* The queue (ctl-queue.c). */
 gboolean queue_list (Ctl *c, GError **error);

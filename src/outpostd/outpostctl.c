@@ -134,13 +134,14 @@ static gboolean
 mailbox_passwd (Ctl *c, GError **error)
 {
 	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error); /* before anything is asked */
-	return m && set_password (c, c->args[0], error);
+	return m && set_password (c, c->args[0], error) && server_end_sessions (c, m, error);
 }
 
 static gboolean
 mailbox_disable (Ctl *c, GError **error)
 {
-	return directory_mailbox_set_disabled (c->d, c->args[0], TRUE, error);
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
+	return m && directory_mailbox_set_disabled (c->d, m->id, TRUE, error) && server_end_sessions (c, m, error);
 }
 
 static gboolean
@@ -166,10 +167,11 @@ mailbox_rename (Ctl *c, GError **error)
 static gboolean
 mailbox_delete (Ctl *c, GError **error)
 {
-	if (!directory_mailbox_delete (c->d, c->args[0], error))
+	g_autoptr (DirectoryMailbox) m = directory_mailbox (c->d, c->args[0], error);
+	if (!m || !directory_mailbox_delete (c->d, m->id, error))
 		return FALSE;
-	printf ("The mailbox %s takes no mail and no log-on any more; it is kept for %d days: outpostctl mailbox list --deleted\n", c->args[0], HOST_KEPT_DAYS);
-	return TRUE;
+	printf ("The mailbox %s takes no mail and no log-on any more; it is kept for %d days: outpostctl mailbox list --deleted\n", m->address, HOST_KEPT_DAYS);
+	return server_end_sessions (c, m, error);
 }
 
 static gboolean
@@ -260,12 +262,12 @@ static const struct {
 	{"mailbox", "create", "ADDRESS", "make a mailbox; asks for its password", 1, 1, mailbox_create},
 	{"mailbox", "list", "", "all mailboxes", 0, 0, mailbox_list},
 	{"mailbox", "show", "ADDRESS", "one of them, with what it holds", 1, 1, mailbox_show},
-	{"mailbox", "passwd", "ADDRESS", "another password", 1, 1, mailbox_passwd},
+	{"mailbox", "passwd", "ADDRESS", "another password; its sessions end", 1, 1, mailbox_passwd},
 	{"mailbox", "quota", "ADDRESS SIZE [MESSAGES]", "how much it may hold, 10G for example; none: no limit", 2, 3, mailbox_quota},
-	{"mailbox", "disable", "ADDRESS", "no log-on; mail still arrives", 1, 1, mailbox_disable},
+	{"mailbox", "disable", "ADDRESS", "no log-on, and its sessions end; mail still arrives", 1, 1, mailbox_disable},
 	{"mailbox", "enable", "ADDRESS", "the opposite", 1, 1, mailbox_enable},
 	{"mailbox", "rename", "ADDRESS NEW", "another address; mail programs notice nothing else", 2, 2, mailbox_rename},
-	{"mailbox", "delete", "ADDRESS", "kept for 30 days", 1, 1, mailbox_delete},
+	{"mailbox", "delete", "ADDRESS", "kept for 30 days; its sessions end", 1, 1, mailbox_delete},
 	{"mailbox", "undelete", "ID", "back again", 1, 1, mailbox_undelete},
 	{"mailbox", "move", "ADDRESS --to-server SERVER", "Move Mailbox, while it is used", 1, 1, ctl_mailbox_move},
 	{"move", "list", "", "moves of mailboxes", 0, 0, ctl_move_list},

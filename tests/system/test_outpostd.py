@@ -93,6 +93,37 @@ def test_wrong_passwords_disabled_deleted_and_full_mailboxes(made):
         assert len(octets(made.log_on("bob", "builder"))) == 1
 
 
+def waiting(server, user, password):
+    client = server.log_on(user, password)
+    client.select("INBOX")
+    client.send(b"i IDLE\r\n")
+    assert client.readline().startswith(b"+")
+    return client
+
+
+def test_who_may_log_on_no_more_is_logged_off_at_once_and_nobody_else_is(made):
+    changes = (("mailbox", "passwd", "alice@example.org", "--password-command", "printf looking-glass"),
+               ("mailbox", "disable", "alice@example.org"), ("mailbox", "delete", "alice@example.org"))
+    made.ctl("mailbox", "disable", "bob@example.org")  # no server runs
+    made.ctl("mailbox", "enable", "bob@example.org")
+    with made:
+        other, password = waiting(made, "bob", "builder"), "wonderland"
+        for change in changes:
+            idle, quiet = waiting(made, "alice", password), made.log_on("alice", password)
+            made.ctl(*change)
+            for client in (idle, quiet):
+                client.sock.settimeout(10)
+                assert client.readline().startswith(b"* BYE ") and client.readline() == b""
+            with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+                made.log_on("alice", password)
+            password = "looking-glass"
+            if "disable" in change:
+                made.ctl("mailbox", "enable", "alice@example.org")
+        other.send(b"DONE\r\n")
+        assert other.readline().startswith(b"i OK")
+        other.shutdown()
+
+
 def test_words_are_found_by_the_index_that_the_server_keeps_up(made):
     """A search reads no more than 1,000 messages beyond the index: the first one of more is found by the index alone."""
     letters = [(b"Subject: %d\r\n\r\n%s\r\n" % (i, b"periwinkle" if i == 0 else b"plain"), [], 0) for i in range(1100)]
