@@ -10,6 +10,19 @@ sasl_wipe (char *secret)
 	g_free (secret);
 }
 
+void
+sasl_append (GString **text, Slice more)
+{
+	GString *old = *text;
+	if (old->allocated_len - old->len <= more.size) {
+		*text = g_string_sized_new (2 * old->len + more.size);
+		g_string_append_len (*text, old->str, (gssize) old->len);
+		explicit_bzero (old->str, old->allocated_len);
+		g_string_free (old, TRUE);
+	}
+	g_string_append_len (*text, more.data, (gssize) more.size);
+}
+
 guchar *
 sasl_decode (Slice text, gsize *size_out)
 {

@@ -9,5 +9,7 @@ guchar *sasl_decode (Slice text, gsize *size_out);
  * free of NUL. */
 typedef enum { SASL_PLAIN_RIGHT, SASL_PLAIN_BAD, SASL_PLAIN_FOR_ANOTHER /* who would act for somebody else */ } SaslPlain;
 SaslPlain sasl_plain_read (Slice text, char **user_out, char **password_out);
+/* As g_string_append_len, but what was in *@text is overwritten where it is left for a bigger place. */
+void sasl_append (GString **text, Slice more);
 /* Overwrites and frees; NULL is allowed. */
 void sasl_wipe (char *secret);

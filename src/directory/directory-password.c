@@ -20,11 +20,22 @@ wipe (char *secret)
 	free (secret);
 }
 
-/* As SASL compares passwords; to be freed by wipe. */
+/* Of what SASLprep (RFC 4013) leaves as it is. */
+static gboolean
+is_plain (const char *password)
+{
+	while (g_ascii_isprint (*password))
+		password++;
+	return !*password;
+}
+
+/* As SASL compares passwords; to be freed by wipe. The library leaves copies behind: what need not go through it does not. */
 static char *
 prepare (const char *password)
 {
 	char *out = NULL;
+	if (*password && strlen (password) <= PASSWORD_MAX && is_plain (password))
+		return strdup (password);
 	gboolean right = *password && strlen (password) <= PASSWORD_MAX && g_utf8_validate (password, -1, NULL) &&
 	                 gsasl_saslprep (password, GSASL_ALLOW_UNASSIGNED, &out, NULL) == GSASL_OK && *out &&
 	                 strlen (out) <= PASSWORD_MAX;

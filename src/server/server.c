@@ -323,7 +323,7 @@ read_some (Connection *c, char *input, gboolean *on_out)
 		return FALSE;
 	c->listener->received += n;
 	*on_out = c->deflate ? server_deflate_take (c->deflate, (Slice){input, n}, feed, c) : feed (c, input, n);
-	explicit_bzero (input, MIN (n, (gsize) 4096)); /* there may be a password in it */
+	explicit_bzero (input, n); /* there may be a password or a token in it */
 	look_at_session (c, *on_out);
 	if (*on_out && p->wants_tls && p->wants_tls (c->session))
 		*on_out = !c->tls && start_tls (c);

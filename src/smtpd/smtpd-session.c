@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A session: what comes in is a command's line, a message's text or a chunk; a row of the table says when a command may be given. */
 #include "digest.h"
+#include "sasl.h"
 #include "smtpd-private.h"
 #include <string.h>
 #include <time.h>
@@ -748,7 +749,7 @@ line_came (SmtpdSession *s, Slice line)
 static void
 keep_line (SmtpdSession *s, Slice piece)
 {
-	g_string_append_len (s->line, piece.data, (gssize) piece.size);
+	sasl_append (&s->line, piece);
 	if (s->line->len > (s->submission ? AUTH_MAX_OCTETS : LINE_MAX_OCTETS)) {
 		s->line_too_long = TRUE;
 		g_string_erase (s->line, 0, (gssize) s->line->len - 2);

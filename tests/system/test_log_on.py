@@ -6,8 +6,10 @@ import os
 import re
 import ssl
 import subprocess
+import time
 
 import pytest
+from outpostd import wait_until
 from scram import Scram
 
 PLAIN, PLUS = ["SCRAM-SHA-256", "SCRAM-SHA-1"], ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"]
@@ -151,3 +153,44 @@ def test_what_a_client_sends_is_one_line_of_the_log(made):
         assert client.readline().startswith(b"a NO [AUTHENTICATIONFAILED]")
         client.logout()
     assert re.search(r"(?m)^log-on: refused: .*x\?\?log-on: mailbox=alice@example.org\?\[2J", log_of(made)) and "\x1b" not in log_of(made)
+
+
+def memory_of(process):
+    """What the process can write to, as it is now."""
+    with open(f"/proc/{process.pid}/maps") as maps, open(f"/proc/{process.pid}/mem", "rb") as memory:
+        for line in maps:
+            place, mode = line.split()[:2]
+            start, end = (int(number, 16) for number in place.split("-"))
+            if mode.startswith("rw") and end - start < 1 << 32:  # not the shadow of a sanitizer
+                memory.seek(start)
+                yield memory.read(end - start)
+
+
+def plain(user, password):
+    return base64.b64encode(f"\0{user}\0{password}".encode())
+
+
+def say(client, *pieces):
+    """Piece by piece, as a slow line brings them; the answer's last line."""
+    for piece in pieces:
+        client.send(piece)
+        time.sleep(0.05)
+    return client.readline()
+
+
+def test_no_password_is_left_in_the_memory_of_the_server(made):
+    secret, wrong = "sesame" + "-open" * 30, "sesame-shut" * 600  # longer than what the first buffers hold
+    made.ctl("mailbox", "create", "dave@example.org", "--password-command", f"printf %s {secret}")
+    with made:
+        clients = [imaplib.IMAP4("localhost", made.imap) for _ in range(5)]
+        line = plain("dave@example.org", secret)
+        assert say(clients[0], b"a LOGIN dave@example.org ", b'"' + secret.encode() + b'"\r\n').startswith(b"a OK")
+        assert say(clients[1], b"a LOGIN dave@example.org {%d+}\r\n" % len(secret), secret[:9].encode(), secret[9:].encode() + b"\r\n").startswith(b"a OK")
+        assert say(clients[2], b"a AUTHENTICATE PLAIN ", line[:50], line[50:] + b"\r\n").startswith(b"a OK")
+        assert say(clients[3], b"a AUTHENTICATE PLAIN\r\n").startswith(b"+")
+        assert say(clients[3], line[:50], line[50:] + b"\r\n").startswith(b"a OK")
+        long = plain("dave@example.org", wrong)
+        assert say(clients[4], b"a AUTHENTICATE PLAIN ", long[:100], long[100:5000], long[5000:] + b"\r\n").startswith(b"a NO")
+        assert say(clients[4], b"b NOOP\r\n").startswith(b"b OK")
+        texts = (secret[9:50].encode(), b"shutsesame-shutsesame", line[60:100], long[60:100], long[6000:6040])
+        wait_until(lambda: not any(text in there for there in memory_of(made.process) for text in texts))  # wiped behind the answer

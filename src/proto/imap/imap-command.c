@@ -6,7 +6,7 @@
 #define TAIL_SIZE 32 /* of a line that is passed over: enough for {N+} CR */
 
 const ImapCommandLimits imap_limits_before_log_on = {
-	.text = 16u << 10, .literal = 4096, .values = 100, .depth = 4, .stream = 0, .drain = 64u << 10};
+	.text = 16u << 10, .literal = 4096, .values = 100, .depth = 4, .stream = 0, .drain = 64u << 10, .secret = TRUE};
 const ImapCommandLimits imap_limits_logged_on = {
 	.text = 1u << 20, .literal = 256u << 10, .values = 20000, .depth = 50, .stream = 128u << 20, .drain = 128u << 20};
 
@@ -74,7 +74,7 @@ imap_command_set_limits (ImapCommand *c, const ImapCommandLimits *limits)
 	g_assert (c->state == WHOLE || (c->state == READ_LINE && imap_tree_text_size (c->tree) == 0));
 	command_reset (c);
 	c->limits = *limits;
-	imap_tree_set_limits (c->tree, &(TreeLimits) {limits->text, limits->values, limits->depth});
+	imap_tree_set_limits (c->tree, &(TreeLimits) {limits->text, limits->values, limits->depth, limits->secret});
 }
 
 void

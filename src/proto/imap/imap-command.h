@@ -27,6 +27,7 @@ typedef struct {
 	guint depth;    /* parentheses; at most TREE_DEPTH_MAX */
 	guint64 stream; /* octets of a literal that is handed out */
 	guint64 drain;  /* octets of a refused command that are read past before the connection is given up */
+	gboolean secret; /* a password may be in it: it is overwritten when it is forgotten */
 } ImapCommandLimits;
 extern const ImapCommandLimits imap_limits_before_log_on, imap_limits_logged_on;
 

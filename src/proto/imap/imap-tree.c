@@ -2,6 +2,7 @@
 /* Texts lie in chunks that never move, nodes in blocks that never move: so nodes point at both. What is open is a stack of frames, so
  * that depth costs no C stack and reading can stop after any line. */
 #include "imap-tree.h"
+#include "sasl.h"
 #include <string.h>
 
 #define BLOCK_NODES 64u
@@ -106,6 +107,8 @@ text_reset (ImapTree *t, gsize keep)
 	Chunk *kept = NULL;
 	for (Chunk *c = t->chunks, *next; c; c = next) {
 		next = c->next;
+		if (t->limits.secret)
+			explicit_bzero (c->data, c->used);
 		if (c->size <= keep && (!kept || c->size > kept->size)) {
 			g_free (kept);
 			kept = c;
@@ -174,6 +177,8 @@ void
 imap_tree_reset (ImapTree *t)
 {
 	text_reset (t, memory[t->strict].kept);
+	if (t->limits.secret)
+		explicit_bzero (t->pending->str, t->pending->allocated_len);
 	if (t->pending->allocated_len > memory[t->strict].kept) {
 		g_string_free (t->pending, TRUE);
 		t->pending = g_string_new (NULL);
@@ -198,7 +203,10 @@ imap_tree_take_line (ImapTree *t, Slice input, gsize *used_out, Slice *line_out)
 {
 	const char *end = memchr (input.data, '\n', input.size);
 	if (!end) {
-		g_string_append_len (t->pending, input.data, (gssize) input.size);
+		if (t->limits.secret)
+			sasl_append (&t->pending, input);
+		else
+			g_string_append_len (t->pending, input.data, (gssize) input.size);
 		*used_out = input.size;
 		return FALSE;
 	}

@@ -73,6 +73,7 @@ typedef struct {
 	gsize text;   /* octets of lines and kept literals */
 	guint values; /* nodes */
 	guint depth;  /* open parentheses; at most TREE_DEPTH_MAX */
+	gboolean secret; /* a password may be among the texts: they are overwritten when they are gone */
 } TreeLimits;
 #define TREE_DEPTH_MAX 200
 
