@@ -230,6 +230,7 @@ run_list (ImapdSession *s)
 	Store *store = session_store (s);
 	if (!store || !take_list (s, &l, &delimiter_only) || !read_tree (s, store, &l))
 		return;
+	g_assert (l.patterns);
 	if (delimiter_only) {
 		static const char *const attributes[] = {"\\Noselect", NULL};
 		const ImapListed root = {.attributes = attributes, .delimiter = DELIMITER, .name = ""};
@@ -254,6 +255,7 @@ run_lsub (ImapdSession *s)
 	}
 	if (!store || !take_patterns (s, reference, node_next (n), &l) || !read_tree (s, store, &l))
 		return;
+	g_assert (l.patterns);
 	for (guint i = 0; i < l.folders->len; i++) {
 		const Folder *f = l.folders->pdata[i];
 		/* RFC 3501 section 6.3.9: a name that is not subscribed but leads to one that is, is told of with \Noselect where % ends. */
