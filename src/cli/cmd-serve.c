@@ -165,7 +165,7 @@ static gboolean
 serve (Serving *s, GError **error)
 {
 	const ImapdSettings settings = {.log_on = log_on, .owner = owner, .data = s};
-	ServerImap imap = {&settings, open_mailbox};
+	ServerImap imap = {&settings, open_mailbox, FALSE};
 	const ServerService service = {.protocol = &server_imap, .data = &imap};
 	g_autoptr (ImapdPool) pool = imapd_pool_new (on_changed, s, error);
 	g_autoptr (Server) server = pool ? server_new (CONNECTIONS_MAX, 0, error) : NULL;

@@ -66,7 +66,7 @@ void commit_queue_free (CommitQueue *q); /* when nobody waits in it */
 
 /* ---- The session ---- */
 
-typedef enum { STATE_NEW, STATE_LOGGED_ON, STATE_SELECTED, STATE_ENDED } SessionState;
+typedef enum { STATE_NEW, STATE_LOGGED_ON, STATE_SELECTED, STATE_RELAYED, STATE_ENDED } SessionState;
 typedef enum { EXPECT_COMMAND, EXPECT_SASL, EXPECT_DONE } Expected;
 
 typedef struct Upload Upload; /* imapd-append.c */
@@ -86,6 +86,9 @@ struct ImapdSession {
 	const ImapdSettings *settings;
 	ImapdPeer peer;
 	gpointer exchange; /* of settings->sasl; NULL: none goes on */
+	gpointer relay;    /* of settings->relay; NULL: it is served here */
+	char *originating; /* peer.address, by who is another server; NULL */
+	gboolean follows;  /* the client goes where it is told */
 	ImapdMailbox *mailbox;
 	ImapdSend send;
 	gpointer send_data;

@@ -26,9 +26,10 @@
 
 #define TO(state) (1u << STATE_##state)
 static const unsigned moves[] = {
-	[STATE_NEW] = TO (LOGGED_ON) | TO (ENDED),
+	[STATE_NEW] = TO (LOGGED_ON) | TO (RELAYED) | TO (ENDED),
 	[STATE_LOGGED_ON] = TO (SELECTED) | TO (NEW) | TO (ENDED),
 	[STATE_SELECTED] = TO (SELECTED) | TO (LOGGED_ON) | TO (ENDED),
+	[STATE_RELAYED] = TO (ENDED),
 	[STATE_ENDED] = TO (ENDED),
 };
 
@@ -324,7 +325,7 @@ may_deflate (const ImapdSession *s)
 static gboolean
 may_log_off (const ImapdSession *s)
 {
-	return s->settings->unauthenticate && !s->deflated;
+	return s->settings->unauthenticate && !s->deflated && !(s->peer.how & IMAPD_SERVER);
 }
 
 static char *
@@ -363,6 +364,19 @@ run_logout (ImapdSession *s)
 	imap_write_status (&s->out, NULL, "BYE", NULL, "see you");
 }
 
+/* Of who asks by ID. */
+static void
+take_pair (ImapdSession *s, Slice name, Slice value)
+{
+	g_autofree char *text = memchr (value.data, '\0', value.size) ? NULL : slice_dup (value);
+	if (text && s->settings->refer && slice_equals_ascii_case (name, "name"))
+		s->follows = g_strv_contains ((const char *const *) s->settings->refer, text);
+	if (text && s->state == STATE_NEW && s->peer.how & IMAPD_SERVER && slice_equals_ascii_case (name, "x-originating-ip")) {
+		g_free (s->originating);
+		s->peer.address = s->originating = g_steal_pointer (&text);
+	}
+}
+
 static void
 run_id (ImapdSession *s)
 {
@@ -372,6 +386,9 @@ run_id (ImapdSession *s)
 		session_bad (s, "ID wants NIL or a list of at most 30 pairs");
 		return;
 	}
+	for (const ImapNode *n = node_first (list), *value; n && (value = node_next (n)); n = node_next (value))
+		if (node_is_astring (n) && node_is_astring (value))
+			take_pair (s, node_text (n), node_text (value));
 	imap_write_untagged (&s->out, "ID");
 	imap_write_pairs (&s->out, pairs, G_N_ELEMENTS (pairs));
 	imap_write_end (&s->out);
@@ -429,22 +446,50 @@ G_DEFINE_QUARK (imapd-elsewhere, imapd_elsewhere)
 
 /* As a warning: to a tagged REFERRAL (RFC 2221) those who don't know it do what they do about a wrong password. */
 static void
-refer (ImapdSession *s, const char *message)
+refer (ImapdSession *s, char **message)
 {
-	g_auto (GStrv) parts = g_strsplit (message, " ", 2);
-	gboolean known = strcmp (parts[0], "-") != 0 && !strpbrk (parts[0], "]\r\n");
-	g_autofree char *code = known ? g_strconcat ("REFERRAL ", parts[0], NULL) : NULL;
+	gboolean known = strcmp (message[0], "-") != 0 && !strpbrk (message[0], "]\r\n");
+	g_autofree char *code = known ? g_strconcat ("REFERRAL ", message[0], NULL) : NULL;
 	if (code)
 		imap_write_status (&s->out, NULL, "NO", code, "the mailbox is there");
-	session_no (s, "UNAVAILABLE", "%s", parts[1] ? parts[1] : "the mailbox is elsewhere");
+	session_no (s, "UNAVAILABLE", "%s", message[2]);
+}
+
+/* From one server to the next only: where two take each other for the home, nobody is sent round. */
+static gboolean
+may_relay (const ImapdSession *s)
+{
+	return s->settings->relay && !s->follows && !(s->peer.how & IMAPD_SERVER);
+}
+
+/* The answer is set either way: with s->relay it is that of the log-on. */
+static void
+pass_on (ImapdSession *s, const char *elsewhere)
+{
+	g_auto (GStrv) parts = g_strsplit (elsewhere, " ", 3);
+	g_autofree char *code = NULL;
+	GError *error = NULL;
+	g_assert (g_strv_length (parts) == 3);
+	if (may_relay (s) && (s->relay = s->settings->relay->open (s->settings->data, &s->peer, parts[1], s->send, s->send_data, &code, &error))) {
+		g_string_assign (s->code, code);
+		g_string_assign (s->text, "logged on");
+		return;
+	}
+	s->refusals++;
+	if (error && error_is (error, ERROR_TOO_BIG))
+		session_no (s, "LIMIT", "%s", error->message);
+	else
+		refer (s, parts);
+	if (error)
+		g_message ("imapd: %s", error->message);
+	g_clear_error (&error);
 }
 
 void
 session_refuse_log_on (ImapdSession *s, GError *error)
 {
 	if (error && error->domain == IMAPD_ELSEWHERE) {
-		s->refusals++;
-		refer (s, error->message);
+		pass_on (s, error->message);
 	} else if (error && (error_is (error, ERROR_TOO_BIG) || error_is (error, ERROR_REFUSED))) {
 		s->refusals++;
 		session_no (s, error_is (error, ERROR_TOO_BIG) ? "LIMIT" : "UNAVAILABLE", "%s", error->message);
@@ -475,7 +520,9 @@ session_answer_log_on (ImapdSession *s, const char *tag, ImapdMailbox *m)
 		g_string_assign (s->text, "logged on");
 	}
 	imap_write_status (&s->out, tag, s->word, s->code->len ? s->code->str : NULL, s->text->str);
-	if (s->refusals >= REFUSALS_MAX)
+	if (s->relay)
+		session_enter (s, STATE_RELAYED);
+	else if (s->refusals >= REFUSALS_MAX)
 		imapd_session_bye (s, "too many log-ons that failed");
 }
 
@@ -865,10 +912,29 @@ is_switching (const ImapdSession *s)
 	return s->starting_tls || s->starting_deflate;
 }
 
+static gboolean
+feed_relay (ImapdSession *s, Slice input)
+{
+	session_flush (s, TRUE); /* the answer to the log-on, which is this server's */
+	if (s->state == STATE_RELAYED && !s->settings->relay->feed (s->relay, input))
+		session_enter (s, STATE_ENDED);
+	return s->state == STATE_RELAYED;
+}
+
+gboolean
+imapd_session_take (ImapdSession *s)
+{
+	if (s->state == STATE_RELAYED && !s->settings->relay->take (s->relay))
+		session_enter (s, STATE_ENDED);
+	return s->state != STATE_ENDED;
+}
+
 gboolean
 imapd_session_feed (ImapdSession *s, Slice input)
 {
 	while (input.size > 0 && s->state != STATE_ENDED && !is_switching (s)) {
+		if (s->state == STATE_RELAYED)
+			return feed_relay (s, input);
 		gsize used = s->expected == EXPECT_COMMAND ? feed_command (s, input) : feed_line (s, input);
 		input = (Slice){input.data + used, input.size - used};
 		session_flush (s, FALSE);
@@ -892,14 +958,14 @@ gboolean
 imapd_session_waits (const ImapdSession *s)
 {
 	gboolean expunge;
-	return s->state != STATE_ENDED && (s->notify || tells_selected (s, &expunge));
+	return s->state == STATE_RELAYED || (s->state != STATE_ENDED && (s->notify || tells_selected (s, &expunge)));
 }
 
 gboolean
 imapd_session_wake (ImapdSession *s)
 {
 	gboolean expunge;
-	if (!imapd_session_waits (s) || s->upload) /* in the midst of an APPEND it is told behind it */
+	if (s->state == STATE_RELAYED || !imapd_session_waits (s) || s->upload) /* in the midst of an APPEND it is told behind it */
 		return s->state != STATE_ENDED;
 	GError *error = NULL;
 	s->own_from = s->own_to = 0;
@@ -929,7 +995,7 @@ imapd_session_folder (const ImapdSession *s)
 gboolean
 imapd_session_is_logged_on (const ImapdSession *s)
 {
-	return s->state == STATE_LOGGED_ON || s->state == STATE_SELECTED;
+	return s->state == STATE_LOGGED_ON || s->state == STATE_SELECTED || s->state == STATE_RELAYED;
 }
 
 guint
@@ -966,7 +1032,8 @@ imapd_session_bye (ImapdSession *s, const char *why)
 {
 	if (s->state == STATE_ENDED)
 		return;
-	imap_write_status (&s->out, NULL, "BYE", NULL, why);
+	if (s->state != STATE_RELAYED) /* there it could be in the midst of another server's answer, or of DEFLATE */
+		imap_write_status (&s->out, NULL, "BYE", NULL, why);
 	session_flush (s, TRUE);
 	session_enter (s, STATE_ENDED);
 }
@@ -1003,6 +1070,9 @@ imapd_session_free (ImapdSession *s)
 		return;
 	command_end (s);
 	sasl_end (s);
+	if (s->relay)
+		s->settings->relay->free (s->relay);
+	g_free (s->originating);
 	imapd_mailbox_unref (s->mailbox);
 	view_unref (s->view);
 	g_free (s->folder);

@@ -38,6 +38,7 @@ void imapd_pool_take (ImapdPool *p, ImapdTold told, gpointer data);
 enum {
 	IMAPD_PRIVATE = 1,  /* a password may be sent: the connection is encrypted or of this machine */
 	IMAPD_ENCRYPTED = 2,
+	IMAPD_SERVER = 4,    /* another server of the organisation, which has let somebody in: his address comes by ID (x-originating-ip) */
 };
 typedef struct {
 	guint how;           /* when the session begins */
@@ -45,10 +46,13 @@ typedef struct {
 	gconstpointer connection; /* the caller's, for its own functions */
 } ImapdPeer;
 
-/* The error of a log-on that was proved, to a mailbox that is served elsewhere: its message is an address ("imaps://host:port", "-": none), a blank, and what the
- * client is told. Clients that know it are led there (docs/outpostd.md). */
+/* The error of a log-on that was proved, to a mailbox that is served elsewhere: its message is an address ("imaps://host:port", "-": none), the mailbox's id, and what the
+ * client is told, with blanks between. The session is passed on there (ImapdRelay), or clients that know it are led there (docs/outpostd.md). */
 #define IMAPD_ELSEWHERE (imapd_elsewhere_quark ())
 GQuark imapd_elsewhere_quark (void);
+
+/* Takes all of @octets, or FALSE: the client is gone or too slow, and the session ends. */
+typedef gboolean (*ImapdSend) (gpointer data, const char *octets, gsize size);
 
 /* Who may log on, and to what. NULL: IMAPD_ELSEWHERE; NO_PERMISSION if the name or the password is wrong; TOO_BIG for a limit and REFUSED for who is to try later, whose
  * texts the client is told; else why it is impossible now. @data is the settings'. May block. */
@@ -65,6 +69,16 @@ typedef struct {
 	gboolean (*step) (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_out, GError **error);
 	void (*free) (gpointer exchange);
 } ImapdSasl;
+
+/* Sessions of mailboxes that are served elsewhere: octets are passed on, both ways, from the log-on to the end. */
+typedef struct {
+	/* Logs on there for @peer, who has proved that he may. *code_out is what can be done there ("CAPABILITY ..."; owned). What comes from there goes to @send.
+	 * @data is the settings'. NULL: UNAVAILABLE; TOO_BIG for a limit, whose text the client is told. May block. */
+	gpointer (*open) (gpointer data, const ImapdPeer *peer, const char *mailbox, ImapdSend send, gpointer to, char **code_out, GError **error);
+	gboolean (*feed) (gpointer relay, Slice input); /* what the client says. FALSE, as below: it is over */
+	gboolean (*take) (gpointer relay);              /* there may be something from there */
+	void (*free) (gpointer relay);
+} ImapdRelay;
 
 /* 0: no limit. */
 typedef struct {
@@ -89,10 +103,9 @@ typedef struct {
 	gboolean unauthenticate; /* UNAUTHENTICATE is offered: connections of proxies, which are used for one after another */
 	gint64 progress;     /* microseconds between two lines that tell of a long command; 0: ten seconds; below 0: a line for each message */
 	gboolean deflate;    /* COMPRESS=DEFLATE is offered to who is logged on */
+	const ImapdRelay *relay; /* NULL: whose mailbox is elsewhere is told where */
+	char **refer;        /* names (ID) of clients that are told all the same, since they go there by themselves; NULL: none */
 } ImapdSettings;
-
-/* Takes all of @octets, or FALSE: the client is gone or too slow, and the session ends. */
-typedef gboolean (*ImapdSend) (gpointer data, const char *octets, gsize size);
 
 typedef struct ImapdSession ImapdSession;
 /* @settings must outlive it, @peer is copied. @mailbox NULL: the client has to log on; else the greeting says PREAUTH, and the session takes the mailbox. Sends
@@ -104,7 +117,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdSession, imapd_session_free)
 gboolean imapd_session_feed (ImapdSession *s, Slice input);
 /* The mailbox may have changed: tells the client if it waits for that (IDLE). FALSE: as above. */
 gboolean imapd_session_wake (ImapdSession *s);
-/* It is to be woken when the mailbox changes. */
+/* Where it is passed on to there may be something to be read. FALSE: as above. */
+gboolean imapd_session_take (ImapdSession *s);
+/* It is to be woken when the mailbox changes; or nobody here knows when it should say something, since it is passed on. */
 gboolean imapd_session_waits (const ImapdSession *s);
 ImapdMailbox *imapd_session_mailbox (const ImapdSession *s); /* NULL: not logged on */
 gboolean imapd_session_is_logged_on (const ImapdSession *s);

@@ -38,6 +38,8 @@ static const struct {
 	{"server", "log-on-delay-max", NUMBER, offsetof (Host, log_on_delay_max), TRUE, NULL, 300, 86400},
 	{"server", "message-max", NUMBER, offsetof (Host, message_max), FALSE, NULL, 64u << 20, 2u << 30},
 	{"imap", "listen", TEXT, offsetof (Host, imap)},
+	{"imap", "elsewhere", TEXT, offsetof (Host, elsewhere), FALSE, "proxy"},
+	{"imap", "refer-clients", TEXT, offsetof (Host, refer_clients)},
 	{"imap", "unauthenticate", SWITCH, offsetof (Host, unauthenticate)},
 	{"imaps", "listen", TEXT, offsetof (Host, imaps)},
 	{"lmtp", "listen", TEXT, offsetof (Host, lmtp)},
@@ -144,6 +146,8 @@ read_configuration (Host *h, GError **error)
 	gboolean ok = check_names (file, path, error);
 	for (guint i = 0; ok && i < G_N_ELEMENTS (settings); i++)
 		ok = read_setting (h, file, path, i, error);
+	if (ok && strcmp (h->elsewhere, "proxy") != 0 && strcmp (h->elsewhere, "refer") != 0)
+		return error_fail (error, ERROR_USAGE, "%s: elsewhere must be proxy or refer, not '%s'", path, h->elsewhere);
 	return ok && (!h->relay || relay_parse (h->relay, NULL, error)) && (h->name || error_fail (error, ERROR_USAGE, "%s: [server] must say its name", path)) &&
 	       ((h->certificate && h->key) || error_fail (error, ERROR_USAGE, "%s: [tls] must name a certificate and its key", path));
 }
@@ -498,7 +502,9 @@ write_configuration (const HostInit *i, GError **error)
 		"# Who the server becomes after its sockets are open, when root starts it.\n%suser = %s\n\n"
 		"# With STARTTLS; a password is taken in plain from this machine only.\n"
 		"# Several addresses have commas between them.\n[imap]\nlisten = 0.0.0.0:143\n"
-		"# A proxy may log off and use the connection for another user (yes); here and with TLS at once.\n#unauthenticate = no\n\n"
+		"# A proxy may log off and use the connection for another user (yes); here and with TLS at once.\n#unauthenticate = no\n"
+		"# Whose mailbox is at home at another server is passed on there (proxy) or told where it is (refer); told are also clients with these names, which go there by\n"
+		"# themselves: their IDs, with commas between.\n#elsewhere = proxy\n#refer-clients =\n\n"
 		"[imaps]\nlisten = 0.0.0.0:993\n\n"
 		"# Where the mail transfer agent delivers: a socket, or an address of this machine.\n[lmtp]\nlisten = lmtp.sock\n\n"
 		"# Where users send mail: with STARTTLS, and with TLS at once. It goes to mailboxes here, and else to the relay: smtp:// (STARTTLS, unless it is\n"

@@ -14,6 +14,7 @@ typedef struct {
 	char *folder, *name; /* name: the server's, for greetings and Received fields */
 	char *server; /* its id in the directory; NULL before host_enrol */
 	char *imap, *imaps, *lmtp; /* "ADDRESS:PORT", lmtp also a path; several with commas between; NULL: not served */
+	char *elsewhere, *refer_clients; /* "proxy" or "refer"; names with commas between, NULL: none */
 	char *submission, *submissions; /* as imap */
 	char *relay; /* "smtp://HOST[:PORT]" or "smtps://"; NULL: mail goes to mailboxes of this server only */
 	char *relay_user, *relay_password, *relay_ca; /* a name, and paths; NULL: none */

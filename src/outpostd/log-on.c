@@ -5,6 +5,8 @@
 #include "server.h"
 #include <string.h>
 
+#define EXTERNAL "EXTERNAL"
+
 /* ---- Attempts ---- */
 
 /* One that is under way: from when the name is known until it is known how it ends. */
@@ -55,9 +57,8 @@ attempt_succeeded (Attempt *a, const DirectoryMailbox *m, const char *how, GErro
 	g_autoptr (GError) elsewhere = NULL;
 	g_autofree char *address = NULL;
 	if (!host_is_home (a->of->host, m, &address, &elsewhere)) {
-		g_message ("log-on: from=%s %s", a->peer.address, elsewhere->message);
 		if (error_is (elsewhere, ERROR_UNAVAILABLE))
-			g_set_error (error, IMAPD_ELSEWHERE, 0, "%s %s", address ? address : "-", elsewhere->message);
+			g_set_error (error, IMAPD_ELSEWHERE, 0, "%s %s %s", address ? address : "-", m->id, elsewhere->message);
 		else
 			g_propagate_error (error, g_steal_pointer (&elsewhere));
 		return NULL;
@@ -66,7 +67,8 @@ attempt_succeeded (Attempt *a, const DirectoryMailbox *m, const char *how, GErro
 	g_autoptr (ImapdMailbox) mailbox = imapd_pool_open (a->of->pool, path, error);
 	if (!mailbox)
 		return NULL;
-	if (!server_join (a->peer.connection, mailbox)) {
+	gboolean speaks = a->peer.how & IMAPD_SERVER;
+	if ((speaks && !server_stand_for (a->peer.connection, a->peer.address)) || !server_join (a->peer.connection, mailbox)) {
 		g_message ("log-on: over the limit: mailbox=%s from=%s", m->address, a->peer.address);
 		metrics_log_on (a->of->metrics, LOG_ON_OVER_LIMIT);
 		error_fail (error, ERROR_TOO_BIG, "you have too many connections: close some of them");
@@ -127,7 +129,7 @@ log_on_count_command (gpointer data, const char *command, gint64 microseconds)
 typedef struct {
 	Attempt attempt;
 	const char *mechanism;
-	DirectoryLogOn *scram; /* NULL: a token */
+	DirectoryLogOn *scram; /* NULL: a token, or EXTERNAL */
 	GError *refused;       /* a token was: the client was told why, and answers before it gets its NO */
 } Exchange;
 
@@ -136,7 +138,10 @@ offered (gpointer data, const ImapdPeer *peer)
 {
 	static const char *const names[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", NULL};
 	static const char *const with_tokens[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "XOAUTH2", NULL};
+	static const char *const of_servers[] = {EXTERNAL, NULL};
 	const char *const *all = ((const LogOns *) data)->tokens ? with_tokens : names;
+	if (peer->how & IMAPD_SERVER)
+		return of_servers;
 	g_autoptr (GBytes) unique = server_peer_binding (peer->connection, "tls-unique");
 	g_autoptr (GBytes) exporter = server_peer_binding (peer->connection, "tls-exporter");
 	return unique || exporter ? all : all + 2;
@@ -157,7 +162,7 @@ begin (gpointer data, const ImapdPeer *peer, const char *mechanism, GError **err
 {
 	g_autoptr (GBytes) unique = server_peer_binding (peer->connection, "tls-unique");
 	g_autoptr (GBytes) exporter = server_peer_binding (peer->connection, "tls-exporter");
-	gboolean token = !g_str_has_prefix (mechanism, "SCRAM-");
+	gboolean token = !g_str_has_prefix (mechanism, "SCRAM-"); /* or EXTERNAL */
 	DirectoryLogOn *scram = token ? NULL : directory_log_on_new (mechanism, unique, exporter, error);
 	if (!scram && !token)
 		return NULL;
@@ -175,6 +180,19 @@ take_scram (Exchange *e, Directory *d, Slice message, GString *answer, Directory
 	if (!directory_log_on_step (e->scram, d, message, answer, found_out, error))
 		return FALSE;
 	return e->attempt.user || attempt_begin (&e->attempt, d, directory_log_on_name (e->scram), error);
+}
+
+/* ---- Other servers ---- */
+
+/* The message is the mailbox's id. Its owner has proved at that server who he is, which has waited for him where he was wrong. */
+static gboolean
+take_external (Exchange *e, Directory *d, Slice message, GString *answer, DirectoryMailbox **found_out, GError **error)
+{
+	g_autofree char *id = message.size && !memchr (message.data, '\0', message.size) && g_utf8_validate_len (message.data, message.size, NULL) ? slice_dup (message) : NULL;
+	if (!id)
+		return error_fail (error, ERROR_PROTOCOL, "EXTERNAL wants a mailbox");
+	*found_out = directory_may_log_on (d, id, error);
+	return *found_out != NULL;
 }
 
 /* ---- Tokens ---- */
@@ -248,7 +266,8 @@ step (gpointer exchange, Slice message, GString *answer, ImapdMailbox **mailbox_
 	Exchange *e = exchange;
 	Directory *d = host_directory (e->attempt.of->host, error);
 	DirectoryMailbox *found = NULL;
-	gboolean told = e->refused != NULL, ok = d && (e->scram ? take_scram : take_token) (e, d, message, answer, &found, error);
+	gboolean external = strcmp (e->mechanism, EXTERNAL) == 0, told = e->refused != NULL;
+	gboolean ok = d && (e->scram ? take_scram : external ? take_external : take_token) (e, d, message, answer, &found, error);
 	g_autoptr (DirectoryMailbox) m = found;
 	if (!ok && !told)
 		attempt_failed (&e->attempt, *error);

@@ -6,6 +6,7 @@
 #include "manager.h"
 #include "metrics-page.h"
 #include "move.h"
+#include "proxy.h"
 #include "sandbox.h"
 #include "submission.h"
 #include "sweep.h"
@@ -53,6 +54,7 @@ typedef struct {
 	MetricsPage page;
 	Delivery *delivery;
 	Submission *submission;
+	ServerImap of_servers;
 	Cancel *cancel;
 } Running;
 
@@ -153,6 +155,15 @@ listen_to_administrator (Running *r, GError **error)
 	return !r->host->control || server_listen_unix (r->asked, &service, r->host->control, 0600, error);
 }
 
+/* Of the same user: they share the directory. */
+static gboolean
+listen_to_servers (Running *r, GError **error)
+{
+	const ServerService service = {.name = "servers", .protocol = &server_imap, .data = &r->of_servers, .only_same_user = TRUE};
+	g_autofree char *path = g_build_filename (r->host->folder, PROXY_SOCKET, NULL);
+	return server_listen_unix (r->server, &service, path, 0600, error);
+}
+
 static gboolean
 listen_to_prometheus (Running *r, GError **error)
 {
@@ -199,7 +210,7 @@ serve_until (Running *r, GError **error)
 {
 	Transport *transport;
 	if (!host_become_user (r->host, error) || !host_enrol (r->host, error) || !listen_to_prometheus (r, error) ||
-	    !listen_to_administrator (r, error))
+	    !listen_to_administrator (r, error) || !listen_to_servers (r, error))
 		return FALSE;
 	hand_over (r);
 	enter_sandbox ();
@@ -218,6 +229,16 @@ serve_until (Running *r, GError **error)
 	return ok;
 }
 
+/* With commas between. NULL: none. */
+static char **
+names_of (const char *list)
+{
+	char **names = list ? g_strsplit (list, ",", -1) : NULL;
+	for (char **n = names; n && *n; n++)
+		g_strstrip (*n);
+	return names;
+}
+
 static gboolean
 listen_and_serve (Running *r, GError **error)
 {
@@ -230,10 +251,13 @@ listen_and_serve (Running *r, GError **error)
 	}
 	LogOns log_ons = {.host = h, .pool = r->pool, .metrics = r->page.metrics, .backoff = r->control.backoff, .tokens = tokens};
 	g_autoptr (Delivery) delivery = delivery_new (h, r->page.metrics, r->indexer);
+	g_auto (GStrv) refer = names_of (h->refer_clients);
 	const ImapdSettings imap_settings = {.log_on = log_on, .sasl = &log_on_sasl, .data = &log_ons, .message_max = h->message_max,
 	                                     .ran = log_on_count_command, .quota = log_on_quota, .owner = log_on_owner, .metadata = log_on_metadata, .tls = TRUE,
-	                                     .deflate = TRUE, .unauthenticate = h->unauthenticate != 0};
-	ServerImap imap = {&imap_settings, NULL};
+	                                     .deflate = TRUE, .unauthenticate = h->unauthenticate != 0,
+	                                     .relay = strcmp (h->elsewhere, "proxy") == 0 ? &proxy_relay : NULL, .refer = refer};
+	ServerImap imap = {&imap_settings, NULL, FALSE};
+	r->of_servers = (ServerImap){&imap_settings, NULL, TRUE};
 	g_autoptr (Submission) submission = submission_new (&log_ons);
 	SmtpdSettings lmtp = deliver_settings (delivery), smtp = submission_settings (submission);
 	r->delivery = delivery;

@@ -31,7 +31,7 @@ imapd_peer (const SmtpdPeer *p)
 static void
 tell_where (GError **error)
 {
-	const char *text = *error && (*error)->domain == IMAPD_ELSEWHERE ? strchr ((*error)->message, ' ') : NULL;
+	const char *text = *error && (*error)->domain == IMAPD_ELSEWHERE ? strchr (strchr ((*error)->message, ' ') + 1, ' ') : NULL; /* behind the address and the id */
 	if (!text)
 		return;
 	GError *told = g_error_new (OUTPOST_ERROR, ERROR_REFUSED, "%s", text + 1);

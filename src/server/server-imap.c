@@ -16,7 +16,8 @@ open_session (gpointer data, const ServerPeer *peer, ServerSend send, gpointer t
 			return NULL;
 		}
 	}
-	const ImapdPeer who = {.how = (peer->encrypted || peer->loopback ? IMAPD_PRIVATE : 0) | (peer->encrypted ? IMAPD_ENCRYPTED : 0),
+	const ImapdPeer who = {.how = (peer->encrypted || peer->loopback ? IMAPD_PRIVATE : 0) | (peer->encrypted ? IMAPD_ENCRYPTED : 0) |
+	                              (service->servers && peer->same_user ? IMAPD_SERVER : 0),
 	                       .address = peer->address, .connection = peer};
 	return imapd_session_new (service->settings, g_steal_pointer (&mailbox), &who, send, to);
 }
@@ -87,6 +88,12 @@ wake (gpointer session)
 	return imapd_session_wake (session);
 }
 
+static gboolean
+other (gpointer session)
+{
+	return imapd_session_take (session);
+}
+
 static const char *
 label (gpointer session)
 {
@@ -95,7 +102,7 @@ label (gpointer session)
 
 const ServerProtocol server_imap = {
 	.open = open_session, .free = close_session, .feed = feed, .bye = bye, .refusal = "* BYE %s\r\n", .is_logged_on = is_logged_on,
-	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .takes_deflate = takes_deflate, .topic = topic, .waits = waits, .wake = wake, .label = label,
+	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .takes_deflate = takes_deflate, .topic = topic, .waits = waits, .wake = wake, .other = other, .label = label,
 };
 
 typedef struct {

@@ -11,6 +11,7 @@ typedef struct {
 	const ImapdSettings *settings;
 	/* The mailbox of who is this user and came by a Unix socket: he needs not log on. @data is the settings'. NULL: he does, too. */
 	ImapdMailbox *(*of_same_user) (gpointer data, GError **error);
+	gboolean servers; /* who is this user and came by a Unix socket is another server of the organisation */
 } ServerImap;
 
 /* Sessions are told what happens to mailboxes of @pool, which must outlive @s. */

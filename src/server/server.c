@@ -31,7 +31,8 @@
 #define TICK_MS 10000
 #define SHORT_TICK_MS 200 /* while a connection is paused */
 
-enum { PENDING_INPUT = 1, PENDING_WAKE = 2, PENDING_TIMEOUT = 4, PENDING_END = 8 };
+enum { PENDING_INPUT = 1, PENDING_WAKE = 2, PENDING_TIMEOUT = 4, PENDING_END = 8, PENDING_OTHER = 16 };
+#define ID_OTHER (G_GUINT64_CONSTANT (1) << 63) /* with the connection's: its other socket */
 enum { ID_CANCEL = 1, ID_SOURCE, ID_LISTENER = ID_SOURCE + SOURCES_MAX, ID_CONNECTION = ID_LISTENER + LISTENERS_MAX };
 
 typedef struct {
@@ -55,6 +56,7 @@ typedef struct {
 	gboolean is_root; /* as peer.same_user */
 	gboolean shaken;  /* the handshake is done */
 	gpointer session; /* NULL: before a handshake */
+	int other;        /* the session's other socket; -1 */
 	gboolean busy;
 	guint pending;
 	const char *end_why;
@@ -163,6 +165,12 @@ send_all (gpointer data, const char *octets, gsize size)
 	return c->deflate ? server_deflate_send (c->deflate, octets, size, send_octets, c) : send_octets (c, octets, size);
 }
 
+void
+server_blocks (const ServerPeer *peer, gboolean blocks)
+{
+	blocked_add (connection_of (peer)->server, blocks ? 1 : -1);
+}
+
 /* ---- Workers ---- */
 
 static void
@@ -171,6 +179,26 @@ listen_again (Connection *c, gboolean first)
 	struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.u64 = c->id};
 	if (epoll_ctl (c->server->epoll, first ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, c->fd, &e) != 0)
 		g_warning ("server: a connection can't be waited for: %s", g_strerror (errno));
+}
+
+static void
+watch_again (const Connection *c)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.u64 = c->id | ID_OTHER};
+	if (epoll_ctl (c->server->epoll, EPOLL_CTL_MOD, c->other, &e) != 0)
+		g_warning ("server: a session's other socket can't be waited for: %s", g_strerror (errno));
+}
+
+gboolean
+server_watch (const ServerPeer *peer, int fd)
+{
+	Connection *c = connection_of (peer);
+	struct epoll_event e = {.events = EPOLLONESHOT, .data.u64 = c->id | ID_OTHER}; /* from when the worker is done */
+	g_assert (c->other < 0);
+	if (epoll_ctl (c->server->epoll, EPOLL_CTL_ADD, fd, &e) != 0)
+		return FALSE;
+	c->other = fd;
+	return TRUE;
 }
 
 /* With the lock: TRUE, and what is to be done; FALSE: nothing, the connection waits again. */
@@ -184,6 +212,8 @@ take_pending (Connection *c, guint *pending_out)
 	c->busy = FALSE;
 	if (!c->paused_to)
 		listen_again (c, FALSE);
+	if (c->other >= 0)
+		watch_again (c);
 	return FALSE;
 }
 
@@ -372,6 +402,23 @@ count_address (Server *s, const char *address, int n)
 		g_hash_table_remove (s->addresses, address);
 }
 
+gboolean
+server_stand_for (const ServerPeer *peer, const char *address)
+{
+	Connection *c = connection_of (peer);
+	Server *s = c->server;
+	g_mutex_lock (&s->lock);
+	guint there = GPOINTER_TO_UINT (g_hash_table_lookup (s->addresses, address));
+	gboolean may = !s->limits.per_address || !*address || there < s->limits.per_address;
+	if (may) {
+		count_address (s, c->address, -1);
+		g_strlcpy (c->address, address, sizeof c->address);
+		count_address (s, c->address, 1);
+	}
+	g_mutex_unlock (&s->lock);
+	return may;
+}
+
 static void
 connection_end (Connection *c)
 {
@@ -433,6 +480,8 @@ do_pending (Connection *c, guint pending)
 		say_bye (c, "nothing was said for too long");
 		return FALSE;
 	}
+	if (pending & PENDING_OTHER && c->session && !c->service->protocol->other (c->session))
+		return FALSE;
 	return !(pending & PENDING_WAKE) || !c->session || c->service->protocol->wake (c->session);
 }
 
@@ -535,6 +584,7 @@ accept_one (Server *s, guint i)
 	c->listener = &s->listeners[i];
 	c->service = &c->listener->service;
 	c->fd = fd;
+	c->other = -1;
 	c->began = c->since = c->stranger = g_get_monotonic_time ();
 	c->busy = TRUE; /* until it listens */
 	describe_peer (c, &from, size);
@@ -620,12 +670,12 @@ end_all (Server *s, const char *why)
 }
 
 static void
-connection_told (Server *s, guint64 id)
+connection_told (Server *s, guint64 id, guint what)
 {
 	g_mutex_lock (&s->lock);
 	Connection *c = g_hash_table_lookup (s->connections, &id);
 	if (c)
-		add_pending (c, PENDING_INPUT);
+		add_pending (c, what);
 	g_mutex_unlock (&s->lock);
 }
 
@@ -666,7 +716,7 @@ event (Server *s, const struct epoll_event *e)
 {
 	guint64 id = e->data.u64;
 	if (id >= ID_CONNECTION)
-		connection_told (s, id);
+		connection_told (s, id & ~ID_OTHER, id & ID_OTHER ? PENDING_OTHER : PENDING_INPUT);
 	else if (id >= ID_LISTENER)
 		accept_one (s, (guint) (id - ID_LISTENER));
 	else if (id >= ID_SOURCE)

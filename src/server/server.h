@@ -28,6 +28,13 @@ GBytes *server_peer_binding (const ServerPeer *peer, const char *kind);
 /* The peer's session is going to have @topic, and counts as one of it from now on. FALSE: there are as many of it as may be. As server_peer_binding. */
 gboolean server_join (const ServerPeer *peer, gpointer topic);
 
+/* The peer's session has another socket: `other` of its protocol is called when there is something at it, until the session ends, which closes it. As server_peer_binding. */
+gboolean server_watch (const ServerPeer *peer, int fd);
+/* This worker only waits from now on (FALSE: no longer): it takes no other's place. */
+void server_blocks (const ServerPeer *peer, gboolean blocks);
+/* The peer, who came by a Unix socket, speaks for who is at @address: that one's connections count, and people see it. FALSE: he has as many as may be. */
+gboolean server_stand_for (const ServerPeer *peer, const char *address);
+
 /* A session is used by one thread at a time, any one. */
 typedef struct {
 	/* @data is the service's. Sends the greeting. */
@@ -49,6 +56,7 @@ typedef struct {
 	gpointer (*topic) (gpointer session);
 	gboolean (*waits) (gpointer session);
 	gboolean (*wake) (gpointer session);
+	gboolean (*other) (gpointer session); /* server_watch; FALSE as feed. NULL: there is never one */
 	/* What it has open, for people; NULL: nothing. Looked at after each call. */
 	const char *(*label) (gpointer session);
 } ServerProtocol;

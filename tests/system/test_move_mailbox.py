@@ -66,7 +66,9 @@ def homes(*servers):
 
 @pytest.fixture
 def used(organised, second):
-    """Both run; alice's mailbox is at ex1, and has a past."""
+    """Both run; alice's mailbox is at ex1, and has a past. No session is passed on (test_proxy.py has that), so that it is seen who serves her."""
+    for server in (organised, second):
+        server.configure("#elsewhere = proxy", "elsewhere = refer")
     with organised, second:
         deliver(organised, range(1, 61))
         with ImapClient(organised.imap, ALICE) as client:

@@ -58,7 +58,7 @@ log_on (gpointer data, const ImapdPeer *peer, const char *user, const char *pass
 	if (strcmp (user, "alice") == 0 && strcmp (password, "wonder land\"") == 0)
 		return imapd_pool_open (t->pool, t->f->path, error);
 	if (strcmp (user, "moved") == 0 || strcmp (user, "away") == 0) {
-		g_set_error (error, IMAPD_ELSEWHERE, 0, "%s it is not here", strcmp (user, "moved") == 0 ? "imaps://b:993" : "-");
+		g_set_error (error, IMAPD_ELSEWHERE, 0, "%s id it is not here", strcmp (user, "moved") == 0 ? "imaps://b:993" : "-");
 		return NULL;
 	}
 	error_fail (error, ERROR_NO_PERMISSION, "refused");
