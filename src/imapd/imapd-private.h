@@ -89,6 +89,7 @@ struct ImapdSession {
 	gpointer relay;    /* of settings->relay; NULL: it is served here */
 	char *originating; /* peer.address, by who is another server; NULL */
 	gboolean follows;  /* the client goes where it is told */
+	gboolean resumed;  /* begun at another server, and not told yet what is new since */
 	ImapdMailbox *mailbox;
 	ImapdSend send;
 	gpointer send_data;
@@ -207,6 +208,9 @@ guint64 quota_room (const Quota *q);
 /* Behind what was done, within its transaction: OVER_QUOTA if it made too much of it. */
 gboolean quota_check (Store *store, const Quota *q, GError **error);
 
+/* What the session is in the midst of, as the command by which another server goes on with it; NULL: it can't (imapd-resume.c). */
+char *session_resume_text (const ImapdSession *s);
+
 /* "* MYRIGHTS INBOX lrs..." (imapd-acl.c) */
 void acl_write_rights (ImapdSession *s, const Folder *f);
 
@@ -236,6 +240,7 @@ void run_thread (ImapdSession *s);
 void run_notify (ImapdSession *s);
 void run_append (ImapdSession *s);
 void run_replace (ImapdSession *s);
+void run_resume (ImapdSession *s);
 void run_getquota (ImapdSession *s);
 void run_getquotaroot (ImapdSession *s);
 void run_setquota (ImapdSession *s);

@@ -27,8 +27,8 @@
 #define TO(state) (1u << STATE_##state)
 static const unsigned moves[] = {
 	[STATE_NEW] = TO (LOGGED_ON) | TO (RELAYED) | TO (ENDED),
-	[STATE_LOGGED_ON] = TO (SELECTED) | TO (NEW) | TO (ENDED),
-	[STATE_SELECTED] = TO (SELECTED) | TO (LOGGED_ON) | TO (ENDED),
+	[STATE_LOGGED_ON] = TO (SELECTED) | TO (NEW) | TO (RELAYED) | TO (ENDED),
+	[STATE_SELECTED] = TO (SELECTED) | TO (LOGGED_ON) | TO (RELAYED) | TO (ENDED),
 	[STATE_RELAYED] = TO (ENDED),
 	[STATE_ENDED] = TO (ENDED),
 };
@@ -470,7 +470,7 @@ pass_on (ImapdSession *s, const char *elsewhere)
 	g_autofree char *code = NULL;
 	GError *error = NULL;
 	g_assert (g_strv_length (parts) == 3);
-	if (may_relay (s) && (s->relay = s->settings->relay->open (s->settings->data, &s->peer, parts[1], s->send, s->send_data, &code, &error))) {
+	if (may_relay (s) && (s->relay = s->settings->relay->open (s->settings->data, &s->peer, parts[1], NULL, s->send, s->send_data, &code, &error))) {
 		g_string_assign (s->code, code);
 		g_string_assign (s->text, "logged on");
 		return;
@@ -699,6 +699,7 @@ static const struct {
 	{"SUBSCRIBE", run_subscribe, IN_LOGGED_ON},
 	{"UNSUBSCRIBE", run_unsubscribe, IN_LOGGED_ON},
 	{"APPEND", run_append, IN_LOGGED_ON},
+	{"XRESUME", run_resume, IN_LOGGED_ON | LEAVES},
 	{"GETQUOTA", run_getquota, IN_LOGGED_ON},
 	{"GETQUOTAROOT", run_getquotaroot, IN_LOGGED_ON},
 	{"SETQUOTA", run_setquota, IN_LOGGED_ON},
@@ -912,6 +913,26 @@ is_switching (const ImapdSession *s)
 	return s->starting_tls || s->starting_deflate;
 }
 
+gboolean
+imapd_session_follow (ImapdSession *s)
+{
+	g_autofree char *resume = s->settings->relay && s->mailbox ? session_resume_text (s) : NULL, *code = NULL;
+	g_autofree char *id = resume ? g_path_get_basename (imapd_mailbox_path (s->mailbox)) : NULL;
+	g_autoptr (GError) error = NULL;
+	if (!id)
+		return FALSE;
+	s->relay = s->settings->relay->open (s->settings->data, &s->peer, id, resume, s->send, s->send_data, &code, &error);
+	if (!s->relay) {
+		g_message ("imapd: a session can't go along with its mailbox: %s", error->message);
+		return FALSE;
+	}
+	g_clear_pointer (&s->mailbox, imapd_mailbox_unref);
+	g_clear_pointer (&s->view, view_unref);
+	session_set_folder (s, NULL);
+	session_enter (s, STATE_RELAYED);
+	return TRUE;
+}
+
 static gboolean
 feed_relay (ImapdSession *s, Slice input)
 {
@@ -938,6 +959,10 @@ imapd_session_feed (ImapdSession *s, Slice input)
 		gsize used = s->expected == EXPECT_COMMAND ? feed_command (s, input) : feed_line (s, input);
 		input = (Slice){input.data + used, input.size - used};
 		session_flush (s, FALSE);
+	}
+	if (s->resumed) {
+		s->resumed = FALSE;
+		imapd_session_wake (s); /* in IDLE: what came since */
 	}
 	session_flush (s, TRUE);
 	/* What came behind STARTTLS came unprotected and would be taken for protected (CVE-2011-0411); behind COMPRESS nothing may come (RFC 4978 section 3). */

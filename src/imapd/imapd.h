@@ -73,8 +73,9 @@ typedef struct {
 /* Sessions of mailboxes that are served elsewhere: octets are passed on, both ways, from the log-on to the end. */
 typedef struct {
 	/* Logs on there for @peer, who has proved that he may. *code_out is what can be done there ("CAPABILITY ..."; owned). What comes from there goes to @send.
-	 * @data is the settings'. NULL: UNAVAILABLE; TOO_BIG for a limit, whose text the client is told. May block. */
-	gpointer (*open) (gpointer data, const ImapdPeer *peer, const char *mailbox, ImapdSend send, gpointer to, char **code_out, GError **error);
+	 * @resume: what the session is in the midst of, a command for there; NULL: nothing. @data is the settings'. NULL: UNAVAILABLE; TOO_BIG for a limit, whose text the client
+	 * is told. May block. */
+	gpointer (*open) (gpointer data, const ImapdPeer *peer, const char *mailbox, const char *resume, ImapdSend send, gpointer to, char **code_out, GError **error);
 	gboolean (*feed) (gpointer relay, Slice input); /* what the client says. FALSE, as below: it is over */
 	gboolean (*take) (gpointer relay);              /* there may be something from there */
 	void (*free) (gpointer relay);
@@ -117,6 +118,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ImapdSession, imapd_session_free)
 gboolean imapd_session_feed (ImapdSession *s, Slice input);
 /* The mailbox may have changed: tells the client if it waits for that (IDLE). FALSE: as above. */
 gboolean imapd_session_wake (ImapdSession *s);
+/* Its mailbox is at home elsewhere by now: goes on there, with the folder that is selected, what the client was told of it, and IDLE, so that it notices nothing. FALSE: it can't, and is
+ * to be ended (between two halves of a command, with NOTIFY, or where the mailbox is nowhere else). */
+gboolean imapd_session_follow (ImapdSession *s);
 /* Where it is passed on to there may be something to be read. FALSE: as above. */
 gboolean imapd_session_take (ImapdSession *s);
 /* It is to be woken when the mailbox changes; or nobody here knows when it should say something, since it is passed on. */

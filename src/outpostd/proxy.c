@@ -62,17 +62,38 @@ wait_for (const Proxied *p, short events, gint64 until)
 	return left > 0 && poll (&wait, 1, (int) (left / 1000) + 1) > 0;
 }
 
+/* @resume: a command, which can be long; NULL: none. */
 static gboolean
-say (const Proxied *p, const char *mailbox, const char *address)
+say (const Proxied *p, const char *mailbox, const char *address, const char *resume)
 {
 	g_autofree char *name = g_base64_encode ((const guchar *) mailbox, strlen (mailbox));
-	g_autofree char *text = g_strdup_printf ("1 ID (\"name\" \"outpostd\" \"x-originating-ip\" \"%s\")\r\n2 AUTHENTICATE EXTERNAL %s\r\n", address, name);
-	return send (p->fd, text, strlen (text), MSG_NOSIGNAL) == (ssize_t) strlen (text); /* a socket that nothing was sent to has room for it */
+	g_autofree char *text = g_strdup_printf ("1 ID (\"name\" \"outpostd\" \"x-originating-ip\" \"%s\")\r\n2 AUTHENTICATE EXTERNAL %s\r\n%s%s%s", address, name, resume ? "3 " : "",
+	                                         resume ? resume : "", resume ? "\r\n" : "");
+	gint64 until = g_get_monotonic_time () + ANSWER_S * G_USEC_PER_SEC;
+	for (gsize size = strlen (text), sent = 0; sent < size;) {
+		ssize_t n = send (p->fd, text + sent, size - sent, MSG_NOSIGNAL);
+		if (n < 0 && ((errno != EAGAIN && errno != EINTR) || !wait_for (p, POLLOUT, until)))
+			return FALSE;
+		sent += (gsize) MAX (n, 0);
+	}
+	return TRUE;
 }
 
-/* The line that ends the log-on. NULL: none came. */
+/* What follows @tag in the first whole line that begins with it. NULL: there is none yet. *rest_out is what came behind it. */
 static char *
-hear (const Proxied *p)
+line_of (const char *heard, const char *tag, const char **rest_out)
+{
+	g_autofree char *begin = g_strconcat ("\r\n", tag, NULL);
+	const char *line = strstr (heard, begin), *end = line ? strstr (line + 2, "\r\n") : NULL;
+	if (!end)
+		return NULL;
+	*rest_out = end + 2;
+	return g_strndup (line + strlen (begin), (gsize) (end - line) - strlen (begin));
+}
+
+/* What the home says until the log-on is answered, and what it is to go on with. NULL: it says nothing more. */
+static char *
+hear (const Proxied *p, gboolean resumes)
 {
 	g_autoptr (GString) heard = g_string_new (NULL);
 	gint64 until = g_get_monotonic_time () + ANSWER_S * G_USEC_PER_SEC;
@@ -82,9 +103,10 @@ hear (const Proxied *p)
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return NULL;
 		g_string_append_len (heard, piece, MAX (n, 0));
-		const char *last = strstr (heard->str, "\r\n2 ");
-		if (last && strstr (last + 2, "\r\n")) /* behind which nothing comes unasked */
-			return g_strndup (last + 4, strcspn (last + 4, "\r\n"));
+		const char *rest;
+		g_autofree char *refused = line_of (heard->str, "2 NO", &rest), *last = line_of (heard->str, resumes ? "3 " : "2 ", &rest);
+		if (refused || last)
+			return g_string_free (g_steal_pointer (&heard), FALSE);
 	}
 	return NULL;
 }
@@ -103,13 +125,19 @@ code_of (const char *line, GError **error)
 	return NULL;
 }
 
+/* What is told at once behind it is the client's. */
 static char *
-log_on_there (const Proxied *p, const char *mailbox, const char *address, GError **error)
+log_on_there (const Proxied *p, const char *mailbox, const char *address, const char *resume, GError **error)
 {
-	g_autofree char *line = say (p, mailbox, address) ? hear (p) : NULL;
-	if (line)
-		return code_of (line, error);
-	error_fail (error, ERROR_UNAVAILABLE, "the home of the mailbox does not answer");
+	const char *rest;
+	g_autofree char *heard = say (p, mailbox, address, resume) ? hear (p, resume != NULL) : NULL, *line = heard ? line_of (heard, "2 ", &rest) : NULL;
+	g_autofree char *code = line ? code_of (line, error) : NULL, *gone_on = code && resume ? line_of (heard, "3 ", &rest) : NULL;
+	if (!line)
+		error_fail (error, ERROR_UNAVAILABLE, "the home of the mailbox does not answer");
+	else if (code && resume && !g_str_has_prefix (gone_on, "OK"))
+		error_fail (error, ERROR_UNAVAILABLE, "the home of the mailbox does not go on with the session: %s", gone_on);
+	else if (code && (!*rest || p->send (p->to, rest, strlen (rest))))
+		return g_steal_pointer (&code);
 	return NULL;
 }
 
@@ -130,11 +158,11 @@ connect_to_home (LogOns *l, const char *mailbox, char **name_out, GError **error
 }
 
 static char *
-try_to_open (LogOns *l, Proxied *p, const ImapdPeer *peer, const char *mailbox, GError **error)
+try_to_open (LogOns *l, Proxied *p, const ImapdPeer *peer, const char *mailbox, const char *resume, GError **error)
 {
 	g_autofree char *home = NULL;
 	p->fd = connect_to_home (l, mailbox, &home, error);
-	char *code = p->fd >= 0 ? log_on_there (p, mailbox, peer->address, error) : NULL;
+	char *code = p->fd >= 0 ? log_on_there (p, mailbox, peer->address, resume, error) : NULL;
 	if (code)
 		g_message ("proxy: mailbox=%s from=%s to=%s", mailbox, peer->address, home);
 	else if (p->fd >= 0) {
@@ -145,7 +173,7 @@ try_to_open (LogOns *l, Proxied *p, const ImapdPeer *peer, const char *mailbox, 
 }
 
 static gpointer
-proxy_open (gpointer data, const ImapdPeer *peer, const char *mailbox, ImapdSend send, gpointer to, char **code_out, GError **error)
+proxy_open (gpointer data, const ImapdPeer *peer, const char *mailbox, const char *resume, ImapdSend send, gpointer to, char **code_out, GError **error)
 {
 	g_autoptr (Proxied) p = g_new (Proxied, 1);
 	*p = (Proxied){-1, peer->connection, send, to};
@@ -156,7 +184,7 @@ proxy_open (gpointer data, const ImapdPeer *peer, const char *mailbox, ImapdSend
 		if (i > 0)
 			g_usleep (TRY_US);
 		g_clear_error (&local);
-		code = try_to_open (data, p, peer, mailbox, &local);
+		code = try_to_open (data, p, peer, mailbox, resume, &local);
 	}
 	server_blocks (p->peer, FALSE);
 	if (code && !server_watch (p->peer, p->fd)) {
@@ -173,13 +201,32 @@ proxy_open (gpointer data, const ImapdPeer *peer, const char *mailbox, ImapdSend
 
 /* ---- Passing on ---- */
 
+/* *more_out: there may be more at once. FALSE: the home or the client has gone. */
+static gboolean
+take_some (const Proxied *p, gboolean *more_out)
+{
+	g_autofree char *piece = g_malloc (PIECE);
+	ssize_t n = recv (p->fd, piece, PIECE, 0);
+	*more_out = n > 0 && p->send (p->to, piece, (gsize) n);
+	return n < 0 ? errno == EAGAIN || errno == EINTR : *more_out;
+}
+
 static gboolean
 proxy_take (gpointer relay)
 {
-	const Proxied *p = relay;
-	g_autofree char *piece = g_malloc (PIECE);
-	ssize_t n = recv (p->fd, piece, PIECE, 0);
-	return n < 0 ? errno == EAGAIN || errno == EINTR : n > 0 && p->send (p->to, piece, (gsize) n);
+	gboolean more;
+	return take_some (relay, &more);
+}
+
+/* Its last words. Always FALSE. */
+static gboolean
+hear_out (const Proxied *p)
+{
+	gboolean more;
+	do
+		take_some (p, &more);
+	while (more);
+	return FALSE;
 }
 
 static gboolean
@@ -198,7 +245,9 @@ proxy_feed (gpointer relay, Slice input)
 	const Proxied *p = relay;
 	while (input.size > 0) {
 		ssize_t n = send (p->fd, input.data, input.size, MSG_NOSIGNAL);
-		if (n < 0 && ((errno != EAGAIN && errno != EINTR) || !wait_for_home (p)))
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return hear_out (p);
+		if (n < 0 && !wait_for_home (p))
 			return FALSE;
 		input = (Slice){input.data + MAX (n, 0), input.size - (gsize) MAX (n, 0)};
 	}

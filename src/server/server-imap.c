@@ -89,6 +89,12 @@ wake (gpointer session)
 }
 
 static gboolean
+follow (gpointer session)
+{
+	return imapd_session_follow (session);
+}
+
+static gboolean
 other (gpointer session)
 {
 	return imapd_session_take (session);
@@ -102,7 +108,7 @@ label (gpointer session)
 
 const ServerProtocol server_imap = {
 	.open = open_session, .free = close_session, .feed = feed, .bye = bye, .refusal = "* BYE %s\r\n", .is_logged_on = is_logged_on,
-	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .takes_deflate = takes_deflate, .topic = topic, .waits = waits, .wake = wake, .other = other, .label = label,
+	.pause = take_pause, .wants_tls = wants_tls, .encrypted = encrypted, .takes_deflate = takes_deflate, .topic = topic, .waits = waits, .wake = wake, .follow = follow, .other = other, .label = label,
 };
 
 typedef struct {
@@ -116,7 +122,7 @@ told (gpointer server, ImapdMailbox *m, gboolean there)
 	if (there)
 		server_tell (server, m);
 	else
-		server_end (server, m, "the mailbox was moved or restored: log on again");
+		server_follow (server, m, "the mailbox was moved or restored: log on again");
 }
 
 static void

@@ -31,7 +31,7 @@
 #define TICK_MS 10000
 #define SHORT_TICK_MS 200 /* while a connection is paused */
 
-enum { PENDING_INPUT = 1, PENDING_WAKE = 2, PENDING_TIMEOUT = 4, PENDING_END = 8, PENDING_OTHER = 16 };
+enum { PENDING_INPUT = 1, PENDING_WAKE = 2, PENDING_TIMEOUT = 4, PENDING_END = 8, PENDING_OTHER = 16, PENDING_FOLLOW = 32 };
 #define ID_OTHER (G_GUINT64_CONSTANT (1) << 63) /* with the connection's: its other socket */
 enum { ID_CANCEL = 1, ID_SOURCE, ID_LISTENER = ID_SOURCE + SOURCES_MAX, ID_CONNECTION = ID_LISTENER + LISTENERS_MAX };
 
@@ -468,12 +468,26 @@ is_still_late (const Connection *c)
 }
 
 static gboolean
+follow (Connection *c)
+{
+	const ServerProtocol *p = c->service->protocol;
+	gboolean on = c->session && p->follow && p->follow (c->session);
+	if (on)
+		look_at_session (c, TRUE);
+	else
+		say_bye (c, c->end_why);
+	return on;
+}
+
+static gboolean
 do_pending (Connection *c, guint pending)
 {
 	if (pending & PENDING_END) {
 		say_bye (c, c->end_why);
 		return FALSE;
 	}
+	if (pending & PENDING_FOLLOW && !follow (c))
+		return FALSE;
 	if (pending & PENDING_INPUT && !read_input (c))
 		return FALSE;
 	if (pending & PENDING_TIMEOUT && is_still_late (c)) {
@@ -644,6 +658,12 @@ void
 server_end (Server *s, gconstpointer topic, const char *why)
 {
 	tell_topic (s, topic, PENDING_END, why);
+}
+
+void
+server_follow (Server *s, gconstpointer topic, const char *why)
+{
+	tell_topic (s, topic, PENDING_FOLLOW, why);
 }
 
 gboolean

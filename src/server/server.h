@@ -56,6 +56,7 @@ typedef struct {
 	gpointer (*topic) (gpointer session);
 	gboolean (*waits) (gpointer session);
 	gboolean (*wake) (gpointer session);
+	gboolean (*follow) (gpointer session); /* what its topic stands for is elsewhere now: goes on there, or FALSE. NULL: never */
 	gboolean (*other) (gpointer session); /* server_watch; FALSE as feed. NULL: there is never one */
 	/* What it has open, for people; NULL: nothing. Looked at after each call. */
 	const char *(*label) (gpointer session);
@@ -97,6 +98,8 @@ gboolean server_add_source (Server *s, int fd, void (*ready) (gpointer data), gp
 /* The sessions whose topic it is are woken, or ended (@why, borrowed for ever). From any thread. */
 void server_tell (Server *s, gconstpointer topic);
 void server_end (Server *s, gconstpointer topic, const char *why);
+/* They follow it to where it is now, or are ended. */
+void server_follow (Server *s, gconstpointer topic, const char *why);
 /* The same of one connection. FALSE: there is none of that id. */
 gboolean server_end_one (Server *s, guint64 id, const char *why);
 /* Connections that begin TLS from now on take @tls, at all addresses that have TLS. From any thread. */

@@ -154,3 +154,47 @@ def test_nobody_but_a_server_is_taken_for_one(both):
     client.xatom("ID", '("x-originating-ip" "192.0.2.9")')
     client.login(ALICE, "wonderland")
     assert [s["address"] for s in home.lines("who")] == ["127.0.0.1"]
+
+
+def until(client, line):
+    """It hears that, and nothing else but flags."""
+    heard = client.read_response()[0]
+    while heard != line:
+        assert b" FETCH " in heard or heard.startswith((b"* FLAGS", b"* OK [PERMANENTFLAGS")), heard
+        heard = client.read_response()[0]
+
+
+def test_sessions_go_along_with_a_mailbox_and_notice_nothing(both):
+    """One in IDLE, one that has selected a folder and numbers by which it knows messages, one that has not; there, back and there again."""
+    home, other = both
+    deliver(home, *range(4, 31))
+    idle, selected, fresh = (ImapClient(home.imap, ALICE) for _ in range(3))
+    for client in (idle, selected):
+        client.command("ENABLE CONDSTORE")
+        client.command("SELECT INBOX")
+    selected.command("UID STORE 7 +FLAGS (\\Deleted kept)")
+    idle.command("NOOP")
+    idle.socket.sendall(b"i IDLE\r\n")
+    assert idle.read_response()[0].startswith(b"+")
+    selected.command("SEARCH RETURN (SAVE) 3:5")
+    for n, (to, there) in enumerate((("ex2", other), ("ex1", home), ("ex2", other))):
+        home.ctl("mailbox", "move", ALICE, "--to-server", to)
+        wait_until(lambda: len([s for s in there.lines("who") if s["user"] == ALICE]) == 3)
+        deliver(there, 100 + n)
+        until(idle, b"* %d EXISTS" % (31 + n - (n > 0)))
+        if n == 0:
+            with ImapClient(home.imap, ALICE) as client:
+                client.command("SELECT INBOX")
+                client.command("UID EXPUNGE 7")
+            until(idle, b"* 7 EXPUNGE")
+    heard = []
+    selected.command("FETCH $ (UID)", heard.append)
+    assert heard[3][0].endswith(b" EXISTS") and [line[0] for line in heard[:3]] == [b"* 3 FETCH (UID 3)", b"* 4 FETCH (UID 4)", b"* 5 FETCH (UID 5)"], heard
+    heard = []
+    selected.command("NOOP", heard.append)
+    assert heard == [[b"* 7 EXPUNGE"]], heard
+    fresh.command("SELECT INBOX")
+    assert len(fresh.read_folder("INBOX")) == 32
+    idle.socket.sendall(b"DONE\r\n")
+    assert idle.read_response()[0].startswith(b"i OK")
+    idle.command("UID STORE 1 +FLAGS (stillhere)")

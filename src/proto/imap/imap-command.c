@@ -68,10 +68,16 @@ imap_command_free (ImapCommand *c)
 	g_free (c);
 }
 
+gboolean
+imap_command_is_between (const ImapCommand *c)
+{
+	return c->state == WHOLE || (c->state == READ_LINE && imap_tree_text_size (c->tree) == 0);
+}
+
 void
 imap_command_set_limits (ImapCommand *c, const ImapCommandLimits *limits)
 {
-	g_assert (c->state == WHOLE || (c->state == READ_LINE && imap_tree_text_size (c->tree) == 0));
+	g_assert (imap_command_is_between (c));
 	command_reset (c);
 	c->limits = *limits;
 	imap_tree_set_limits (c->tree, &(TreeLimits) {limits->text, limits->values, limits->depth, limits->secret});

@@ -50,6 +50,8 @@ void imap_command_set_limits (ImapCommand *c, const ImapCommandLimits *limits);
 /* Quoted strings may be UTF-8: IMAP4rev2, or after ENABLE UTF8=ACCEPT. */
 void imap_command_allow_utf8 (ImapCommand *c, gboolean allow);
 
+/* Nothing of a command has come that is not whole. */
+gboolean imap_command_is_between (const ImapCommand *c);
 /* Between commands only: what the last one was is no longer needed. */
 void imap_command_forget (ImapCommand *c);
 
