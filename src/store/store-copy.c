@@ -201,14 +201,6 @@ store_copy_free (StoreCopy *c)
 
 /* ---- All of it ---- */
 
-static void
-wait_for_rate (guint64 octets, guint64 rate, gint64 since)
-{
-	gint64 due = rate ? since + (gint64) ((double) octets / (double) rate * G_USEC_PER_SEC) : 0, now = g_get_monotonic_time ();
-	if (due > now)
-		g_usleep ((gulong) MIN (due - now, G_USEC_PER_SEC));
-}
-
 typedef struct {
 	guint64 rate;
 	Cancel *cancel;
@@ -217,15 +209,21 @@ typedef struct {
 	gint64 since;
 } Pace;
 
+/* While it waits for the rate it goes on to tell, and can be stopped. */
 static gboolean
 keep_pace (gpointer data, guint64 octets, guint64 of, GError **error)
 {
 	const Pace *pace = data;
-	if (pace->progress)
-		pace->progress (pace->data, octets, of);
-	if (!cancel_check (pace->cancel, error))
-		return FALSE;
-	wait_for_rate (octets, pace->rate, pace->since);
+	gint64 due = pace->rate ? pace->since + (gint64) ((double) octets / (double) pace->rate * G_USEC_PER_SEC) : 0, left;
+	do {
+		if (pace->progress)
+			pace->progress (pace->data, octets, of);
+		if (!cancel_check (pace->cancel, error))
+			return FALSE;
+		left = due - g_get_monotonic_time ();
+		if (left > 0)
+			g_usleep ((gulong) MIN (left, G_USEC_PER_SEC / 4));
+	} while (left > 0);
 	return TRUE;
 }
 
