@@ -45,7 +45,7 @@ seconds_now (void)
 }
 
 #define MOVE_COLUMNS                                                                                                                                 \
-	"SELECT move.number, m.id, m.address, move.source, move.target, move.epoch, move.state, move.began, move.ended, move.octets, move.fence, move.sum, move.error" \
+	"SELECT move.number, m.id, m.address, move.source, move.target, move.epoch, move.state, move.began, move.ended, move.octets, move.fence, move.sum, move.error, move.hold, move.copied" \
 	" FROM move JOIN mailbox m ON m.number = move.mailbox "
 
 static DirectoryMove *
@@ -54,7 +54,8 @@ move_of_row (DbQuery *q)
 	DirectoryMove *m = g_new (DirectoryMove, 1);
 	*m = (DirectoryMove){.number = db_int (q, 0), .mailbox = db_dup (q, 1), .address = db_dup (q, 2), .source = db_dup (q, 3), .target = db_dup (q, 4),
 	                     .epoch = db_int (q, 5), .state = (DirectoryMoveState) CLAMP (db_int (q, 6), 0, MOVE_CANCELLED), .began = db_int (q, 7),
-	                     .ended = db_int (q, 8), .octets = (guint64) db_int (q, 9), .fence = db_int (q, 10), .sum = db_dup (q, 11), .error = db_dup (q, 12)};
+	                     .ended = db_int (q, 8), .octets = (guint64) db_int (q, 9), .fence = db_int (q, 10), .sum = db_dup (q, 11), .error = db_dup (q, 12), .hold = (DirectoryMoveHold) CLAMP (db_int (q, 13), 0, MOVE_HOLD_READY),
+	                     .copied = (guint64) db_int (q, 14)};
 	return m;
 }
 
@@ -154,6 +155,24 @@ directory_move_enter (Directory *d, DirectoryMove *m, DirectoryMoveState next, G
 	if (ok)
 		m->state = next;
 	return ok;
+}
+
+gboolean
+directory_move_hold (Directory *d, const DirectoryMove *m, DirectoryMoveHold hold, GError **error)
+{
+	return db_run (d->db, "UPDATE move SET hold = ?2 WHERE number = ?1 AND state <= ?3", error, "iII", m->number, hold, MOVE_CATCHING_UP) &&
+	       (db_changes (d->db) == 1 || error_fail (error, ERROR_CONFLICT, "the move %" G_GINT64_FORMAT " is %s: it can't be suspended", m->number, states[m->state].name));
+}
+
+gboolean
+directory_move_note_copied (Directory *d, const DirectoryMove *m, DirectoryMoveHold *hold_out, GError **error)
+{
+	g_autoptr (DirectoryMove) now = NULL;
+	if (!db_run (d->db, "UPDATE move SET copied = ?2, octets = ?3 WHERE number = ?1", error, "iii", m->number, (gint64) m->copied, (gint64) m->octets) ||
+	    !(now = directory_move (d, m->number, error)))
+		return FALSE;
+	*hold_out = now->hold;
+	return TRUE;
 }
 
 gboolean

@@ -435,6 +435,8 @@ static const struct {
 	{"ALTER TABLE mailbox ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT 0", NULL}, /* 0: no limit */
 	{directory_org_schema_text, organisation_create},
 	{directory_move_schema_text, NULL},
+	{"ALTER TABLE move ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;"                     /* DirectoryMoveHold */
+	 "ALTER TABLE move ADD COLUMN copied INTEGER NOT NULL DEFAULT 0", NULL},            /* octets, as it goes */
 };
 
 static gboolean

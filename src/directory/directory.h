@@ -113,6 +113,8 @@ GPtrArray *directory_purge (Directory *d, const char *server, gint64 before, GEr
 /* Up to `fenced` a move can be cancelled, and the mailbox is at home at its source, as with `cancelling`; from `committed` on at its target. `done` and `cancelled` end it. */
 typedef enum { MOVE_PREPARED, MOVE_COPYING, MOVE_CATCHING_UP, MOVE_FENCED, MOVE_COMMITTED, MOVE_DONE, MOVE_CANCELLING, MOVE_CANCELLED } DirectoryMoveState;
 const char *directory_move_state_name (DirectoryMoveState state);
+/* Where a move stops though it could go on: as soon as it can, or before nobody can write. */
+typedef enum { MOVE_HOLD_NONE, MOVE_HOLD_NOW, MOVE_HOLD_READY } DirectoryMoveHold;
 typedef struct {
 	gint64 number;
 	char *mailbox, *address; /* its id, and what it is called now */
@@ -120,7 +122,8 @@ typedef struct {
 	gint64 epoch;            /* of the home that it begins from */
 	DirectoryMoveState state;
 	gint64 began, ended;     /* Unix seconds; ended 0: it goes on */
-	guint64 octets;          /* of the store */
+	guint64 octets, copied;  /* of the store; copied: so far, as of a second ago */
+	DirectoryMoveHold hold;
 	gint64 fence;            /* microseconds for which nobody could write */
 	char *sum;               /* of both sides; NULL: not there yet */
 	char *error;             /* why it stopped last; NULL */
@@ -136,6 +139,10 @@ GPtrArray *directory_moves (Directory *d, gboolean open, GError **error);       
 /* @m goes on to @next, with its octets, fence and sum; durable. With `committed` the mailbox's home is the target, and its epoch one higher, in the same transaction.
  * CONFLICT if the move is in another state than @m says, or the mailbox not where it began: then nothing was changed. */
 gboolean directory_move_enter (Directory *d, DirectoryMove *m, DirectoryMoveState next, GError **error);
+/* CONFLICT from `fenced` on. */
+gboolean directory_move_hold (Directory *d, const DirectoryMove *m, DirectoryMoveHold hold, GError **error);
+/* Keeps @m's octets and copied. *hold_out is what is wanted of it now. */
+gboolean directory_move_note_copied (Directory *d, const DirectoryMove *m, DirectoryMoveHold *hold_out, GError **error);
 gboolean directory_move_note_error (Directory *d, const DirectoryMove *m, const char *text, GError **error);
 
 /* ---- Aliases: an address that leads to mailboxes, or to other aliases ---- */

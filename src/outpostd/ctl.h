@@ -9,7 +9,8 @@ typedef struct {
 	char **args;
 	gboolean json; /* what the server answers, as it is; the organisation as one object */
 	gboolean dot, dry_run;
-	char *site, *to_site, *rename, *to_server, *max_rate; /* options; NULL */
+	char *site, *to_site, *rename, *to_server, *max_rate, *batch, *start; /* options; NULL */
+	gboolean suspend_when_ready;
 	char **at;
 	const char *folder; /* the server's, which may not be there yet */
 	char *to, *from;
@@ -37,6 +38,10 @@ gboolean ctl_server_forget (Ctl *c, GError **error);
 gboolean ctl_mailbox_move (Ctl *c, GError **error);
 gboolean ctl_move_list (Ctl *c, GError **error);
 gboolean ctl_move_resume (Ctl *c, GError **error);
+gboolean ctl_move_show (Ctl *c, GError **error);
+gboolean ctl_move_watch (Ctl *c, GError **error);
+gboolean ctl_move_suspend (Ctl *c, GError **error);
+gboolean ctl_move_undo (Ctl *c, GError **error);
 gboolean ctl_move_cancel (Ctl *c, GError **error);
 /* "10G", "500M", "100k", "none" or "0"; NULL: *out stays as it is. USAGE */
 gboolean ctl_parse_size (const char *text, guint64 *out, GError **error);

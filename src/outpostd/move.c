@@ -29,6 +29,7 @@ typedef struct {
 	const MoveOptions *options;
 	char *from, *to, *arriving, *away; /* paths */
 	int lock; /* -1 */
+	gint64 noted; /* monotonic: when the directory was last told how much is copied */
 } Mover;
 
 /* ---- Dying, for the tests ---- */
@@ -169,12 +170,30 @@ enter (Mover *mv, DirectoryMoveState next, GError **error)
 
 /* ---- Copying ---- */
 
+/* Who watches it reads that in the directory, and says there that it is to stop. */
 static void
 copied (gpointer data, guint64 octets, guint64 of)
 {
 	Mover *mv = data;
+	DirectoryMoveHold hold = MOVE_HOLD_NONE;
+	gint64 now = g_get_monotonic_time ();
 	mv->m->octets = of;
+	mv->m->copied = octets;
+	if (now - mv->noted > G_USEC_PER_SEC && directory_move_note_copied (mv->d, mv->m, &hold, NULL))
+		mv->noted = now;
+	if (hold == MOVE_HOLD_NOW && mv->options->cancel)
+		cancel_trigger (mv->options->cancel);
 	tell (mv, octets, of);
+}
+
+/* It goes on, unless it is to be held before nobody can write. */
+static gboolean
+may_fence (Mover *mv, GError **error)
+{
+	DirectoryMoveHold hold;
+	mv->m->copied = mv->m->octets;
+	return directory_move_note_copied (mv->d, mv->m, &hold, error) && (!hold || error_fail (error, ERROR_CANCELLED, "suspended: `outpostctl move complete %" G_GINT64_FORMAT
+	                                                                                        "` goes on", mv->m->number));
 }
 
 static gboolean
@@ -232,7 +251,7 @@ switch_home (Mover *mv, StoreCopy *c, gint64 since, GError **error)
 static gboolean
 fence_and_switch (Mover *mv, StoreCopy *c, GError **error)
 {
-	if (mv->m->state == MOVE_CATCHING_UP && !enter (mv, MOVE_FENCED, error))
+	if (mv->m->state == MOVE_CATCHING_UP && (!may_fence (mv, error) || !enter (mv, MOVE_FENCED, error)))
 		return FALSE;
 	if (!store_copy_fence (c, error))
 		return FALSE;

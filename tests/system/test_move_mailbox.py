@@ -274,3 +274,51 @@ def test_a_place_that_does_not_let_us_in_is_not_followed(used, client):
     code, _, err = client.run("sync")
     assert code != 0 and "which does not let us in" in err and "is at home at ex2" in err, err
     assert client.json("profile", "show")["server"] == f"imaps://localhost:{old.imaps}" and len(client.list("INBOX")) == 50
+
+
+def shown(server, n):
+    return json.loads(server.ctl("move", "show", str(n), "--json"))
+
+
+def test_a_move_waits_for_its_switch_is_watched_and_undone(used, tmp_path):
+    old, new = used
+    assert "The move 1 of alice@example.org is ready" in move(old, "ex2", "--suspend-when-ready")
+    assert (shown(old, 1)["state"], shown(old, 1)["suspended"], homes(old, new)) == ("catching up", True, [old])
+    deliver(old, [700])
+    assert "The mailbox alice@example.org is at home at the new place" in old.ctl("move", "complete", "1")
+    first = shown(old, 1)
+    assert first["state"] == "done" and re.fullmatch("[0-9a-f]{16}", first["sum"]) and first["ended"] and first["copied"] == first["octets"] > 0
+    assert homes(old, new) == [new]
+    deliver(new, [701])
+    before = mail(new)
+    told = old.ctl("move", "watch", "1")
+    assert re.match(r"done: .* of .*\n1 +\S+ +alice@example.org +ex1 -> ex2 +done\n", told) and f"sum of both sides {first['sum']}" in told
+    assert "is done: it can't be suspended" in old.ctl("move", "suspend", "1", code=1)
+    old.ctl("move", "undo", "1")
+    assert homes(old, new) == [old] and mail(old) == before  # with what came since
+    assert "was moved again since" in old.ctl("move", "undo", "1", code=1)
+    batch = tmp_path / "batch"
+    batch.write_text("# who goes to Oslo\nalice@example.org\nnobody@example.org\nbob@example.org\n")
+    assert "nobody" in old.ctl("mailbox", "move", "--batch", str(batch), "--to-server", "ex2", code=1)
+    assert [m["address"] for m in map(json.loads, old.ctl("move", "list", "--json").splitlines()) if m["to"] == "ex2" and m["state"] == "done"] == [
+        ALICE, ALICE, "bob@example.org"]
+    for wrong in (("--batch", str(batch), ALICE), ("--start", "25:00", ALICE), ()):
+        old.ctl("mailbox", "move", "--to-server", "ex1", *wrong, code=2)
+
+
+def test_a_move_that_copies_is_watched_and_suspended(used):
+    old, new = used
+    with old.lmtp() as lmtp:
+        for n in range(12):
+            lmtp.sendmail("a@elsewhere.example", [ALICE], b"Subject: big\r\n\r\n" + os.urandom(300_000).hex().encode())
+    mover = subprocess.Popen([os.path.join(BUILD, "outpostd", "outpostctl"), "mailbox", "move", ALICE, "--to-server", "ex2", "--max-rate", "200k", "--dir", old.folder],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=old.environment)
+    wait_until(lambda: open_moves(old) == ["1"] and shown(old, 1)["copied"] > 0, 30)
+    watcher = subprocess.Popen([os.path.join(BUILD, "outpostd", "outpostctl"), "move", "watch", "1", "--dir", old.folder], stdout=subprocess.PIPE, text=True)
+    time.sleep(2)
+    old.ctl("move", "suspend", "1")
+    assert "resume 1" in mover.communicate(timeout=30)[1] and mover.returncode == 1
+    assert re.search(r"copying: .* of .*, .*/s, \d+ s left\n", watcher.communicate(timeout=30)[0])
+    assert shown(old, 1)["state"] == "copying" and homes(old, new) == [old]
+    old.ctl("move", "resume", "1")
+    assert homes(old, new) == [new]
