@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from random import Random
 
 import pytest
 
@@ -160,61 +161,115 @@ def test_whoever_dies_anywhere_leaves_one_home_with_everything(used):
     assert homes(here, there) == [there] and mail(there) == before
 
 
-def test_what_was_acknowledged_while_it_was_moved_is_there_once(used):
-    """Letters arrive and flags are set all the time, at whichever server takes them, while the mailbox goes there and back."""
-    taken, flagged, stop, faults = [], {}, threading.Event(), []
+class Load:
+    """Letters arrive and flags are set all the time, at whichever server takes them; every one that was acknowledged is kept in mind."""
 
-    def send():
-        n = 1000
-        while not stop.is_set():
-            n += 1
-            for server in used:
+    def __init__(self, servers):
+        self.servers, self.taken, self.flagged, self.faults, self.stopping = servers, [], {}, [], threading.Event()
+        self.number, self.lock, self.doubtful = 1000, threading.Lock(), set()  # doubtful: of a server that was killed, there or not
+
+    def next(self):
+        with self.lock:
+            self.number += 1
+            return self.number
+
+    def send(self):
+        while not self.stopping.is_set():
+            n = self.next()
+            for server in self.servers:
                 try:
                     deliver(server, [n])
-                    taken.append(n)
+                    self.taken.append(n)
                     break
                 except smtplib.SMTPRecipientsRefused as refused:
                     if refused.recipients[ALICE][0] // 100 != 4:
-                        faults.append(refused)
-                except smtplib.SMTPDataError as error:
-                    if error.smtp_code // 100 != 4:
-                        faults.append(error)
+                        self.faults.append(refused)
+                except smtplib.SMTPResponseException as error:
+                    if error.smtp_code // 100 != 4 and error.smtp_code > 0:
+                        self.faults.append(error)
+                    self.doubtful.add(n)
+                    break
+                except (smtplib.SMTPServerDisconnected, OSError):
+                    self.doubtful.add(n)
+                    break
 
-    def flag():
+    def flag(self):
         n = 0
-        while not stop.is_set():
-            for server in used:
+        while not self.stopping.is_set():
+            for server in self.servers:
                 try:
                     with ImapClient(server.imap, ALICE) as client:
                         client.command("SELECT INBOX")
                         for _ in range(20):
                             n += 1
                             client.command(f"UID STORE {1 + n % 15} +FLAGS (f{n})")
-                            flagged[n] = 1 + n % 15
+                            self.flagged[n] = 1 + n % 15
                 except (ImapError, OSError):
                     pass  # was not said to be done
 
-    threads = [threading.Thread(target=work) for work in (send, send, flag)]
-    for thread in threads:
-        thread.start()
+    def __enter__(self):
+        self.threads = [threading.Thread(target=work) for work in (self.send, self.send, self.flag)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *what):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+    def check(self, home):
+        """All that was acknowledged is there, each once."""
+        assert self.faults == [] and len(self.taken) > 30 and len(self.flagged) > 30, (self.faults, len(self.taken), len(self.flagged))
+        with ImapClient(home.imap, ALICE) as client:
+            octets = {}
+            messages = client.read_folder("INBOX", keep=octets)
+        numbers = [int(re.search(rb"Message-ID: <(\d+)@", octets[m.sha256]).group(1)) for m in messages]
+        assert sorted(n for n in numbers if n > 1000 and n not in self.doubtful) == sorted(self.taken)
+        assert len(numbers) == len(set(numbers))
+        flags = {m.uid: m.flags for m in messages}
+        assert [n for n, uid in self.flagged.items() if f"f{n}" not in flags[uid]] == []
+
+
+def test_what_was_acknowledged_while_it_was_moved_is_there_once(used):
     fences = []
-    try:
+    with Load(used) as load:
         for _ in range(5):
             fences += [float(re.search(r"for ([\d.]+) ms nobody", move(used[0], to)).group(1)) for to in ("ex2", "ex1")]
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert faults == [] and len(taken) > 50 and len(flagged) > 50, (faults, len(taken), len(flagged))
     assert homes(*used) == [used[0]]
-    with ImapClient(used[0].imap, ALICE) as client:
-        octets = {}
-        messages = client.read_folder("INBOX", keep=octets)
-    numbers = [int(re.search(rb"Message-ID: <(\d+)@", octets[m.sha256]).group(1)) for m in messages]
-    assert sorted(n for n in numbers if n > 1000) == sorted(taken)
-    flags = {m.uid: m.flags for m in messages}
-    assert [n for n, uid in flagged.items() if f"f{n}" not in flags[uid]] == []
+    load.check(used[0])
     assert max(fences) < 5000, fences  # a bound for slow machines; what it is on a quiet one stands in docs/moves.md
+
+
+def test_killed_moves_lose_nothing_that_was_acknowledged(used):
+    """The mover dies at a random step, now and then a server, too; the move is then resumed or cancelled. OUTPOST_MOVES=1000 has so many."""
+    random, died = Random(os.environ.get("OUTPOST_SEED", "7")), 0
+    with Load(used) as load:
+        for _ in range(int(os.environ.get("OUTPOST_MOVES", "12"))):
+            with sqlite3.connect(os.path.join(used[0].folder, "directory.db"), timeout=30) as db:
+                home = db.execute("SELECT s.name FROM mailbox m JOIN server s ON s.id = m.server WHERE m.address = ?", (ALICE,)).fetchone()[0]
+            db.close()
+            to = "ex2" if home == "ex1" else "ex1"
+            environment = dict(used[0].environment, OUTPOST_MOVE_DIE_AT=str(random.randint(1, 24)))
+            done = subprocess.run([os.path.join(BUILD, "outpostd", "outpostctl"), "mailbox", "move", ALICE, "--to-server", to, "--dir", used[0].folder],
+                                  capture_output=True, text=True, env=environment, timeout=120)
+            died += done.returncode == 137
+            assert done.returncode in (0, 137), done.stderr
+            if random.random() < 0.3:
+                killed = random.choice(used)
+                killed.process.kill()
+                killed.process.wait()
+                killed.log.close()
+                killed.__enter__()
+            for left in open_moves(used[0]):
+                words = subprocess.run([os.path.join(BUILD, "outpostd", "outpostctl"), "move", random.choice(("resume", "cancel")), left, "--dir", used[0].folder],
+                                       capture_output=True, text=True, env=used[0].environment, timeout=120)
+                if words.returncode:  # it was switched, or a server ends it at this moment
+                    used[0].run("outpostctl", "move", "resume", left) if "move it back" in words.stderr else wait_until(lambda: open_moves(used[0]) == [], 90)
+            assert open_moves(used[0]) == []
+    assert died >= 3, died
+    home, = homes(*used)
+    load.check(home)
 
 
 @pytest.fixture
