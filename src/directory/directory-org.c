@@ -171,7 +171,9 @@ addresses_of (Directory *d, const char *sql, gint64 server, GError **error)
 	return (char **) g_ptr_array_free (all, FALSE);
 }
 
-#define SERVER_COLUMNS "server.number, server.id, server.name, site.name, (SELECT COUNT (*) FROM mailbox WHERE mailbox.server = server.id AND mailbox.key IS NOT NULL), server.folder"
+/* Counting is for people only: it takes as long as there are mailboxes. */
+#define SERVER_COLUMNS(mailboxes) "SELECT server.number, server.id, server.name, site.name, " mailboxes ", server.folder FROM server JOIN site ON site.number = server.site "
+#define MAILBOXES_COUNTED "(SELECT COUNT (*) FROM mailbox WHERE mailbox.server = server.id AND mailbox.key IS NOT NULL)"
 
 /* NULL for what can't be read. */
 static DirectoryServer *
@@ -199,9 +201,10 @@ find_server (Directory *d, const char *name, gint64 *number_out, GError **error)
 }
 
 static DirectoryServer *
-server_by_number (Directory *d, gint64 number, GError **error)
+server_by_number (Directory *d, gint64 number, gboolean counted, GError **error)
 {
-	DbQuery *q = db_query (d->db, "SELECT " SERVER_COLUMNS " FROM server JOIN site ON site.number = server.site WHERE server.number = ?1", "i", number);
+	DbQuery *q = counted ? db_query (d->db, SERVER_COLUMNS (MAILBOXES_COUNTED) "WHERE server.number = ?1", "i", number)
+	                     : db_query (d->db, SERVER_COLUMNS ("0") "WHERE server.number = ?1", "i", number);
 	int row = db_step (d->db, q, error);
 	DirectoryServer *s = row > 0 ? server_of_row (d, q, error) : NULL;
 	db_reset (q);
@@ -214,14 +217,14 @@ DirectoryServer *
 directory_server (Directory *d, const char *name, GError **error)
 {
 	gint64 number;
-	return find_server (d, name, &number, error) ? server_by_number (d, number, error) : NULL;
+	return find_server (d, name, &number, error) ? server_by_number (d, number, FALSE, error) : NULL;
 }
 
 GPtrArray *
 directory_servers (Directory *d, GError **error)
 {
 	g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func ((GDestroyNotify) directory_server_free);
-	DbQuery *q = db_query (d->db, "SELECT " SERVER_COLUMNS " FROM server JOIN site ON site.number = server.site ORDER BY site.key, server.key", "");
+	DbQuery *q = db_query (d->db, SERVER_COLUMNS (MAILBOXES_COUNTED) "ORDER BY site.key, server.key", "");
 	int row;
 	while ((row = db_step (d->db, q, error)) > 0) {
 		DirectoryServer *s = server_of_row (d, q, error);
@@ -373,7 +376,7 @@ directory_server_move (Directory *d, const char *name, const DirectoryServerMove
 	gboolean ok = find_server (d, name, &number, error) && (!move->site || move_to_site (d, number, move->site, error)) &&
 	              (!move->name || rename_server (d, number, move->name, error)) &&
 	              (!move->addresses || set_addresses (d, number, move->addresses, error));
-	g_autoptr (DirectoryServer) after = ok ? server_by_number (d, number, error) : NULL;
+	g_autoptr (DirectoryServer) after = ok ? server_by_number (d, number, TRUE, error) : NULL;
 	ok = after && (rehearse || db_commit (d->db, error));
 	db_rollback (d->db);
 	if (ok)

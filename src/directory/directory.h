@@ -36,7 +36,7 @@ typedef struct {
 	char *id, *name, *site;
 	char **addresses; /* "imaps://ex1.example.org:993", the preferred one first */
 	char **past;      /* those that it has moved away from, the last one first */
-	guint64 mailboxes;
+	guint64 mailboxes; /* counted by directory_servers and directory_server_move; else 0 */
 	char *folder; /* on this machine; NULL: it has not started yet */
 } DirectoryServer;
 void directory_server_free (DirectoryServer *s); /* NULL is allowed */
