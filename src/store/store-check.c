@@ -38,7 +38,7 @@ typedef struct {
 #define COUNTED(condition) "(SELECT COUNT (*) FROM placement p WHERE p.folder = folder.id" condition ")"
 #define UNUSABLE_UID "(uid < 1 OR uid > 4294967294 OR EXISTS (SELECT 1 FROM removal r WHERE r.folder = placement.folder AND" \
                      " placement.uid BETWEEN r.lo AND r.hi))"
-#define UNKNOWN_TO_HOME "folder IN (SELECT b.folder FROM folder_binding b JOIN folder f ON f.id = b.folder WHERE f.local_only = 0) AND" \
+#define UNKNOWN_TO_HOME "(SELECT role FROM meta) = 'replica' AND folder IN (SELECT b.folder FROM folder_binding b JOIN folder f ON f.id = b.folder WHERE f.local_only = 0) AND" \
                         " NOT EXISTS (SELECT 1 FROM placement_binding b WHERE b.placement = placement.id) AND" \
                         " NOT EXISTS (SELECT 1 FROM pending n WHERE n.placement = placement.id)"
 #define NOT_TOLD NO_PLACEMENT ("pending") " AND (message IS NULL OR watermark = 0 OR NOT EXISTS (SELECT 1 FROM message m WHERE m.id = pending.message))"

@@ -253,8 +253,9 @@ static const char *const big_passes[] = {
 	"DELETE FROM main.placement WHERE folder NOT IN (SELECT id FROM src.folder) OR"
 	" (folder IN (SELECT folder FROM src.removal WHERE modseq > ?1) AND"
 	"  NOT EXISTS (SELECT 1 FROM src.placement s WHERE s.folder = placement.folder AND s.uid = placement.uid))",
-	"INSERT OR REPLACE INTO main.placement SELECT p.* FROM src.folder f JOIN src.placement p ON p.folder = f.id AND p.modseq > ?1 WHERE f.changed_modseq > ?1",
-	"INSERT OR IGNORE INTO main.removal SELECT * FROM src.removal WHERE modseq > ?1",
+	"INSERT OR REPLACE INTO main.placement SELECT p.* FROM src.folder f JOIN src.placement p ON p.folder = f.id AND p.modseq > IIF (f.created_modseq > ?1, -1, ?1)"
+	" WHERE f.changed_modseq > ?1 OR f.created_modseq > ?1",
+	"INSERT OR IGNORE INTO main.removal SELECT * FROM src.removal WHERE modseq > ?1 OR folder IN (SELECT id FROM src.folder WHERE created_modseq > ?1)",
 	"DELETE FROM main.thread_key WHERE key NOT IN (SELECT key FROM src.thread_key)",
 	"INSERT OR REPLACE INTO main.thread_key SELECT s.* FROM src.thread_key s LEFT JOIN main.thread_key m USING (key) WHERE m.thread IS NOT s.thread",
 };

@@ -76,6 +76,11 @@ FolderDelta *store_delta (Store *s, gint64 folder);
 /* Writes what the deltas collected; called by commit and by whatever reads folder rows inside a transaction. */
 gboolean store_flush (Store *s, GError **error);
 gboolean store_flush_for_reading (Store *s, GError **error); /* no-op outside a transaction */
+/* UIDs that are left out where a folder's numbers stop to be another server's; room for them there must be. */
+#define UID_AHEAD (1u << 20)
+#define UID_AHEAD_MAX (G_MAXUINT32 - 2 * UID_AHEAD)
+/* The first UID of a transaction is taken by who brings nothing from another server (store-import.h). */
+void store_import_close (Store *s, gint64 folder, FolderDelta *d);
 guint32 store_take_uid (Store *s, gint64 folder, GError **error); /* 0 on error */
 const char *store_folder_path (Store *s, gint64 folder, GError **error); /* borrowed until the commit */
 

@@ -386,8 +386,11 @@ guint32
 store_take_uid (Store *s, gint64 folder, GError **error)
 {
 	FolderDelta *d = store_delta (s, folder);
-	if (d->uidnext == 0)
+	if (d->uidnext == 0) {
 		d->uidnext = (guint32) db_number (s->db, "SELECT uidnext FROM folder WHERE id = ?1", 0, "i", folder);
+		if (s->home && d->uidnext)
+			store_import_close (s, folder, d);
+	}
 	d->changed = TRUE;
 	if (db_failed (s->db, error))
 		return 0;
