@@ -434,8 +434,8 @@ carry_out (Tree *t, GPtrArray *folders, GError **error)
 		return FALSE;
 	count_bound_names (t);
 	t->steps = steps;
-	gboolean ok = apply_here (t, steps, error) && tree_reload (t, error) && create_kept (t, error) && apply_home (t, steps, error) &&
-	              open_parents (t, error) && tree_drop_numbers (t, error);
+	gboolean ok = apply_here (t, steps, error) && tree_reload (t, error) &&
+	              (t->run->options->one_way || (create_kept (t, error) && apply_home (t, steps, error) && open_parents (t, error))) && tree_drop_numbers (t, error);
 	t->steps = NULL;
 	store_rollback (t->run->store);
 	return ok;

@@ -167,6 +167,8 @@ gboolean
 sync_report (SyncRun *run, const char *kind, const char *subject, const char *text, GError **error)
 {
 	gint64 top = 0, folder, message, now = sync_now ();
+	if (run->options->one_way)
+		return TRUE;
 	g_autofree char *path = g_strdup_printf ("Sync Issues/%s", kind);
 	g_autoptr (Folder) issues = store_folder_by_path (run->store, "Sync Issues", NULL);
 	g_autoptr (Folder) old = store_folder_by_path (run->store, path, NULL);

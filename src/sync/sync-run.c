@@ -256,12 +256,14 @@ pull_pushed (SyncRun *run, GError **error)
 static void
 log_counts (SyncRun *run, FolderRun *f)
 {
+	gboolean follows = run->options->one_way;
 	const struct {
 		guint64 n;
 		const char *text;
 	} lines[] = {
-		{f->added_here, "item(s) added to offline store"}, {f->recognised, "of them were here already, and not fetched"}, {f->updated_here, "item(s) updated in offline store"},
-		{f->removed_here, "item(s) removed from offline store"}, {f->added_home, "item(s) added to online folder"},
+		{f->added_here, follows ? "item(s) added" : "item(s) added to offline store"}, {f->recognised, "of them were here already, and not fetched"},
+		{f->updated_here, follows ? "item(s) updated" : "item(s) updated in offline store"}, {f->removed_here, follows ? "item(s) removed" : "item(s) removed from offline store"},
+		{f->added_home, "item(s) added to online folder"},
 		{f->updated_home, "item(s) updated in online folder"}, {f->removed_home, "item(s) removed from online folder"},
 	};
 	gboolean any = FALSE;
@@ -388,17 +390,17 @@ all_steps (SyncRun *run, GError **error)
 	    !sync_settle_identities (run, error) || !pull_changed (run, error) || !sync_settle_copies (run, error) ||
 	    !sync_empty_kept (run, error) || !sync_settle_absent (run, error) || !sync_prove_positions (run, error) || !sync_settle_rebinds (run, error) || !sync_tell_rebinds (run, error))
 		return FALSE;
-	gboolean strange = sync_is_strange (run);
-	if (!strange && something_to_push (run)) {
+	gboolean strange = sync_is_strange (run), sends = !run->options->one_way;
+	if (sends && !strange && something_to_push (run)) {
 		if (!sync_push (run, error))
 			return FALSE;
 		strange = sync_is_strange (run); /* what was to be written to was looked at */
 		if (!strange && !pull_pushed (run, error))
 			return FALSE;
 	}
-	if (strange)
+	if (sends && strange)
 		sync_log_detail (run, "nothing is sent while it is not certain that this is the same mailbox");
-	return (strange || sync_push_folder_removals (run, error)) && sync_guard_release (run, error) && forget_came_back (run, error) && sweep (run, error);
+	return (strange || !sends || sync_push_folder_removals (run, error)) && sync_guard_release (run, error) && forget_came_back (run, error) && sweep (run, error);
 }
 
 /* Somebody removed a folder here meanwhile: what was to be placed in it has no place. */

@@ -32,6 +32,8 @@ typedef struct {
 	                                and so does any folder with messages that vanished at home */
 	gboolean accept_mailbox;     /* the home is this mailbox's, though next to nothing in it is known */
 	guint keep_removed_days;
+	gboolean one_way; /* nothing is sent to the home, nor asked from it for that: the store follows it, and what was changed here stays. Its conflicts are told by the
+	                     log alone */
 	gboolean fold_idle; /* runs that only repeat the last one, and had nothing to do, share its place in the log: for watching */
 	void (*progress) (gpointer data, const SyncProgress *p); /* at most some times a second; NULL */
 	void (*line) (gpointer data, gint64 time, gboolean detail, const char *text); /* each line of the log as it is written; NULL */
