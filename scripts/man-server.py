@@ -94,6 +94,7 @@ No such mailbox, domain, alias, server or message.
 .SH EXAMPLES
 .nf
 outpostctl mailbox create you@example.org \-\-quota 10G
+outpostctl mailbox import you@example.org \-\-from imaps://old.example.org \-\-user you
 outpostctl alias add sales@example.org you@example.org
 outpostctl kick you@example.org
 .fi

@@ -15,11 +15,16 @@ typedef struct {
 	const char *folder; /* the server's, which may not be there yet */
 	char *to, *from;
 	gboolean check, with_queue;
+	char *password_command, *import_user, *tls_ca;
+	gboolean accept_removals, insecure;
 } Ctl;
 
 /* Backups (ctl-backup.c). Without arguments ctl_restore has no host and no directory. */
 gboolean ctl_backup (Ctl *c, GError **error);
 gboolean ctl_restore (Ctl *c, GError **error);
+
+/* Moving in from another server (ctl-import.c). */
+gboolean ctl_mailbox_import (Ctl *c, GError **error);
 
 /* The organisation (ctl-org.c). */
 gboolean org_init (Ctl *c, GError **error);

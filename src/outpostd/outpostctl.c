@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static char *folder, *quota_option, *messages_option, *password_command;
+static char *folder, *quota_option, *messages_option;
 static gboolean admin, deleted_too, keep_alias, version;
 static Ctl ctl;
 
@@ -15,11 +15,11 @@ static const GOptionEntry options[] = {
 	{"dir", 'd', 0, G_OPTION_ARG_FILENAME, &folder, "The server's folder (/srv/mail)", "DIR"},
 	{"quota", 0, 0, G_OPTION_ARG_STRING, &quota_option, "mailbox create: how much it may hold", "10G"},
 	{"quota-messages", 0, 0, G_OPTION_ARG_STRING, &messages_option, "mailbox create: how many messages", "100000"},
-	{"password-command", 0, 0, G_OPTION_ARG_STRING, &password_command, "mailbox create, passwd: a command that prints the password, instead of asking", "COMMAND"},
+	{"password-command", 0, 0, G_OPTION_ARG_STRING, &ctl.password_command, "mailbox create, passwd, import: a command that prints the password, instead of asking", "COMMAND"},
 	{"admin", 0, 0, G_OPTION_ARG_NONE, &admin, "mailbox create: of an administrator", NULL},
 	{"deleted", 0, 0, G_OPTION_ARG_NONE, &deleted_too, "mailbox list: the deleted ones, which are kept for 30 days", NULL},
 	{"keep-alias", 0, 0, G_OPTION_ARG_NONE, &keep_alias, "mailbox rename: mail to the old address still arrives", NULL},
-	{"dry-run", 0, 0, G_OPTION_ARG_NONE, &ctl.dry_run, "purge, server move, mailbox move: only tell what would be done", NULL},
+	{"dry-run", 0, 0, G_OPTION_ARG_NONE, &ctl.dry_run, "purge, server move, mailbox move, import: only tell what would be done", NULL},
 	{"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json, "org show, move list, show: JSON; status, who, kick, reload: lines of JSON, as the server sends them", NULL},
 	{"dot", 0, 0, G_OPTION_ARG_NONE, &ctl.dot, "org show: a graph for Graphviz", NULL},
 	{"site", 0, 0, G_OPTION_ARG_STRING, &ctl.site, "server add: the site where it is", "SITE"},
@@ -27,12 +27,16 @@ static const GOptionEntry options[] = {
 	{"to-site", 0, 0, G_OPTION_ARG_STRING, &ctl.to_site, "server move: the site where it is from now on", "SITE"},
 	{"to-server", 0, 0, G_OPTION_ARG_STRING, &ctl.to_server, "mailbox move: the server where it is to be at home", "SERVER"},
 	{"max-rate", 0, 0, G_OPTION_ARG_STRING, &ctl.max_rate, "mailbox move: how much is copied in a second at most", "20M"},
-	{"batch", 0, 0, G_OPTION_ARG_FILENAME, &ctl.batch, "mailbox move: of all addresses in a file, one a line, one after another", "FILE"},
+	{"batch", 0, 0, G_OPTION_ARG_FILENAME, &ctl.batch, "mailbox move, import: of all addresses in a file, one a line, one after another; for import ADDRESS [USER]", "FILE"},
 	{"start", 0, 0, G_OPTION_ARG_STRING, &ctl.start, "mailbox move: wait until then, today or tomorrow", "HH:MM"},
 	{"suspend-when-ready", 0, 0, G_OPTION_ARG_NONE, &ctl.suspend_when_ready, "mailbox move: all but the switch, which `move complete` makes", NULL},
 	{"rename", 0, 0, G_OPTION_ARG_STRING, &ctl.rename, "server move: its name from now on", "NAME"},
 	{"to", 0, 0, G_OPTION_ARG_FILENAME, &ctl.to, "backup: the folder where it is kept", "DIR"},
-	{"from", 0, 0, G_OPTION_ARG_FILENAME, &ctl.from, "restore: that folder", "DIR"},
+	{"from", 0, 0, G_OPTION_ARG_FILENAME, &ctl.from, "restore: that folder; mailbox import: the old server, imaps://HOST[:PORT]", "PLACE"},
+	{"user", 0, 0, G_OPTION_ARG_STRING, &ctl.import_user, "mailbox import: the user there, unless it is the address", "USER"},
+	{"accept-removals", 0, 0, G_OPTION_ARG_NONE, &ctl.accept_removals, "mailbox import: much that was removed at the old server is removed here, too", NULL},
+	{"tls-ca", 0, 0, G_OPTION_ARG_FILENAME, &ctl.tls_ca, "mailbox import: believe the authorities in this PEM file, too", "FILE"},
+	{"insecure", 0, 0, G_OPTION_ARG_NONE, &ctl.insecure, "mailbox import: without TLS if it is imap://; everyone on the way reads the password", NULL},
 	{"check", 0, 0, G_OPTION_ARG_NONE, &ctl.check, "backup: read all of what is there, and write nothing", NULL},
 	{"with-queue", 0, 0, G_OPTION_ARG_NONE, &ctl.with_queue, "restore: mail that was on its way, too; it may be sent twice", NULL},
 	{"version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL},
@@ -71,9 +75,9 @@ static gboolean
 set_password (Ctl *c, const char *name, GError **error)
 {
 	g_autofree char *question = g_strdup_printf ("Password for %s: ", name);
-	char *first = password_command ? secret_from_command (password_command, 60000, NULL, error) : secret_from_prompt (question, NULL, error);
-	char *second = first && !password_command ? secret_from_prompt ("Once more: ", NULL, error) : NULL;
-	gboolean ok = first && (password_command || second);
+	char *first = c->password_command ? secret_from_command (c->password_command, 60000, NULL, error) : secret_from_prompt (question, NULL, error);
+	char *second = first && !c->password_command ? secret_from_prompt ("Once more: ", NULL, error) : NULL;
+	gboolean ok = first && (c->password_command || second);
 	if (ok && second && strcmp (first, second) != 0)
 		ok = error_fail (error, ERROR_USAGE, "these are two different passwords; nothing was changed");
 	ok = ok && directory_set_password (c->d, name, first, error);
@@ -273,6 +277,7 @@ static const struct {
 	{"mailbox", "delete", "ADDRESS", "kept for 30 days; its sessions end", 1, 1, mailbox_delete},
 	{"mailbox", "undelete", "ID", "back again", 1, 1, mailbox_undelete},
 	{"mailbox", "move", "ADDRESS --to-server SERVER", "Move Mailbox, while it is used; --batch FILE instead of an address", 0, 1, ctl_mailbox_move},
+	{"mailbox", "import", "ADDRESS --from URL", "its mail from another server, again and again", 0, 1, ctl_mailbox_import},
 	{"move", "list", "", "moves of mailboxes", 0, 0, ctl_move_list},
 	{"move", "resume", "NUMBER", "go on with one that was interrupted", 1, 1, ctl_move_resume},
 	{"move", "show", "NUMBER", "one of them, how far it is, with its sum", 1, 1, ctl_move_show},
