@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "imap-endpoint.h"
 #include "import.h"
+#include "maildir-endpoint.h"
 #include "secret.h"
 #include <errno.h>
 #include <jansson.h>
@@ -47,10 +48,10 @@ erase (Moving *m)
 static char *
 time_left (const Moving *m, const SyncProgress *p)
 {
-	double seconds = (double)(g_get_monotonic_time () - m->began) / G_USEC_PER_SEC;
+	double seconds = (double) (g_get_monotonic_time () - m->began) / G_USEC_PER_SEC;
 	if (p->messages_done == 0 || seconds < 2 || p->messages_total <= p->messages_done)
 		return g_strdup ("");
-	guint64 left = (guint64)(seconds / (double)p->messages_done * (double)(p->messages_total - p->messages_done));
+	guint64 left = (guint64) (seconds / (double) p->messages_done * (double) (p->messages_total - p->messages_done));
 	return g_strdup_printf (", %" G_GUINT64_FORMAT ":%02u:%02u left", left / 3600, (guint)(left / 60 % 60),
 				(guint)(left % 60));
 }
@@ -66,7 +67,7 @@ show_progress (gpointer data, const SyncProgress *p)
 		return;
 	g_autofree char *left = time_left (m, p);
 	g_autofree char *rate = g_format_size_full (
-		(guint64)((double)p->octets_done * G_USEC_PER_SEC / (double)MAX (now - m->began, 1)),
+		(guint64) ((double) p->octets_done * G_USEC_PER_SEC / (double)MAX (now - m->began, 1)),
 		G_FORMAT_SIZE_IEC_UNITS);
 	erase (m);
 	fprintf (stderr, "%s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " messages, %s/s%s%s", m->address,
@@ -91,12 +92,13 @@ show_line (gpointer data, gint64 time, gboolean detail, const char *text)
 static void
 print_json (const Moving *m, const ImportResult *r, const GError *failure)
 {
+	guint64 added = r->sync.added_here + r->kept;
 	json_t *o = json_pack ("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s?}", "type", "import", "mailbox",
-			       m->address, "added", (json_int_t)(r->sync.added_here + r->kept), "updated",
-			       (json_int_t)r->sync.updated_here, "removed", (json_int_t)r->sync.removed_here, "held",
-			       (json_int_t)r->sync.held, "failures", (json_int_t)r->sync.failures,
-			       "folders_with_old_numbers", (json_int_t)r->same, "folders_with_own_numbers",
-			       (json_int_t)r->other, "error", failure ? failure->message : NULL);
+			       m->address, "added", (json_int_t) added, "updated",
+			       (json_int_t) r->sync.updated_here, "removed", (json_int_t) r->sync.removed_here, "held",
+			       (json_int_t) r->sync.held, "failures", (json_int_t) r->sync.failures,
+			       "folders_with_old_numbers", (json_int_t) r->same, "folders_with_own_numbers",
+			       (json_int_t) r->other, "error", failure ? failure->message : NULL);
 	char *text = json_dumps (o, JSON_COMPACT);
 	puts (text);
 	free (text);
@@ -134,6 +136,8 @@ static Endpoint *
 other_server (Moving *m, GError **error)
 {
 	Profile *p = m->place;
+	if (m->c->from_maildir)
+		return maildir_endpoint_new (m->c->from_maildir);
 	g_free (p->user);
 	p->user = g_strdup (m->user);
 	gboolean here = strcmp (p->host, "localhost") == 0 || g_str_has_prefix (p->host, "127.") ||
@@ -230,7 +234,10 @@ import_with (Moving *m, Store *s, Endpoint *old, GError **error)
 	if (m->c->dry_run)
 		return old->class->open (old, stopping, error) && rehearse (m, old, error);
 	gboolean ok = import_run (s, old, &o, stopping, &r, &failure);
+	guint without = m->c->from_maildir ? maildir_endpoint_without_uid (old) : 0;
 	erase (m);
+	if (without)
+		fprintf (stderr, "outpostctl: %u messages have no UID yet and were left: `doveadm mailbox status -u USER uidnext '*'` gives them one\n", without);
 	if (m->c->json)
 		print_json (m, &r, failure);
 	else if (ok)
@@ -298,15 +305,15 @@ ctl_mailbox_import (Ctl *c, GError **error)
 	g_autoptr (Profile) place = profile_new ("old");
 	Moving m = {.c = c, .place = place};
 	struct sigaction stop = {.sa_handler = on_signal};
-	if (!c->from || !*c->args == !c->batch)
+	if (!c->from == !c->from_maildir || !*c->args == !c->batch || (c->from_maildir && c->batch))
 		return error_fail (error, ERROR_USAGE,
-				   "say: outpostctl mailbox import ADDRESS --from imaps://HOST [--user USER], or "
+				   "say: outpostctl mailbox import ADDRESS --from imaps://HOST [--user USER] or --from-maildir DIR; "
 				   "--batch FILE for several");
 	if (c->batch && !c->password_command)
 		return error_fail (error, ERROR_USAGE,
 				   "--batch wants --password-command: it finds the mailbox in $OUTPOST_ADDRESS and the "
 				   "user in $OUTPOST_USER");
-	if (!profile_set_location (place, c->from, error))
+	if (c->from && !profile_set_location (place, c->from, error))
 		return FALSE;
 	m.address = c->args[0];
 	m.user = c->import_user ? c->import_user : c->args[0];

@@ -15,7 +15,7 @@ typedef struct {
 	const char *folder; /* the server's, which may not be there yet */
 	char *to, *from;
 	gboolean check, with_queue;
-	char *password_command, *import_user, *tls_ca;
+	char *password_command, *import_user, *tls_ca, *from_maildir;
 	gboolean accept_removals, insecure;
 } Ctl;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "import.h"
+#include "imap-names.h"
 #include "store-import.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -134,7 +135,7 @@ take (gpointer data, const FetchedMessage *m, GError **error)
 static int
 by_uid (gconstpointer a, gconstpointer b)
 {
-	guint32 x = ((const Arrived *)a)->state.uid, y = ((const Arrived *)b)->state.uid;
+	guint32 x = ((const Arrived *) a)->state.uid, y = ((const Arrived *) b)->state.uid;
 	return x < y ? -1 : x > y;
 }
 
@@ -156,7 +157,7 @@ place (Import *im, gint64 folder, const Arrived *a, GError **error)
 			       .flags = a->state.flags,
 			       .keywords = a->state.keywords,
 			       .modseq = a->state.modseq,
-			       .remote_size = a->remote_size == a->size ? 0 : (guint32)a->remote_size};
+			       .remote_size = a->remote_size == a->size ? 0 : (guint32) a->remote_size};
 	im->result->kept++;
 	return p && store_add_message (im->s, p, folder, &message, error) &&
 	       store_import_place (im->s, folder, a->state.uid, message, a->state.flags, a->state.keywords,
@@ -229,8 +230,7 @@ go_on_with_numbers (Import *im, GError **error)
 	for (guint i = 0; bindings && i < bindings->len; i++) {
 		const FolderBinding *b = bindings->pdata[i];
 		const RemoteFolder *r = listed (im, b->remote_name);
-		gboolean new = r && r->selectable && r->has_status && r->uidvalidity == b->uidvalidity &&
-			       r->uidnext > b->uidnext;
+		gboolean new = r && r->selectable && (!r->has_status || (r->uidvalidity == b->uidvalidity && r->uidnext > b->uidnext));
 		if (new && !b->folder_gone && store_import_numbers (im->s, b->folder) == IMPORT_OPEN &&
 		    !fetch_new (im, b, error))
 			return FALSE;
@@ -285,6 +285,16 @@ adopt_all (Import *im, GError **error)
 
 /* ---- A run ---- */
 
+/* Roles by usual names, too, where the other server tells none. */
+static gboolean
+list_all (Import *im, GError **error)
+{
+	if (!im->old->class->list (im->old, &im->listed, error))
+		return FALSE;
+	roles_guess (im->listed);
+	return TRUE;
+}
+
 static gboolean
 settle_holds (Import *im, GError **error)
 {
@@ -315,7 +325,7 @@ import_run (Store *s, Endpoint *old, const ImportOptions *options, Cancel *cance
 	*result = (ImportResult){0};
 	gboolean ok =
 		old->class->open (old, cancel, error) && (!options->accept_removals || settle_holds (&im, error)) &&
-		old->class->list (old, &im.listed, error) && raise_numbers (&im, error) && bind_roles (&im, error) &&
+		list_all (&im, error) && raise_numbers (&im, error) && bind_roles (&im, error) &&
 		go_on_with_numbers (&im, error) && follow (&im, error) && adopt_all (&im, error);
 	store_rollback (s);
 	g_clear_pointer (&im.listed, g_ptr_array_unref);

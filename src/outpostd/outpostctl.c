@@ -33,6 +33,7 @@ static const GOptionEntry options[] = {
 	{"rename", 0, 0, G_OPTION_ARG_STRING, &ctl.rename, "server move: its name from now on", "NAME"},
 	{"to", 0, 0, G_OPTION_ARG_FILENAME, &ctl.to, "backup: the folder where it is kept", "DIR"},
 	{"from", 0, 0, G_OPTION_ARG_FILENAME, &ctl.from, "restore: that folder; mailbox import: the old server, imaps://HOST[:PORT]", "PLACE"},
+	{"from-maildir", 0, 0, G_OPTION_ARG_FILENAME, &ctl.from_maildir, "mailbox import: a Dovecot account in Maildir++ on this machine, instead", "DIR"},
 	{"user", 0, 0, G_OPTION_ARG_STRING, &ctl.import_user, "mailbox import: the user there, unless it is the address", "USER"},
 	{"accept-removals", 0, 0, G_OPTION_ARG_NONE, &ctl.accept_removals, "mailbox import: much that was removed at the old server is removed here, too", NULL},
 	{"tls-ca", 0, 0, G_OPTION_ARG_FILENAME, &ctl.tls_ca, "mailbox import: believe the authorities in this PEM file, too", "FILE"},

@@ -41,7 +41,7 @@ why_not (Store *s, const FolderBinding *b)
 	gint64 above = db_number (
 		s->db,
 		"SELECT COUNT (*) FROM placement_binding WHERE folder = ?1 AND (remote_uid < 1 OR remote_uid >= ?2)", 1,
-		"ii", b->folder, (gint64)b->uidnext);
+		"ii", b->folder, (gint64) b->uidnext);
 	return before ? "there was mail in it here before"
 	       : !b->uidvalidity || !b->uidnext || b->uidvalidity > VALIDITY_MAX || b->uidnext > UID_AHEAD_MAX
 		       ? "the old server's numbers leave no room"
@@ -125,16 +125,16 @@ store_import_adopt (Store *s, gint64 folder, gint64 *folder_out, const char **wh
 	if (!store_import_raise (s, b->highestmodseq, error) || !store_flush (s, error))
 		return FALSE;
 	g_hash_table_remove_all (s->deltas);
-	gint64 fresh = (gint64)store_next_modseq (s), new;
+	gint64 fresh = (gint64) store_next_modseq (s), new;
 	if (!replace_folder (s, f, fresh, &new, error))
 		return FALSE;
 	const gint64 values[] = {folder,
 				 new,
 				 fresh,
-				 b->highestmodseq ? (gint64)b->highestmodseq : fresh,
+				 b->highestmodseq ? (gint64) b->highestmodseq : fresh,
 				 b->uidnext,
 				 b->uidvalidity,
-				 (gint64)b->uidnext + UID_AHEAD};
+				 (gint64) b->uidnext + UID_AHEAD};
 	for (guint i = 0; i < G_N_ELEMENTS (steps); i++)
 		if (!run_step (s, steps[i], values, error))
 			return FALSE;
@@ -150,7 +150,7 @@ store_import_place (Store *s, gint64 folder, guint32 uid, gint64 message, guint 
 	FolderDelta *d = store_delta (s, folder);
 	if (store_import_numbers (s, folder) == IMPORT_OPEN) {
 		guint32 next = d->uidnext ? d->uidnext
-					  : (guint32)db_number (s->db, "SELECT uidnext FROM folder WHERE id = ?1", 0,
+					  : (guint32) db_number (s->db, "SELECT uidnext FROM folder WHERE id = ?1", 0,
 								"i", folder);
 		if (next && uid >= next && uid < G_MAXUINT32)
 			d->uidnext = uid;

@@ -234,3 +234,37 @@ def test_who_has_a_folder_open_is_told_when_its_numbers_change(old, made):
             heard = []
             again.command("UID SEARCH ALL", heard.append)
             assert len(re.findall(r"\d+", str(heard))) >= 34
+
+
+def test_a_maildir_moves_in_from_disk(old, made):
+    before = see(old.port, old.user)
+    old.stop()
+
+    def from_disk(code=0):
+        return made.ctl("mailbox", "import", ALICE, "--from-maildir", old.maildir, code=code)
+
+    def compare(there, text):
+        with made:
+            here = see(made.imap, ALICE)
+        names = {"Sent": "Sent Items", "Entw&APw-rfe": "Drafts"}
+        for name, folder in there.items():
+            assert here[names.get(name, name)] == folder, (name, text)
+    text = from_disk()
+    assert "52 messages added" in text
+    compare(before, text)
+    old.start()
+    with Old(old) as user:
+        user.add("INBOX", range(50, 53))
+        user.do("SELECT INBOX", "UID STORE 10 +FLAGS (\\Answered other)", "UID STORE 30:31 +FLAGS (\\Deleted)", "EXPUNGE ", "UID MOVE 33 Work")
+    after = see(old.port, old.user)
+    old.stop()
+    text = from_disk()
+    assert "4 messages added, 1 updated, 3 removed" in text
+    compare(after, text)
+    assert "0 messages added, 0 updated, 0 removed" in from_disk()
+    with open(os.path.join(old.maildir, "new", "1700000000.M1P1.host"), "wb") as new:
+        new.write(letter(77))
+    assert "1 messages have no UID yet" in from_disk()
+    os.unlink(os.path.join(old.maildir, ".Sent", "dovecot-uidlist"))
+    assert "doveadm mailbox status" in from_disk(code=1)
+    old.start()
