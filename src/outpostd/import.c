@@ -2,6 +2,7 @@
 #include "import.h"
 #include "imap-names.h"
 #include "store-import.h"
+#include "sync-plan.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@ typedef struct {
 	Cancel *cancel;
 	ImportResult *result;
 	GPtrArray *listed; /* RemoteFolder */
+	GHashTable *placed; /* messages (gint64) that came under the old numbers in this run */
+	guint64 moved;
 } Import;
 
 static void say (const Import *im, const char *format, ...) G_GNUC_PRINTF (2, 3);
@@ -159,10 +162,15 @@ place (Import *im, gint64 folder, const Arrived *a, GError **error)
 			       .modseq = a->state.modseq,
 			       .remote_size = a->remote_size == a->size ? 0 : (guint32) a->remote_size};
 	im->result->kept++;
-	return p && store_add_message (im->s, p, folder, &message, error) &&
+	if (!p)
+		return FALSE;
+	gboolean ok = store_add_message (im->s, p, folder, &message, error) &&
 	       store_import_place (im->s, folder, a->state.uid, message, a->state.flags, a->state.keywords,
 				   &b.placement, error) &&
 	       store_bind_placement (im->s, &b, error);
+	if (ok)
+		g_hash_table_add (im->placed, g_memdup2 (&message, sizeof message));
+	return ok;
 }
 
 static gboolean
@@ -233,6 +241,72 @@ go_on_with_numbers (Import *im, GError **error)
 		gboolean new = r && r->selectable && (!r->has_status || (r->uidvalidity == b->uidvalidity && r->uidnext > b->uidnext));
 		if (new && !b->folder_gone && store_import_numbers (im->s, b->folder) == IMPORT_OPEN &&
 		    !fetch_new (im, b, error))
+			return FALSE;
+	}
+	return bindings != NULL;
+}
+
+/* ---- What of it was moved there: it goes from where it was, before the deletion guard weighs what is gone ---- */
+
+/* What was changed here goes along. */
+static gboolean
+carry (Import *im, const Placement *from, const PlacementBinding *base, GError **error)
+{
+	g_autoptr (GPtrArray) all = store_placements_of (im->s, from->message, error);
+	for (guint i = 0; all && i < all->len; i++) {
+		const Placement *to = all->pdata[i];
+		g_autofree char *keywords = keywords_merge (base->keywords, from->keywords, to->keywords);
+		if (to->id > from->id && !store_set_flags (im->s, to->id, plan_merge_flags (base->flags, from->flags, to->flags), keywords, error))
+			return FALSE;
+	}
+	return all != NULL;
+}
+
+static gboolean
+leave_place (Import *im, gint64 folder, guint32 uid, GError **error)
+{
+	PlacementBinding b = {0};
+	gboolean found;
+	if (!store_binding_by_uid (im->s, folder, uid, &b, &found, error))
+		return FALSE;
+	g_autoptr (Placement) p = found && !b.gone ? store_placement (im->s, b.placement, NULL) : NULL;
+	gboolean moved = p && g_hash_table_contains (im->placed, &p->message);
+	gboolean changed = moved && (p->flags != b.flags || !keywords_equal (p->keywords, b.keywords));
+	gboolean ok = !moved || ((!changed || carry (im, p, &b, error)) && store_remove (im->s, p->id, "home", error));
+	im->moved += moved;
+	placement_binding_done (&b);
+	return ok;
+}
+
+static gboolean
+leave_places (Import *im, const FolderBinding *b, GError **error)
+{
+	FolderQuery q = {.name = b->remote_name, .kind = QUERY_UIDS, .uidvalidity = b->uidvalidity};
+	g_auto (UidSet) gone = UID_SET_INIT;
+	gboolean ok = im->old->class->query (im->old, &q, 1, error);
+	if (ok && !q.error && !q.changed_identity && q.has_all_uids)
+		ok = store_bound_uids (im->s, b->folder, &gone, error);
+	uid_set_remove_set (&gone, &q.all_uids);
+	folder_query_done (&q);
+	UidIter it = {0};
+	guint32 uid;
+	if (!ok || uid_set_is_empty (&gone))
+		return ok;
+	ok = store_begin (im->s, error);
+	while (ok && uid_set_next (&gone, &it, &uid))
+		ok = leave_place (im, b->folder, uid, error);
+	return end (im->s, ok, error);
+}
+
+static gboolean
+settle_moved (Import *im, GError **error)
+{
+	g_autoptr (GPtrArray) bindings = store_folder_bindings (im->s, error);
+	for (guint i = 0; bindings && i < bindings->len && g_hash_table_size (im->placed); i++) {
+		const FolderBinding *b = bindings->pdata[i];
+		const RemoteFolder *r = b->folder_gone || !b->uidvalidity ? NULL : listed (im, b->remote_name);
+		gboolean lost = r && r->selectable && (!r->has_status || (guint64) r->messages < (guint64) b->messages + r->uidnext - MIN (b->uidnext, r->uidnext));
+		if (lost && !leave_places (im, b, error))
 			return FALSE;
 	}
 	return bindings != NULL;
@@ -321,12 +395,14 @@ follow (Import *im, GError **error)
 gboolean
 import_run (Store *s, Endpoint *old, const ImportOptions *options, Cancel *cancel, ImportResult *result, GError **error)
 {
-	Import im = {s, old, options, cancel, result, NULL};
+	g_autoptr (GHashTable) placed = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+	Import im = {s, old, options, cancel, result, NULL, placed, 0};
 	*result = (ImportResult){0};
 	gboolean ok =
 		old->class->open (old, cancel, error) && (!options->accept_removals || settle_holds (&im, error)) &&
 		list_all (&im, error) && raise_numbers (&im, error) && bind_roles (&im, error) &&
-		go_on_with_numbers (&im, error) && follow (&im, error) && adopt_all (&im, error);
+		go_on_with_numbers (&im, error) && settle_moved (&im, error) && follow (&im, error) && adopt_all (&im, error);
+	result->sync.removed_here += im.moved;
 	store_rollback (s);
 	g_clear_pointer (&im.listed, g_ptr_array_unref);
 	return ok;

@@ -268,3 +268,20 @@ def test_a_maildir_moves_in_from_disk(old, made):
     os.unlink(os.path.join(old.maildir, ".Sent", "dovecot-uidlist"))
     assert "doveadm mailbox status" in from_disk(code=1)
     old.start()
+
+
+def test_many_that_were_moved_at_the_old_server_are_not_held(old, made):
+    move_in(made, old)
+    with made, ImapClient(made.imap, ALICE) as client:
+        client.command("SELECT INBOX")
+        client.command("UID STORE 12 +FLAGS (\\Flagged)")
+    with Old(old) as user:
+        user.do("SELECT INBOX", "UID MOVE 1:19,26:32 Work")
+    there = see(old.port, old.user)
+    text = move_in(made, old)
+    with made:
+        here = see(made.imap, ALICE)
+    assert here["INBOX"] == there["INBOX"], text
+    flagged = [m for m in here["Work"][2].values() if rb"\Flagged" in m[0]]
+    assert set(here["Work"][2]) == set(there["Work"][2]) and len(flagged) == 2
+    assert letter(12) in [m[2] for m in flagged]
