@@ -285,3 +285,25 @@ def test_many_that_were_moved_at_the_old_server_are_not_held(old, made):
     flagged = [m for m in here["Work"][2].values() if rb"\Flagged" in m[0]]
     assert set(here["Work"][2]) == set(there["Work"][2]) and len(flagged) == 2
     assert letter(12) in [m[2] for m in flagged]
+
+
+def test_what_fails_names_the_next_step(old, made):
+    assert "--user and the password" in made.ctl("mailbox", "import", ALICE, "--from", old.url, "--user", old.user, "--password-command", "printf wrong", code=1)
+    assert "imaps://HOST" in made.ctl("mailbox", "import", ALICE, code=2)
+    assert "nothing was written" in move_in(made, old, "--dry-run")
+    old.stop()
+    assert "the same command goes on" in move_in(made, old, code=1)
+    old.start()
+
+
+def test_a_backup_is_brought_level_behind_an_import(old, made, tmp_path):
+    made.ctl("backup", "--to", str(tmp_path / "backup"))
+    move_in(made, old)
+    assert " rows" in made.ctl("backup", "--to", str(tmp_path / "backup"))
+    assert "sound" in made.ctl("backup", "--to", str(tmp_path / "backup"), "--check")
+
+
+def test_a_batch_takes_users_by_their_names(old, made, tmp_path):
+    (tmp_path / "batch").write_text(f"# two\n{ALICE} {old.user}\nnobody@example.org\n")
+    text = made.ctl("mailbox", "import", "--batch", str(tmp_path / "batch"), "--from", old.url, "--password-command", f"test $OUTPOST_USER = {old.user} && printf %s {old.password}", code=1)
+    assert "52 messages added" in text and "1 of 2 mailboxes" in text
