@@ -81,7 +81,7 @@ def manager(made):
 
 def test_who_connects_while_the_server_is_exchanged_waits_and_is_served(made, manager):
     manager.start()
-    assert len(manager.kept) == 4  # IMAP, IMAP with TLS, LMTP, the administrator's
+    assert len(manager.kept) == 5  # IMAP, IMAP with TLS, LMTP, the administrator's, the other servers'
     made.log_on("alice", "wonderland").logout()
     manager.stop()
     waiting = socket.create_connection(("127.0.0.1", made.imap), 60)
@@ -90,7 +90,7 @@ def test_who_connects_while_the_server_is_exchanged_waits_and_is_served(made, ma
     manager.start()
     assert waiting.recv(100).startswith(b"* OK ") and by_path.recv(100).startswith(b"220 ")
     assert made.lines("status")[0]
-    assert len(manager.kept) == 4
+    assert len(manager.kept) == 5
     waiting.close()
     by_path.close()
     manager.stop()
@@ -102,7 +102,7 @@ def test_an_address_that_is_no_longer_served_is_not_kept(made, manager):
     new = free_port()
     made.configure(f"127.0.0.1:{made.imap}", f"127.0.0.1:{new}")
     manager.start()
-    assert len(manager.kept) == 4
+    assert len(manager.kept) == 5
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", made.imap), 5)
     imaplib.IMAP4("127.0.0.1", new).logout()
