@@ -132,8 +132,8 @@ take_if_here (gpointer uids, const PlacementBinding *b)
 	return TRUE;
 }
 
-static gboolean
-remove_all (SyncRun *run, gint64 folder, const UidSet *uids, GError **error)
+gboolean
+sync_remove_uids (SyncRun *run, gint64 folder, const UidSet *uids, GError **error)
 {
 	UidIter it = {0};
 	guint32 uid;
@@ -142,10 +142,10 @@ remove_all (SyncRun *run, gint64 folder, const UidSet *uids, GError **error)
 		gboolean found;
 		if (!store_binding_by_uid (run->store, folder, uid, &b, &found, error))
 			return FALSE;
-		if (!found)
-			continue;
+		gint64 placement = b.placement;
+		gboolean gone = b.gone;
 		placement_binding_done (&b);
-		if (!store_remove (run->store, b.placement, "home", error))
+		if (found && !gone && !store_remove (run->store, placement, "home", error))
 			return FALSE;
 	}
 	return TRUE;
@@ -162,7 +162,7 @@ remove_kept (SyncRun *run, const Loss *loss, GError **error)
 		run,
 		"%u item(s) of folder '%s', which is gone at home, are in other folders, and removed from this one", n,
 		loss->f->folder->path);
-	return remove_all (run, loss->f->binding->folder, &loss->kept, error);
+	return sync_remove_uids (run, loss->f->binding->folder, &loss->kept, error);
 }
 
 static gboolean

@@ -20,3 +20,5 @@ gboolean sync_find_kept (SyncRun *run, const GArray *losses, GError **error);
 gboolean sync_empty_kept (SyncRun *run, GError **error);
 /* What was in @folder, which is gone at home, and is elsewhere, goes here, too. Inside a transaction. */
 gboolean sync_remove_kept (SyncRun *run, Folder *folder, FolderBinding *binding, GError **error);
+/* Of @uids what is bound in @folder and still here is removed here, as the home did. Inside a transaction. */
+gboolean sync_remove_uids (SyncRun *run, gint64 folder, const UidSet *uids, GError **error);

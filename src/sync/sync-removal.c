@@ -65,22 +65,7 @@ static gboolean
 remove_bound (SyncRun *run, gint64 folder, GError **error)
 {
 	g_auto (UidSet) bound = UID_SET_INIT;
-	UidIter it = {0};
-	guint32 uid;
-	if (!store_bound_uids (run->store, folder, &bound, error))
-		return FALSE;
-	while (uid_set_next (&bound, &it, &uid)) {
-		PlacementBinding b;
-		gboolean found;
-		if (!store_binding_by_uid (run->store, folder, uid, &b, &found, error))
-			return FALSE;
-		gint64 placement = b.placement;
-		gboolean gone = b.gone;
-		placement_binding_done (&b);
-		if (found && !gone && !store_remove (run->store, placement, "home", error))
-			return FALSE;
-	}
-	return TRUE;
+	return store_bound_uids (run->store, folder, &bound, error) && sync_remove_uids (run, folder, &bound, error);
 }
 
 static gboolean
